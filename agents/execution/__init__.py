@@ -1,0 +1,1 @@
+"""The only door to a venue: intents, the desk that sends and reconciles them, and the paper venue."""

@@ -1,0 +1,61 @@
+"""What a turn tells a surface, in order. Surfaces render these and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tools.results import TicketView, ToolResult
+
+Language = Literal["en", "es"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool began; `arguments` as the person's words filled them."""
+
+    call_id: str
+    tool: str
+    arguments: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool ended with a typed result."""
+
+    call_id: str
+    tool: str
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerToken:
+    """The next piece of the answer's Markdown."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketOpened:
+    """A ticket waits for the owner's decision (or an old one was priced again: same id, new version and nonce)."""
+
+    ticket: TicketView
+
+
+@dataclass(frozen=True, slots=True)
+class TicketClosed:
+    """A ticket reached an end: executed, working, failed, unsent, rejected, expired or replaced."""
+
+    ticket: TicketView
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is over. `answer` is the whole text; `brain` names the chat model that spoke."""
+
+    answer: str
+    language: Language
+    brain: str
+
+
+Event = ToolStarted | ToolFinished | AnswerToken | TicketOpened | TicketClosed | TurnEnded

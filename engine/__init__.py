@@ -1,0 +1,1 @@
+"""The market without agents or chat: data, features, models, simulation and exact accounting."""

@@ -1,0 +1,1 @@
+"""Input and output: the database, the columnar store of bars, and ingestion."""

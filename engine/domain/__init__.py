@@ -1,0 +1,1 @@
+"""Values, protocols and errors that every other part of the project speaks in."""

@@ -1,0 +1,58 @@
+"""Errors, one class per reaction.
+
+    CopilotError
+    ├── ConfigError         stop at start; the message names the setting and the fix
+    ├── DataUnavailable     say so; no signal, no price, no order
+    ├── VenueUnavailable    a read failed; retry with backoff, never read as "flat"
+    ├── OrderRejected       final; journal it and tell the person
+    ├── OrderUncertain      the outcome is unknown; reconcile before anything else
+    ├── ModelUnavailable    fall back to the offline model
+    └── InvalidRequest      the arguments are wrong; correct them and ask again
+
+A refusal by the risk gate is not an error: it is a `Denied` value with reasons.
+"""
+
+from __future__ import annotations
+
+
+class CopilotError(Exception):
+    """Base of every error that the project raises on purpose."""
+
+
+class ConfigError(CopilotError):
+    """A setting is wrong: the program must not start."""
+
+
+class DataUnavailable(CopilotError):
+    """Market data that was asked for does not exist or is too old to use."""
+
+
+class VenueUnavailable(CopilotError):
+    """The venue did not answer a read; nothing is known, nothing may be assumed."""
+
+
+class OrderRejected(CopilotError):
+    """The venue refused the order for good."""
+
+
+class OrderUncertain(CopilotError):
+    """An order was handed over and its outcome is unknown: reconcile, never resend."""
+
+
+class ModelUnavailable(CopilotError):
+    """A chat model cannot answer now."""
+
+
+class InvalidRequest(CopilotError):
+    """The request cannot be carried out as it stands.
+
+    Attributes:
+        code: Stable name of the message in `prompts/<language>/messages.yaml`, section `errors`.
+        params: Values for its placeholders.
+    """
+
+    def __init__(self, code: str, **params: object) -> None:
+        self.code = code
+        self.params = params
+        detail = ", ".join(f"{key}={value!r}" for key, value in params.items())
+        super().__init__(f"{code}({detail})")

@@ -1,0 +1,1 @@
+"""Words: one folder per language, plain files, and one small loader."""

@@ -1,0 +1,170 @@
+"""Arguments of every tool, as pydantic types: the routing contract between words and actions.
+
+The schema that a chat model sees is generated from these classes. Names and defaults are part of the product's
+contract and do not change. Numbers arrive as `Decimal` (from JSON numbers or their text), never through a float.
+Amounts and prices are positive and finite; anything else is refused here, before any tool sees it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from engine.domain.symbols import Timeframe
+
+
+def _exact(value: object) -> object:
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+PositiveNumber = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, allow_inf_nan=False)]
+Percent = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=100, allow_inf_nan=False)]
+Period = Literal["today", "7d", "30d", "mtd", "ytd", "all"]
+Indicator = Literal[
+    "rsi", "macd", "bollinger", "ema", "sma", "atr", "adx", "stochastic", "volume", "fibonacci", "support_resistance"
+]
+AgentName = Literal["atlas", "orion", "nova"]
+AgentOrAll = Literal["all", "atlas", "orion", "nova"]
+StrategyName = Literal[
+    "mean_reversion", "grid", "trend_following", "breakout", "momentum", "scalping", "altcoin_rotation"
+]
+
+
+class ToolArguments(BaseModel):
+    """Base of all tool arguments: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GetSignal(ToolArguments):
+    """Current signal of the ML engine: direction, entry, stop, target, probability, phase."""
+
+    symbol: str
+    timeframe: Timeframe = "1h"
+
+
+class AnalyzeChart(ToolArguments):
+    """Chart of an instrument with trend, momentum, volatility and levels."""
+
+    symbol: str
+    timeframe: Timeframe = "1h"
+    indicators: tuple[Indicator, ...] = ()
+
+
+class CheckPortfolio(ToolArguments):
+    """Positions, orders, cash, profit and risk of the account."""
+
+    view: Literal["summary", "positions", "orders", "trades", "pnl", "risk"] = "summary"
+    period: Period | None = None
+
+
+class ExecuteTrade(ToolArguments):
+    """A ticket to buy, sell or close; nothing is sent before the owner approves it."""
+
+    symbol: str
+    side: Literal["buy", "sell", "close"]
+    amount: PositiveNumber | None = None
+    unit: Literal["base", "quote", "percent"] = "base"
+    order_type: Literal["market", "limit", "stop"] = "market"
+    price: PositiveNumber | None = None
+    stop_loss: PositiveNumber | None = None
+    take_profit: PositiveNumber | None = None
+    stop_loss_pct: Percent | None = None
+    take_profit_pct: PositiveNumber | None = None
+
+
+class CancelOrder(ToolArguments):
+    """Cancel one resting order, or all of them (`order_id` "all")."""
+
+    order_id: str
+    symbol: str | None = None
+
+
+class SetAlert(ToolArguments):
+    """Tell the owner when a condition becomes true."""
+
+    symbol: str
+    condition: Literal[
+        "price_above", "price_below", "change_up", "change_down", "rsi_above", "rsi_below", "signal_change"
+    ]
+    value: PositiveNumber | None = None
+    timeframe: Timeframe | None = None
+
+
+class ListAlerts(ToolArguments):
+    """List the owner's alerts."""
+
+    symbol: str | None = None
+
+
+class CancelAlert(ToolArguments):
+    """Cancel one alert, or all of them (`alert_id` "all")."""
+
+    alert_id: str
+    symbol: str | None = None
+
+
+class AgentStatus(ToolArguments):
+    """State and results of the trading agents."""
+
+    agent: AgentOrAll = "all"
+    period: Period | None = None
+
+
+class ControlAgent(ToolArguments):
+    """Start, pause, resume or stop a trading agent."""
+
+    agent: AgentOrAll
+    action: Literal["start", "pause", "resume", "stop"]
+
+
+class ConfigureAgent(ToolArguments):
+    """Change one setting of a trading agent."""
+
+    agent: AgentOrAll
+    setting: Literal["position_size_pct", "max_positions", "max_drawdown_pct", "pairs", "strategies"]
+    value: PositiveNumber | tuple[str, ...]
+
+
+class ExplainTrade(ToolArguments):
+    """Why a trade was made."""
+
+    agent: AgentName | None = None
+    symbol: str | None = None
+    trade_id: str | None = None
+
+
+class RunBacktest(ToolArguments):
+    """Backtest an agent, a strategy or the ML signal."""
+
+    target: AgentName | StrategyName | Literal["signal"]
+    symbol: str | None = None
+    timeframe: Timeframe = "1h"
+    days: Annotated[int, Field(gt=0)] = 365
+
+
+class UpdateProfile(ToolArguments):
+    """Change the owner's profile."""
+
+    setting: Literal["language", "risk_per_trade_pct", "base_currency", "favourites", "name"]
+    value: PositiveNumber | str | tuple[str, ...]
+
+
+ARGUMENTS: dict[str, type[ToolArguments]] = {
+    "get_signal": GetSignal,
+    "analyze_chart": AnalyzeChart,
+    "check_portfolio": CheckPortfolio,
+    "execute_trade": ExecuteTrade,
+    "cancel_order": CancelOrder,
+    "set_alert": SetAlert,
+    "list_alerts": ListAlerts,
+    "cancel_alert": CancelAlert,
+    "agent_status": AgentStatus,
+    "control_agent": ControlAgent,
+    "configure_agent": ConfigureAgent,
+    "explain_trade": ExplainTrade,
+    "run_backtest": RunBacktest,
+    "update_profile": UpdateProfile,
+}
