@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from engine.domain.orders import Fill, OrderRequest, VenueOrder
+from engine.domain.orders import Fill, OrderRequest, Position, VenueOrder
 
 
 class IntentState(StrEnum):
@@ -61,3 +61,71 @@ class Execution:
     fills: tuple[Fill, ...]
     reasons: tuple[str, ...]
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One asset of which the venue and our ledger hold different quantities (`USD` is cash, USDT counted 1:1)."""
+
+    asset: str
+    venue_quantity: Decimal
+    ledger_quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PositionStatus:
+    """One open position at the present mark, with the protection that stands at the venue.
+
+    Attributes:
+        mark: Mid price now.
+        notional: Absolute quantity at the mark, in account currency.
+        unrealised: Profit of closing at the mark, fees apart; `unrealised_pct` of what the position cost.
+        stop_loss, take_profit: Prices of the resting protective orders; the nearest ones when there are several.
+    """
+
+    position: Position
+    mark: Decimal
+    notional: Decimal
+    unrealised: Decimal
+    unrealised_pct: Decimal
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledFill:
+    """A fill in our journal.
+
+    Attributes:
+        number: Ours, counted from 1 in settling order; what people call the trade's id.
+        realised: Profit that this fill closed, in account currency, fees apart.
+        owner: On whose behalf the order was sent; empty for a fill of an order that is not ours.
+    """
+
+    number: int
+    fill: Fill
+    realised: Decimal
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """What the account did within a period; money in account currency.
+
+    Attributes:
+        since: Start of the period; the first deposit when the period reaches further back.
+        start_equity: Equity at `since`, that first deposit included.
+        deposits: Paid in after `since`.
+        realised, fees: Of the fills within the period; `realised` fees apart.
+        pnl: `equity − start_equity − deposits`; `pnl_pct` of `start_equity`.
+    """
+
+    period: str
+    since: datetime
+    start_equity: Decimal
+    equity: Decimal
+    deposits: Decimal
+    realised: Decimal
+    fees: Decimal
+    pnl: Decimal
+    pnl_pct: Decimal
