@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.domain.errors import ConfigError
@@ -44,7 +44,6 @@ class Settings(BaseSettings):
     owner: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "owner"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    password_hash: SecretStr = SecretStr("")
     market: Literal["simulated", "replay"] = "simulated"
     market_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20240101
     replay_source: str = "files"
@@ -88,5 +87,4 @@ def load_settings(**overrides: object) -> Settings:
 def _explain(problem: object) -> str:
     assert isinstance(problem, dict)
     name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
-    received = "a secret" if "password" in name.lower() else repr(problem["input"])
-    return f"{name} is {received}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
