@@ -32,7 +32,15 @@ class VenueUnavailable(CopilotError):
 
 
 class OrderRejected(CopilotError):
-    """The venue refused the order for good."""
+    """The venue refused the order for good.
+
+    Attributes:
+        codes: Stable codes of the rules that it breaks; `rejected` when the venue gave none.
+    """
+
+    def __init__(self, *codes: str) -> None:
+        self.codes = codes or ("rejected",)
+        super().__init__(", ".join(self.codes))
 
 
 class OrderUncertain(CopilotError):

@@ -1,0 +1,1 @@
+"""The simulated market and the matching that paper trading and backtests share."""
