@@ -25,6 +25,7 @@ class RiskLimits:
         order_notional: Fat-finger bound of one order, in account currency.
         price_band_ratio: Farthest a limit or stop price may lie from the mid.
         orders_per_minute: Most orders handed over in any minute.
+        max_quote_age_s: Oldest quote of an open market to act on.
     """
 
     position_ratio: Decimal = Decimal("0.25")
@@ -35,6 +36,7 @@ class RiskLimits:
     order_notional: Decimal = Decimal("50000")
     price_band_ratio: Decimal = Decimal("0.20")
     orders_per_minute: int = 30
+    max_quote_age_s: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ class RiskReport:
     """The gate's answer: every limit looked at, and the names of those that refuse the order.
 
     Attributes:
-        reasons: Codes of refusal; the names of failed checks, or `no_quote`, `market_closed`, `no_account`, `halted`.
+        reasons: Codes of refusal; the names of failed checks, or `no_quote` (none, or too old), `market_closed`,
+            `no_account` (unreadable, or a holding without a mark), `symbol` (not tradable), `unreconciled` (ledger and
+            venue differ), `halted`; before any of them, codes of the venue's rules (`validate_order`).
     """
 
     checks: tuple[LimitCheck, ...]

@@ -1,0 +1,327 @@
+"""The risk gate: whether one order may go, given the account as it is now.
+
+Every order passes here before it is sent, whoever asks. The gate is pure: the same figures give the same answer.
+
+- It fails closed. Without a fresh quote, a mark for every holding or a readable account nothing passes.
+- It looks at the worst case. Orders that rest at the venue count as filled on whichever side makes a limit
+  tighter, and fees and half the spread are taken off equity first, so that the limits still hold after the fills.
+- An order that only takes a position toward zero, with everything resting beside it, lowers risk and passes every limit
+  that it does not make worse. Otherwise a position beyond a limit could never be closed.
+
+Left out on purpose: correlation between symbols, margin of leveraged venues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from agents.risk.values import AccountState, LimitCheck, LimitUnit, RiskLimits, RiskReport
+from engine.domain.market import Instrument, Quote
+from engine.domain.orders import OrderRequest, OrderType, Side, VenueOrder
+
+ZERO = Decimal(0)
+_HUNDRED = Decimal(100)
+_RUINED_PCT = Decimal(9999)
+"""Shown for any share of an equity that is not above zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The orders of one symbol that may yet fill, protective and other reduce-only ones apart.
+
+    Attributes:
+        buys, sells: Base units.
+        at_once: Of these, on the side of the order at hand, what a market order fills before anything else can.
+    """
+
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    at_once: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An order with what is derived from the figures once."""
+
+    order: OrderRequest
+    instrument: Instrument
+    quote: Quote
+    account: AccountState
+    limits: RiskLimits
+    held: Decimal
+    pending: _Pending
+    equity: Decimal
+    """After the costs of the order and of everything pending."""
+
+    @property
+    def price(self) -> Decimal:
+        """Return the price that the order expects."""
+        return self.order.price or (self.quote.ask if self.order.side is Side.BUY else self.quote.bid)
+
+    @property
+    def lowers_risk(self) -> bool:
+        """Return whether the order only takes the position toward zero."""
+        return lowers_risk(self.order, self.account)
+
+    @property
+    def held_after(self) -> Decimal:
+        """Return the position once the order has filled, if it lowers risk; otherwise the present one."""
+        if not self.lowers_risk:
+            return self.held
+        closed = min(self.order.quantity, abs(self.held))
+        return self.held + closed.copy_sign(-self.held)
+
+
+def assess_order(
+    order: OrderRequest,
+    instrument: Instrument | None,
+    quote: Quote | None,
+    account: AccountState | None,
+    limits: RiskLimits,
+    now: datetime,
+) -> RiskReport:
+    """Return every limit with what the order does to it, and why it may not go.
+
+    Args:
+        order: Well formed (`engine.sim.matching.validate_order` found nothing).
+        instrument: None when the symbol is not tradable.
+        quote: None when there is no price.
+        account: None when the venue or the ledger could not be read.
+        limits: Those of the account.
+        now: The market's present, against which the quote's age is taken.
+    """
+    missing = _missing(order, instrument, quote, account, limits, now)
+    if missing or instrument is None or quote is None or account is None:
+        return RiskReport((), missing)
+    case = _build_case(order, instrument, quote, account, limits)
+    checks = tuple(check for check in _checks(case) if check is not None)
+    return RiskReport(checks, tuple(check.name for check in checks if not check.is_ok))
+
+
+def lowers_risk(order: OrderRequest, account: AccountState) -> bool:
+    """Return whether an order, with what rests on its side, only takes its position toward zero."""
+    if order.is_reduce_only:
+        return True
+    pending = _pending(account.open_orders, order.symbol)
+    resting = pending.buys if order.side is Side.BUY else pending.sells
+    held = _held(account, order.symbol)
+    return held * order.side.sign < 0 and resting + order.quantity <= abs(held)
+
+
+def standing_limits(account: AccountState, limits: RiskLimits) -> tuple[LimitCheck, ...]:
+    """Return the account-wide limits as they stand without a new order (`before` equals `after`)."""
+    largest = max((abs(p.quantity) * account.marks[s] for s, p in account.positions.items()), default=ZERO)
+    rows = [
+        _limit("position", "pct", limits.position_ratio * _HUNDRED, _pct(largest, account.equity)),
+        _limit("exposure", "pct", limits.gross_exposure_ratio * _HUNDRED, _pct(account.exposure, account.equity)),
+        _limit("positions", "count", Decimal(limits.max_positions), Decimal(len(account.positions))),
+        _limit("order_rate", "count", Decimal(limits.orders_per_minute), Decimal(account.recent_orders)),
+    ]
+    return (*rows, *_loss_checks(account, limits, passes=False))
+
+
+def _missing(
+    order: OrderRequest,
+    instrument: Instrument | None,
+    quote: Quote | None,
+    account: AccountState | None,
+    limits: RiskLimits,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Return the reasons why nothing can be judged at all."""
+    reasons = []
+    if instrument is None:
+        reasons.append("symbol")
+    if quote is None or quote.bid <= 0 or _is_stale(quote, limits, now):
+        reasons.append("no_quote")
+    elif not quote.is_open and order.order_type is OrderType.MARKET:
+        reasons.append("market_closed")
+    if account is None or not _is_complete(account):
+        reasons.append("no_account")
+    return tuple(reasons)
+
+
+def _is_stale(quote: Quote, limits: RiskLimits, now: datetime) -> bool:
+    """Return whether a quote of an open market is too old, or claims to come from the future."""
+    age = now - quote.at
+    tolerance = timedelta(seconds=limits.max_quote_age_s)
+    return age < -tolerance or (quote.is_open and age > tolerance)
+
+
+def _is_complete(account: AccountState) -> bool:
+    needed = {*account.positions, *(each.request.symbol for each in account.open_orders if _may_open(each))}
+    figures = (account.cash, account.equity, account.day_start_equity, account.peak_equity)
+    return all(figure.is_finite() for figure in figures) and all(account.marks.get(s, ZERO) > 0 for s in needed)
+
+
+def _build_case(
+    order: OrderRequest, instrument: Instrument, quote: Quote, account: AccountState, limits: RiskLimits
+) -> _Case:
+    held, pending = _held(account, order.symbol), _pending(account.open_orders, order.symbol)
+    touch = quote.ask if order.side is Side.BUY else quote.bid
+    cost = _cost(order.side, order.quantity, order.price or touch, quote.mid, instrument)
+    for each in account.open_orders:
+        if _may_open(each):
+            mark = account.marks[each.request.symbol]
+            cost += _cost(each.request.side, _unfilled(each), each.request.price or mark, mark, instrument)
+    return _Case(order, instrument, quote, account, limits, held, pending, account.equity - cost)
+
+
+def _cost(side: Side, quantity: Decimal, price: Decimal, mark: Decimal, instrument: Instrument) -> Decimal:
+    """Return by how much a fill lowers equity at the mark: a worse price than the mark, and the fee."""
+    return quantity * (max((price - mark) * side.sign, ZERO) + price * instrument.taker_fee_ratio)
+
+
+def _checks(case: _Case) -> Iterable[LimitCheck | None]:
+    yield _position_check(case)
+    yield _exposure_check(case)
+    yield _positions_check(case)
+    yield from _loss_checks(case.account, case.limits, passes=case.lowers_risk)
+    yield _order_notional_check(case)
+    yield _price_band_check(case)
+    yield _order_rate_check(case)
+    yield _cash_check(case)
+    yield _short_check(case)
+
+
+def _position_check(case: _Case) -> LimitCheck:
+    before = _worst_quantity(case.held, case.pending) * case.quote.mid
+    after = _worst_quantity(case.held_after, _with_order(case)) * case.quote.mid
+    limit = case.limits.position_ratio * _HUNDRED
+    return _ratio_check("position", limit, before, after, case)
+
+
+def _exposure_check(case: _Case) -> LimitCheck:
+    elsewhere = ZERO
+    for symbol in _symbols(case.account) - {case.order.symbol}:
+        pending = _pending(case.account.open_orders, symbol)
+        elsewhere += _worst_quantity(_held(case.account, symbol), pending) * case.account.marks[symbol]
+    before = elsewhere + _worst_quantity(case.held, case.pending) * case.quote.mid
+    after = elsewhere + _worst_quantity(case.held_after, _with_order(case)) * case.quote.mid
+    return _ratio_check("exposure", case.limits.gross_exposure_ratio * _HUNDRED, before, after, case)
+
+
+def _positions_check(case: _Case) -> LimitCheck:
+    symbols = _symbols(case.account)
+    after = symbols if case.lowers_risk else symbols | {case.order.symbol}
+    limit = Decimal(case.limits.max_positions)
+    is_ok = len(after) <= limit or len(after) == len(symbols)
+    return LimitCheck("positions", "count", limit, Decimal(len(symbols)), Decimal(len(after)), is_ok)
+
+
+def _loss_checks(account: AccountState, limits: RiskLimits, *, passes: bool) -> tuple[LimitCheck, LimitCheck]:
+    """Return the daily loss and the drawdown; at the limit nothing that adds risk passes."""
+    day = _fall_pct(account.day_start_equity, account.equity)
+    fall = _fall_pct(max(account.peak_equity, account.equity), account.equity)
+    day_limit, fall_limit = limits.daily_loss_ratio * _HUNDRED, limits.drawdown_ratio * _HUNDRED
+    return (
+        LimitCheck("daily_loss", "pct", day_limit, day, day, passes or day < day_limit),
+        LimitCheck("drawdown", "pct", fall_limit, fall, fall, passes or fall < fall_limit),
+    )
+
+
+def _order_notional_check(case: _Case) -> LimitCheck:
+    notional = case.order.quantity * max(case.price, case.quote.mid)
+    is_ok = case.lowers_risk or notional <= case.limits.order_notional
+    return LimitCheck("order_notional", "money", case.limits.order_notional, ZERO, notional, is_ok)
+
+
+def _price_band_check(case: _Case) -> LimitCheck | None:
+    if case.order.price is None:
+        return None
+    distance = _pct(abs(case.order.price - case.quote.mid), case.quote.mid)
+    limit = case.limits.price_band_ratio * _HUNDRED
+    return LimitCheck("price_band", "pct", limit, ZERO, distance, case.lowers_risk or distance <= limit)
+
+
+def _order_rate_check(case: _Case) -> LimitCheck:
+    before, limit = Decimal(case.account.recent_orders), Decimal(case.limits.orders_per_minute)
+    return LimitCheck("order_rate", "count", limit, before, before + 1, case.lowers_risk or before < limit)
+
+
+def _cash_check(case: _Case) -> LimitCheck | None:
+    """Return whether a buy that must be paid in full leaves free cash at or above zero."""
+    if case.instrument.is_shortable or case.order.side is Side.SELL:
+        return None
+    reserved = sum((_cash_need(each, case) for each in case.account.open_orders), ZERO)
+    need = case.order.quantity * max(case.price, case.order.price or ZERO) * (1 + case.instrument.taker_fee_ratio)
+    is_ok = reserved + need <= case.account.cash
+    return LimitCheck("cash", "money", case.account.cash, reserved, reserved + need, is_ok)
+
+
+def _cash_need(each: VenueOrder, case: _Case) -> Decimal:
+    if each.request.side is Side.SELL or not _may_open(each):
+        return ZERO
+    mark = max(case.account.marks[each.request.symbol], each.request.price or ZERO)
+    return _unfilled(each) * mark * (1 + case.instrument.taker_fee_ratio)
+
+
+def _short_check(case: _Case) -> LimitCheck | None:
+    """Return whether a sell of what cannot be shorted is covered by the holding, in base units."""
+    if case.instrument.is_shortable or case.order.side is Side.BUY or case.order.is_reduce_only:
+        return None
+    held, resting = max(case.held, ZERO), case.pending.sells
+    after = resting + case.order.quantity
+    return LimitCheck("short", "count", held, resting, after, after <= held)
+
+
+def _ratio_check(name: str, limit: Decimal, before: Decimal, after: Decimal, case: _Case) -> LimitCheck:
+    is_ok = _pct(after, case.equity) <= limit or after <= before
+    return LimitCheck(name, "pct", limit, _pct(before, case.account.equity), _pct(after, case.equity), is_ok)
+
+
+def _limit(name: str, unit: LimitUnit, limit: Decimal, present: Decimal) -> LimitCheck:
+    return LimitCheck(name, unit, limit, present, present, present <= limit)
+
+
+def _with_order(case: _Case) -> _Pending:
+    if case.lowers_risk:
+        return case.pending
+    quantity = case.order.quantity
+    at_once = quantity if case.order.order_type is OrderType.MARKET else ZERO
+    if case.order.side is Side.BUY:
+        return _Pending(case.pending.buys + quantity, case.pending.sells, at_once)
+    return _Pending(case.pending.buys, case.pending.sells + quantity, at_once)
+
+
+def _worst_quantity(held: Decimal, pending: _Pending) -> Decimal:
+    """Return the largest absolute position that the pending orders can make, also once the holding was closed."""
+    resting = max(pending.buys, pending.sells) - pending.at_once
+    return max(abs(held), abs(held + pending.buys), abs(held - pending.sells), resting)
+
+
+def _pending(orders: Iterable[VenueOrder], symbol: str) -> _Pending:
+    resting = [each for each in orders if each.request.symbol == symbol and _may_open(each)]
+    buys = sum((_unfilled(each) for each in resting if each.request.side is Side.BUY), ZERO)
+    sells = sum((_unfilled(each) for each in resting if each.request.side is Side.SELL), ZERO)
+    return _Pending(buys, sells)
+
+
+def _may_open(order: VenueOrder) -> bool:
+    return not order.request.is_reduce_only and not order.status.is_final
+
+
+def _unfilled(order: VenueOrder) -> Decimal:
+    return order.request.quantity - order.filled_quantity
+
+
+def _held(account: AccountState, symbol: str) -> Decimal:
+    position = account.positions.get(symbol)
+    return position.quantity if position else ZERO
+
+
+def _symbols(account: AccountState) -> set[str]:
+    return {*account.positions, *(each.request.symbol for each in account.open_orders if _may_open(each))}
+
+
+def _pct(part: Decimal, whole: Decimal) -> Decimal:
+    if whole <= 0:
+        return _RUINED_PCT if part else ZERO
+    return part / whole * _HUNDRED
+
+
+def _fall_pct(high: Decimal, low: Decimal) -> Decimal:
+    return _pct(max(high - low, ZERO), high)
