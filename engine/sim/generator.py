@@ -271,7 +271,7 @@ class MarketGenerator:
             return np.cumsum(path, axis=0), anchor
         steps = moves + drift
         range_pull = _RANGE_PULL * (in_range & is_open)
-        any_switch = switches.any(axis=1)
+        any_switch: BoolArray = np.asarray(switches.any(axis=1))
         for hour in range(HOURS_PER_CHUNK):
             if any_switch[hour]:
                 anchor = np.where(switches[hour], log_price, anchor)

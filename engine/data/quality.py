@@ -1,0 +1,287 @@
+"""Judge raw bars: which rows are bad, which bars are missing, what looks odd.
+
+Bad rows (unreadable, not positive, high below the body, ...) are left out and counted with examples; gaps,
+outliers and bars without volume are reported and stay as they are. Nothing is repaired or interpolated. Gaps are
+counted against the calendar of the symbol, so a weekend is none for a currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from engine.domain.market import Bars, FloatArray, IntArray, utc_from_seconds
+from engine.domain.resampling import bucket_start
+from engine.domain.sessions import BoolArray, is_bar_expected
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
+
+EXAMPLES = 3
+"""Bad rows shown of each kind."""
+OUTLIER_SCALES = 30.0
+"""A move is an outlier when it is above this many times the usual move around it."""
+_SCALE_BARS = 256
+"""Bars over which the usual move is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One row that was left out: its number in the file (1 is the first row of data), column and value."""
+
+    row: int
+    column: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRows:
+    """Rows left out for one reason.
+
+    Attributes:
+        reason: `unreadable_time`, `unreadable_number`, `not_positive`, `high_too_low`, `low_too_high`,
+            `negative_volume` or `wrong_columns`.
+        examples: The first few.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[BadRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A run of missing bars.
+
+    Attributes:
+        after: Open time of the last bar before it.
+        missing: Bars that the calendar expects inside.
+    """
+
+    after: datetime
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """What was found in one file of bars.
+
+    Attributes:
+        rows_read: Rows of data in the file; `rows_kept + duplicates + bad rows` add up to it.
+        duplicates: Rows whose time came again later in the file; the last one counts.
+        conflicts: Those of the duplicates that said something else than the row that counts.
+        unsorted: Rows earlier than the row before them; the bars are stored sorted.
+        misaligned: Bars that do not open on a multiple of the timeframe.
+        gaps: Runs of missing bars, longest first, at most `EXAMPLES`; `gap_count` and `missing` count all.
+        outliers: Bars whose move is far beyond the usual; kept.
+        zero_volume: Bars without volume; kept.
+        added, replaced, unchanged: What the store did with the kept rows.
+    """
+
+    file: str
+    symbol: str
+    timeframe: Timeframe
+    rows_read: int
+    rows_kept: int
+    first_at: datetime
+    last_at: datetime
+    bad: tuple[BadRows, ...]
+    duplicates: int
+    conflicts: int
+    unsorted: int
+    misaligned: int
+    gap_count: int
+    missing: int
+    gaps: tuple[Gap, ...]
+    outliers: int
+    first_outlier_at: datetime | None
+    zero_volume: int
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+
+    @property
+    def bad_count(self) -> int:
+        """Return how many rows were left out as bad."""
+        return sum(one.count for one in self.bad)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the report in plain English, for the command line."""
+        return (
+            f"{self.file}: {self.symbol} {self.timeframe}",
+            f"  rows        {self.rows_read:,} read, {self.rows_kept:,} kept",
+            f"  period      {self.first_at:%Y-%m-%d %H:%M} to {self.last_at:%Y-%m-%d %H:%M} UTC",
+            *self._bad_lines(),
+            f"  duplicates  {self.duplicates:,} ({self.conflicts:,} with other values; the last one counts)",
+            f"  order       {self.unsorted:,} rows out of order, {self.misaligned:,} off the {self.timeframe} grid",
+            f"  gaps        {self.gap_count:,} gaps, {self.missing:,} bars missing{self._longest_gap()}",
+            f"  outliers    {self.outliers:,}{self._first_outlier()} (kept)",
+            f"  no volume   {self.zero_volume:,} bars (kept)",
+            f"  stored      {self.added:,} new, {self.replaced:,} replaced, {self.unchanged:,} already there",
+        )
+
+    def _bad_lines(self) -> tuple[str, ...]:
+        lines = [f"  bad rows    {self.bad_count:,} left out"]
+        for kind in self.bad:
+            shown = "; ".join(f"row {one.row}, {one.column} = {one.value}" for one in kind.examples)
+            lines.append(f"    {kind.reason}: {kind.count:,} ({shown})")
+        return tuple(lines)
+
+    def _longest_gap(self) -> str:
+        return f"; longest {self.gaps[0].missing:,} after {self.gaps[0].after:%Y-%m-%d %H:%M}" if self.gaps else ""
+
+    def _first_outlier(self) -> str:
+        return f", first at {self.first_outlier_at:%Y-%m-%d %H:%M}" if self.first_outlier_at else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawBars:
+    """Rows of a file as they were read, in their order.
+
+    Attributes:
+        row: Shape (n,), number of each row in the file, 1 for the first row of data.
+        time: Shape (n,), seconds since the epoch; meaningless where `has_time` is False.
+        open, high, low, close, volume: Shape (n,), NaN where it could not be read.
+        text: Returns what a cell of a row number and a column (`time`, `open`, ...) held, for messages.
+        rows_read: Rows of data in the file, `unsplit` included.
+        unsplit: Rows that did not have the right number of columns; they are not among the arrays.
+    """
+
+    row: IntArray
+    time: IntArray
+    has_time: BoolArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    text: Callable[[int, str], str]
+    rows_read: int
+    unsplit: BadRows | None = None
+
+
+def clean(raw: RawBars, file: str, symbol: str, timeframe: Timeframe) -> tuple[Bars, QualityReport | None]:
+    """Return the good bars, sorted, and what was found; no report when no row is good.
+
+    The report's counts of stored bars are left at 0 for the caller to fill in.
+    """
+    is_good, bad = judge_rows(raw)
+    times = raw.time[is_good]
+    order = np.argsort(times, kind="stable")
+    is_last = np.append(np.diff(times[order]) != 0, True)[: len(order)]
+    rows = np.flatnonzero(is_good)[order]
+    columns = {name: getattr(raw, name)[rows] for name in ("open", "high", "low", "close", "volume")}
+    kept = rows[is_last]
+    bars = Bars(symbol, timeframe, raw.time[kept], *(column[is_last] for column in columns.values()))
+    if len(bars) == 0:
+        return bars, None
+    gap_count, missing, gaps = find_gaps(bars)
+    outliers = find_outliers(bars)
+    return bars, QualityReport(
+        file=file,
+        symbol=symbol,
+        timeframe=timeframe,
+        rows_read=raw.rows_read,
+        rows_kept=len(bars),
+        first_at=utc_from_seconds(int(bars.time[0])),
+        last_at=utc_from_seconds(int(bars.time[-1])),
+        bad=bad,
+        duplicates=len(rows) - len(bars),
+        conflicts=_count_conflicts(columns, is_last),
+        unsorted=int(np.sum(np.diff(times) < 0)),
+        misaligned=int(np.sum(bucket_start(bars.time, timeframe) != bars.time)),
+        gap_count=gap_count,
+        missing=missing,
+        gaps=gaps,
+        outliers=len(outliers),
+        first_outlier_at=utc_from_seconds(int(bars.time[outliers[0]])) if len(outliers) else None,
+        zero_volume=int(np.sum(bars.volume == 0)),
+    )
+
+
+def find_gaps(bars: Bars) -> tuple[int, int, tuple[Gap, ...]]:
+    """Return how many gaps there are, how many bars they miss, and the longest few.
+
+    A gap counts only the bars that the symbol's calendar expects.
+    """
+    step = TIMEFRAME_S[bars.timeframe]
+    holes = np.flatnonzero(np.diff(bars.time) > step)
+    found = []
+    for hole in holes:
+        inside = np.arange(bars.time[hole] + step, bars.time[hole + 1], step, dtype=np.int64)
+        missing = int(is_bar_expected(bars.symbol, bars.timeframe, inside).sum())
+        if missing:
+            found.append(Gap(utc_from_seconds(int(bars.time[hole])), missing))
+    longest = sorted(found, key=lambda gap: -gap.missing)[:EXAMPLES]
+    return len(found), sum(gap.missing for gap in found), tuple(longest)
+
+
+def find_outliers(bars: Bars) -> IntArray:
+    """Return the rows whose range, with the jump from the close before, is far beyond the usual around them."""
+    if len(bars) < 2:
+        return np.empty(0, dtype=np.int64)
+    before = bars.close[:-1]
+    top, bottom = np.maximum(bars.high[1:], before), np.minimum(bars.low[1:], before)
+    move = np.log(top / bottom)
+    usual = np.empty(len(move))
+    floor = float(np.median(move)) / 4
+    for start in range(0, len(move), _SCALE_BARS):
+        block = slice(start, start + _SCALE_BARS)
+        usual[block] = max(float(np.median(move[block])), floor)
+    return np.flatnonzero(move > OUTLIER_SCALES * usual) + 1
+
+
+def judge_rows(raw: RawBars) -> tuple[BoolArray, tuple[BadRows, ...]]:
+    """Return which rows are good, and the others under the first reason that applies."""
+    is_good = np.ones(len(raw.time), dtype=np.bool_)
+    bad = [raw.unsplit] if raw.unsplit else []
+    for reason, column, mask in _faults(raw):
+        rows = np.flatnonzero(is_good & mask)
+        if len(rows):
+            is_good[rows] = False
+            bad.append(_count_bad(raw, reason, column, rows))
+    return is_good, _by_reason(bad)
+
+
+def _faults(raw: RawBars) -> list[tuple[str, str, BoolArray]]:
+    prices = {"open": raw.open, "high": raw.high, "low": raw.low, "close": raw.close}
+    numbers = {**prices, "volume": raw.volume}
+    with np.errstate(invalid="ignore"):
+        return [
+            ("unreadable_time", "time", ~raw.has_time),
+            *(("unreadable_number", name, ~np.isfinite(column)) for name, column in numbers.items()),
+            *(("not_positive", name, column <= 0) for name, column in prices.items()),
+            ("high_too_low", "high", raw.high < np.maximum(raw.open, raw.close)),
+            ("low_too_high", "low", raw.low > np.minimum(raw.open, raw.close)),
+            ("negative_volume", "volume", raw.volume < 0),
+        ]
+
+
+def _count_bad(raw: RawBars, reason: str, column: str, rows: IntArray) -> BadRows:
+    numbers = [int(raw.row[row]) for row in rows[:EXAMPLES]]
+    return BadRows(reason, len(rows), tuple(BadRow(row, column, raw.text(row, column)) for row in numbers))
+
+
+def _by_reason(bad: list[BadRows]) -> tuple[BadRows, ...]:
+    """Join the counts of one reason over its columns."""
+    joined: dict[str, BadRows] = {}
+    for one in bad:
+        before = joined.get(one.reason)
+        if before is None:
+            joined[one.reason] = one
+        else:
+            examples = sorted((*before.examples, *one.examples), key=lambda example: example.row)[:EXAMPLES]
+            joined[one.reason] = BadRows(one.reason, before.count + one.count, tuple(examples))
+    return tuple(joined.values())
+
+
+def _count_conflicts(columns: dict[str, FloatArray], is_last: BoolArray) -> int:
+    """Return how many rows differ from the row of the same time that counts."""
+    # The row that counts is the next one, itself included, that is the last of its time.
+    last_rows = np.flatnonzero(is_last)
+    counting = last_rows[np.searchsorted(last_rows, np.arange(len(is_last)))]
+    differs = np.zeros(len(is_last), dtype=np.bool_)
+    for column in columns.values():
+        differs |= column != column[counting]
+    return int(differs.sum())
