@@ -105,9 +105,9 @@ def find_columns(path: Path, available: Sequence[str], mapping: Mapping[str, str
     by_plain = {_plain(name): name for name in reversed(available)}
     found = dict(mapping)
     for ours, aliases in ALIASES.items():
-        theirs = next((by_plain[alias] for alias in aliases if alias in by_plain), None)
-        if theirs is not None:
-            found.setdefault(ours, theirs)
+        guess = next((by_plain[alias] for alias in aliases if alias in by_plain), None)
+        if guess is not None:
+            found.setdefault(ours, guess)
         elif ours not in found and ours != "volume":
             raise InvalidRequest("ingest_column_missing", file=path.name, column=ours, found=", ".join(available))
     return found

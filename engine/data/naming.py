@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from engine.domain.symbols import CRYPTO_COINS, FX_SYMBOLS, Timeframe
 
@@ -19,7 +20,25 @@ _TIMEFRAME_WORDS: dict[str, Timeframe] = {
 # Longest first, so that BTCUSDT is not read as BTCUS and DT, and FDUSD not as FD and USD.
 _CRYPTO_QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD")
 _CURRENCIES = frozenset(
-    "USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK PLN HUF CZK MXN ZAR TRY SGD HKD CNH XAU XAG".split()
+    (
+        "XAU",
+        "XAG",
+        "USD",
+        "EUR",
+        "GBP",
+        "JPY",
+        "CHF",
+        "AUD",
+        "NZD",
+        "CAD",
+        "SEK",
+        "NOK",
+        "DKK",
+        "PLN",
+        "HUF",
+        "CZK",
+        "MXN",
+    )
 )
 _SPLIT = re.compile(r"[^A-Za-z0-9]+")
 _GLUED = re.compile(r"([A-Za-z]{6,})((?:[mMhHdDwW]\d{1,2})|(?:\d{1,2}[mhdw]))")
@@ -62,9 +81,9 @@ def parse_file_name(stem: str) -> tuple[str | None, Timeframe | None]:
     (('BTC/USDT', '1h'), ('XAUUSD', '15m'), ('ETH/USDT', '5m'))
     """
     words = [word for part in _SPLIT.split(stem) if part for word in _unglue(part)]
-    timeframe = next((found for word in words if (found := parse_timeframe(word))), None)
+    timeframe = next((known for word in words if (known := parse_timeframe(word))), None)
     names = [word for word in words if parse_timeframe(word) is None]
-    candidates = [*names, *(f"{first}/{second}" for first, second in zip(names, names[1:], strict=False))]
+    candidates = [*names, *(f"{first}/{second}" for first, second in pairwise(names))]
     symbol = next((found for candidate in candidates if (found := parse_symbol(candidate))), None)
     return symbol, timeframe
 

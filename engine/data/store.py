@@ -127,6 +127,8 @@ class BarStore:
         Raises:
             DataUnavailable: A file of the store is damaged.
         """
+        if source is not None and not _SAFE_NAME.fullmatch(source):
+            return ()
         found = [
             _describe(path)
             for path in self._root.glob(f"{source or '*'}/*/*.parquet")

@@ -296,7 +296,7 @@ def _open_bars(symbol: str, timeframe: Timeframe, start: int, block: BarBlock) -
     times = start + TIMEFRAME_S[timeframe] * np.arange(count, dtype=np.int64)
     kept = open_mask(symbol, times)
     columns = (block.open, block.high, block.low, block.close, block.volume)
-    return Bars(symbol, timeframe, times[kept], *(np.ascontiguousarray(column).ravel()[kept] for column in columns))
+    return _frozen(Bars(symbol, timeframe, times[kept], *(column.ravel()[kept] for column in columns)))
 
 
 def _join_hours(symbol: str, chunks: Mapping[int, _Chunk]) -> Bars:
@@ -306,7 +306,7 @@ def _join_hours(symbol: str, chunks: Mapping[int, _Chunk]) -> Bars:
 
 def _join(parts: list[Bars]) -> Bars:
     first = parts[0]
-    return Bars(
+    joined = Bars(
         first.symbol,
         first.timeframe,
         np.concatenate([part.time for part in parts]),
@@ -316,6 +316,14 @@ def _join(parts: list[Bars]) -> Bars:
         np.concatenate([part.close for part in parts]),
         np.concatenate([part.volume for part in parts]),
     )
+    return _frozen(joined)
+
+
+def _frozen(bars: Bars) -> Bars:
+    """Make the arrays read-only: readers share them."""
+    for column in (bars.time, bars.open, bars.high, bars.low, bars.close, bars.volume):
+        column.flags.writeable = False
+    return bars
 
 
 def _no_bars(symbol: str) -> Bars:
