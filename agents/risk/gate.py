@@ -243,13 +243,17 @@ def _order_rate_check(case: _Case) -> LimitCheck:
 
 
 def _cash_check(case: _Case) -> LimitCheck | None:
-    """Return whether a buy that must be paid in full leaves free cash at or above zero."""
+    """Return whether a buy that must be paid in full leaves free cash at or above zero.
+
+    What short sales brought in is not free: it buys the positions back.
+    """
     if case.instrument.is_shortable or case.order.side is Side.SELL:
         return None
     reserved = sum((_cash_need(each, case) for each in case.account.open_orders), ZERO)
-    need = case.order.quantity * max(case.price, case.order.price or ZERO) * (1 + case.instrument.taker_fee_ratio)
-    is_ok = reserved + need <= case.account.cash
-    return LimitCheck("cash", "money", case.account.cash, reserved, reserved + need, is_ok)
+    need = case.order.quantity * case.price * (1 + case.instrument.taker_fee_ratio)
+    owed = sum((max(-p.quantity, ZERO) * case.account.marks[s] for s, p in case.account.positions.items()), ZERO)
+    free = case.account.cash - owed
+    return LimitCheck("cash", "money", free, reserved, reserved + need, reserved + need <= free)
 
 
 def _cash_need(each: VenueOrder, case: _Case) -> Decimal:
@@ -260,7 +264,10 @@ def _cash_need(each: VenueOrder, case: _Case) -> Decimal:
 
 
 def _short_check(case: _Case) -> LimitCheck | None:
-    """Return whether a sell of what cannot be shorted is covered by the holding, in base units."""
+    """Return whether a sell of what cannot be shorted is covered by the holding, in base units.
+
+    Reduce-only orders are left to the venue, which never lets a spot sell exceed what is there.
+    """
     if case.instrument.is_shortable or case.order.side is Side.BUY or case.order.is_reduce_only:
         return None
     held, resting = max(case.held, ZERO), case.pending.sells

@@ -117,6 +117,8 @@ REFUSED = [
         "short",
     ),
     (order("buy", "1"), account("-100"), "position"),
+    # it may fill after the holding was closed some other way
+    (order("sell", "900", "XAUUSD", "51"), account("77500", {"XAUUSD": "450"}), "position"),
 ]
 
 
@@ -156,6 +158,10 @@ def test_an_order_that_only_lowers_risk_passes_whatever_stands(request_: OrderRe
 @pytest.mark.parametrize("request_", [order("buy", "1"), order("sell", "1", "XAUUSD"), order("buy", "1001", "XAUUSD")])
 def test_an_order_that_adds_or_turns_does_not_pass_as_lowering(request_: OrderRequest) -> None:
     assert {"daily_loss", "drawdown"} <= set(assess(request_, WORST).reasons)
+
+
+def test_a_market_order_may_turn_a_position_within_the_limit() -> None:
+    assert assess(order("sell", "790", "XAUUSD"), account("80000", {"XAUUSD": "400"})).is_allowed
 
 
 def test_a_second_close_beside_a_resting_one_no_longer_lowers_risk() -> None:
@@ -207,17 +213,19 @@ steps = st.lists(
     st.tuples(
         st.sampled_from(sorted(INSTRUMENTS)),
         st.sampled_from(list(Side)),
-        st.integers(1, 4_000_000).map(lambda n: D(n) / 1000),
+        st.integers(1, 60).map(lambda n: D(n) * 500),
         st.sampled_from([None, D("0.85"), D("0.97"), D("1.03"), D("1.15")]),
         st.sampled_from(["fill first", "fill last", "cancel first", "leave"]),
-        st.booleans(),
+        st.sampled_from([False, False, False, True]),
     ),
     max_size=14,
 )
+wide = replace(LIMITS, position_ratio=D(2), gross_exposure_ratio=D(3), order_notional=D(10**6))
+narrow = replace(LIMITS, max_positions=3)
 
 
 class Desk:
-    """Books beside resting orders, as the gate's figures, filled at their own prices."""
+    """Books beside resting orders, as the gate's figures, filled at their own prices or better."""
 
     def __init__(self) -> None:
         self.books, _ = post_deposit(Books(), D(100000), "start")
@@ -230,8 +238,10 @@ class Desk:
         return AccountState(self.books.cash, held, marks, equity, equity, equity, tuple(self.open), 0)
 
     def fill(self, request: OrderRequest, price: Decimal) -> None:
+        """Fill as a venue does: reduce-only orders close, spot sells never exceed the holding."""
         quantity = request.quantity
-        if request.is_reduce_only:
+        is_spot_sell = request.side is Side.SELL and not INSTRUMENTS[request.symbol].is_shortable
+        if request.is_reduce_only or is_spot_sell:
             held = self.books.holdings.get(request.symbol)
             closable = max((held.quantity if held else D(0)) * -request.side.sign, D(0))
             quantity = min(quantity, closable)
@@ -242,14 +252,15 @@ class Desk:
 
 
 @settings(max_examples=1000, deadline=None)
-@given(steps)
+@given(steps, st.sampled_from([(LIMITS, 1), (narrow, 1), (wide, 4)]))
 def test_limits_hold_after_whatever_the_gate_allowed(
-    rows: list[tuple[str, Side, Decimal, Decimal | None, str, bool]],
+    rows: list[tuple[str, Side, Decimal, Decimal | None, str, bool]], bounds: tuple[RiskLimits, int]
 ) -> None:
     desk = Desk()
-    limits = replace(LIMITS, max_positions=2, price_band_ratio=D("0.2"))
-    for symbol, side, quantity, factor, then, reduce in rows:
+    limits, size = bounds
+    for symbol, side, notional, factor, then, reduce in rows:
         quote = QUOTES[symbol]
+        quantity = notional * size / quote.mid
         kind = OrderType.MARKET if factor is None else OrderType.LIMIT
         price = None if factor is None else quote.mid * factor
         request = OrderRequest("id", symbol, side, kind, quantity, price, is_reduce_only=reduce)
@@ -262,12 +273,13 @@ def test_limits_hold_after_whatever_the_gate_allowed(
             done = desk.open.pop(-1 if then == "fill last" else 0).request
             if then != "cancel first":
                 assert done.price is not None
-                desk.fill(done, done.price)
+                touch = QUOTES[done.symbol].ask if done.side is Side.BUY else QUOTES[done.symbol].bid
+                desk.fill(done, min(done.price, touch) if done.side is Side.BUY else max(done.price, touch))
         state = desk.state()
         assert len(state.positions) <= limits.max_positions
         assert state.exposure <= limits.gross_exposure_ratio * state.equity
         for name, position in state.positions.items():
             assert abs(position.quantity) * state.marks[name] <= limits.position_ratio * state.equity
             assert position.quantity > 0 or INSTRUMENTS[name].is_shortable
-        if not any(INSTRUMENTS[name].is_shortable for name in state.positions):
+        if not any(INSTRUMENTS[name].is_shortable for name in desk.books.holdings):
             assert state.cash >= 0
