@@ -75,11 +75,9 @@ def read_table(path: Path, mapping: Mapping[str, str], progress: Progress) -> Ra
         progress: Called with the share that is read.
 
     Raises:
-        DataUnavailable: The file is missing, empty or damaged.
+        DataUnavailable: The file is empty or damaged.
         InvalidRequest: Its kind is not known, or a column cannot be found.
     """
-    if not path.is_file():
-        raise DataUnavailable(f"{path} is not there or is not a file")
     name = path.name.lower()
     try:
         if name.endswith(_PARQUET_ENDINGS):

@@ -68,6 +68,8 @@ def ingest_file(
     """
     tell = progress or _tell_nobody
     zone = find_zone(time_zone)
+    if not path.is_file():
+        raise DataUnavailable(f"{path} is not there or is not a file")
     named_symbol, named_timeframe = parse_file_name(path.name.split(".")[0])
     chosen_symbol = _choose_symbol(path, symbol, named_symbol)
     table = read_table(path, columns or {}, lambda share: tell(share * _READ_SHARE))

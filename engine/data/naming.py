@@ -41,7 +41,7 @@ _CURRENCIES = frozenset(
     )
 )
 _SPLIT = re.compile(r"[^A-Za-z0-9]+")
-_GLUED = re.compile(r"([A-Za-z]{6,})((?:[mMhHdDwW]\d{1,2})|(?:\d{1,2}[mhdw]))")
+_GLUED = re.compile(r"([A-Za-z]{6,}?)([mMhHdDwW]\d{1,2}|\d{1,4}(?:min|[mhdw]))")
 
 
 def parse_symbol(text: str) -> str | None:

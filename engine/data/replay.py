@@ -101,7 +101,7 @@ class ReplayMarket:
         at = self.now()
         now_s = at.timestamp()
         bars = self._load(symbol, self._finest(symbol, now_s))
-        row = int(np.searchsorted(bars.time, now_s, side="right")) - 1
+        row = int(np.searchsorted(bars.time, math.floor(now_s), side="right")) - 1
         elapsed = (now_s - float(bars.time[row])) / TIMEFRAME_S[bars.timeframe]
         trading = elapsed < 1.0
         return self._quote_around(symbol, _path_price(bars, row, min(elapsed, 1.0)), at, trading)
@@ -128,7 +128,8 @@ class ReplayMarket:
         series = self._series_of(symbol)
         finest = next((one for one in series if one.first_at < end and one.last_at >= start), series[0])
         closed = self._closed(symbol, finest.timeframe, math.floor(self.now().timestamp()))
-        rows = np.searchsorted(closed.time, (start.timestamp(), end.timestamp()))
+        # Whole seconds: a float would make numpy copy the whole column.
+        rows = np.searchsorted(closed.time, (math.ceil(start.timestamp()), math.ceil(end.timestamp())))
         return closed[int(rows[0]) : int(rows[1])]
 
     def _finest(self, symbol: str, now_s: float) -> Timeframe:

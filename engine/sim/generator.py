@@ -55,10 +55,10 @@ _FOLLOW_BLOCK = 0.5
 """Probability that a new regime copies the block's."""
 _TREND_SHARE = 0.30
 """Probability of an up-trend, and of a down-trend; the rest are ranges."""
-_TREND_DRIFT = 0.06
+_TREND_DRIFT = 0.10
 """Drift of a trend, in hourly standard deviations per hour."""
-_RANGE_PULL = 1 / 36
-_LEVEL_PULL = 1 / (365 * 24)
+_RANGE_PULL = 1 / 48
+_LEVEL_PULL = 1 / (150 * 24)
 """Pull per hour to the starting price: what keeps prices plausible for decades."""
 _MINUTE_FLOOR = 0.3
 _PATH_NOISE = 0.08

@@ -173,6 +173,7 @@ class SimulatedMarket:
         minute = second - second % _MINUTE_S
         kept = self._paths.get(symbol)
         if kept is None or kept[0] != minute or not trading:
+            self._prepare_until(minute)
             bar = self._minutes(symbol, minute, minute + 1)
             edges = (float(bar.open[0]), float(bar.high[0]), float(bar.low[0]), float(bar.close[0]))
             if not trading:
