@@ -185,7 +185,7 @@ class PortfolioResult(Result):
 
 
 class SizingView(Result):
-    """How a proposed size came about: `quantity = equity × risk_pct / 100 / stop_distance`, then bounded and rounded."""
+    """How a proposed size came about: `equity × risk_pct / 100 / stop_distance`, then bounded and rounded."""
 
     equity: Decimal
     risk_pct: Decimal

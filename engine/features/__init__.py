@@ -1,0 +1,1 @@
+"""What can be computed from closed bars alone: indicators for people and features for models."""

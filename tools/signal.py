@@ -1,0 +1,49 @@
+"""`get_signal`: the ML engine's present signal beside the present price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.domain.errors import InvalidRequest
+from engine.domain.market import Quote
+from engine.domain.protocols import MarketData
+from tools.registry import ToolContext
+from tools.results import QuoteView, SignalResult
+from tools.schema import GetSignal
+from tools.trading import SignalSource
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTool:
+    """Reads a signal; the age is that of the last closed bar."""
+
+    market: MarketData
+    signals: SignalSource
+
+    async def __call__(self, arguments: GetSignal, context: ToolContext) -> SignalResult:
+        """Return the signal of one symbol and timeframe."""
+        check_symbol(self.market, arguments.symbol)
+        quote = self.market.quote(arguments.symbol)
+        signal = self.signals.signal(arguments.symbol, arguments.timeframe)
+        return SignalResult(
+            signal=signal,
+            quote=quote_view(quote),
+            age_s=max((self.market.now() - signal.price_at).total_seconds(), 0.0),
+            market=self.market.name,
+            is_simulated=self.market.is_simulated,
+        )
+
+
+def check_symbol(market: MarketData, symbol: str) -> None:
+    """Refuse a symbol that the market does not list.
+
+    Raises:
+        InvalidRequest: `unknown_instrument`.
+    """
+    if symbol not in market.instruments():
+        raise InvalidRequest("unknown_instrument", symbol=symbol)
+
+
+def quote_view(quote: Quote) -> QuoteView:
+    """Return a quote as a result."""
+    return QuoteView(symbol=quote.symbol, bid=quote.bid, ask=quote.ask, at=quote.at, is_open=quote.is_open)
