@@ -1,0 +1,34 @@
+"""The only place where typed results become sentences, in the person's language; every sentence is in `prompts`."""
+
+from copilot.wording.answers import render_answer, render_ticket
+from copilot.wording.formats import (
+    format_money,
+    format_number,
+    format_percent,
+    format_price,
+    format_time,
+)
+from copilot.wording.messages import (
+    render_error,
+    render_message,
+    render_notice,
+    render_question,
+    render_reasons,
+    render_talk,
+)
+
+__all__ = [
+    "format_money",
+    "format_number",
+    "format_percent",
+    "format_price",
+    "format_time",
+    "render_answer",
+    "render_error",
+    "render_message",
+    "render_notice",
+    "render_question",
+    "render_reasons",
+    "render_talk",
+    "render_ticket",
+]

@@ -1,0 +1,76 @@
+"""Numbers and times as each language writes them. Decimals are rounded for the eye only, never through a float.
+
+English writes 1,234.56 and Spanish 1.234,56. Times are UTC and say so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+Language = Literal["en", "es"]
+_SWAP = str.maketrans({",": ".", ".": ","})
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def format_number(value: Decimal, language: Language, places: int | None = None) -> str:
+    """Return a number with grouping; `places` rounds, None keeps every digit that matters."""
+    if places is None:
+        value = value.normalize()
+        places = max(-int(value.as_tuple().exponent), 0)
+    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    text = f"{rounded:,f}"
+    return text if language == "en" else text.translate(_SWAP)
+
+
+def format_money(value: Decimal, currency: str, language: Language) -> str:
+    """Return an amount of money with two places; dollars by their sign."""
+    if currency != "USD":
+        return f"{format_number(value, language, 2)} {currency}"
+    sign = "-" if value < 0 else ""
+    number = format_number(abs(value), language, 2)
+    return f"{sign}${number}" if language == "en" else f"{sign}{number} $"
+
+
+def format_price(value: Decimal | float, language: Language) -> str:
+    """Return a price: exact when it is exact, else with as many places as its size makes sensible."""
+    if isinstance(value, Decimal):
+        return format_number(value, language, max(2, -int(value.as_tuple().exponent)) if value == value else 2)
+    size = abs(value)
+    places = 2 if size >= 100 else 4 if size >= 1 else 5
+    return format_number(Decimal(repr(float(value))), language, places)
+
+
+def format_percent(value: Decimal | float, language: Language, places: int = 2, *, signed: bool = False) -> str:
+    """Return a percentage (0–100) with its sign."""
+    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    plus = "+" if signed and exact > 0 else ""
+    gap = "" if language == "en" else " "
+    return f"{plus}{format_number(exact, language, places)}{gap}%"
+
+
+def format_float(value: float, language: Language, places: int = 2) -> str:
+    """Return a model's or an indicator's number."""
+    return format_number(Decimal(repr(float(value))), language, places)
+
+
+def format_time(at: datetime, language: Language) -> str:
+    """Return a UTC time to the minute."""
+    return at.strftime("%Y-%m-%d %H:%M UTC") if language == "en" else at.strftime("%d/%m/%Y %H:%M UTC")
+
+
+def format_duration(seconds: float) -> str:
+    """Return a length of time in its largest fitting unit (`4 min`), written alike in both languages."""
+    if seconds < _MINUTE:
+        return f"{int(seconds)} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < 2 * _DAY:
+        return f"{int(seconds // _HOUR)} h"
+    return f"{int(seconds // _DAY)} d"
+
+
+def escape(text: str) -> str:
+    """Return outside text with Markdown's signs made harmless."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!~" else sign for sign in text)
