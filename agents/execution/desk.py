@@ -44,7 +44,7 @@ from engine.domain.errors import (
     VenueUnavailable,
 )
 from engine.domain.market import Quote, decimal_price, utc_from_seconds
-from engine.domain.orders import OrderRequest, OrderStatus, OrderType, Position, VenueOrder
+from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Position, VenueOrder
 from engine.domain.protocols import MarketData, Venue
 from engine.domain.symbols import TIMEFRAME_S
 from engine.ledger import ACCOUNT_CURRENCY, Deposit, EquityPoint, Holding, account_asset, equity_curve, exact_sum
@@ -264,13 +264,13 @@ class Desk:
         """
         account = await self.account()
         now = self._market.now()
-        events = self._journal.events()
-        first = min((event.at for event in events if isinstance(event, Deposit)), default=now)
+        first = _first_deposit_at(self._journal.events(), now)
         since = max(self._period_start(period) or first, first)
         start = self._point_at(since)
-        snapshot = self._journal.snapshot(now)
-        deposits = snapshot.books.deposits - start.deposits
         within = self._journal.trades(since, None, None)
+        if since > first:  # what happened at that very moment belongs to the start
+            within = [each for each in within if each.fill.at > since]
+        deposits = self._journal.snapshot(now).books.deposits - start.deposits
         pnl = account.equity - start.equity - deposits
         return Performance(
             period=period,
@@ -543,9 +543,11 @@ class Desk:
         self._journal.mark_equity(day, account.day_start_equity, account.peak_equity)
 
     def _point_at(self, at: datetime) -> EquityPoint:
-        """Return the account at a past time, or at the first deposit when that came later."""
+        """Return the account at a past time; up to the first deposit that is the deposit alone."""
         events = self._journal.events()
-        first = min((event.at for event in events if isinstance(event, Deposit)), default=at)
+        first = _first_deposit_at(events, at)
+        if at <= first:
+            events = [event for event in events if isinstance(event, Deposit) and event.at <= first]
         return equity_curve(events, [max(at, first)], self._marks_at)[0]
 
     def _marks_at(self, symbols: Iterable[str], at: datetime) -> Mapping[str, Decimal]:
@@ -581,6 +583,10 @@ class Desk:
                 return None
             case _:
                 assert_never(period)
+
+
+def _first_deposit_at(events: Iterable[Deposit | Fill], otherwise: datetime) -> datetime:
+    return min((event.at for event in events if isinstance(event, Deposit)), default=otherwise)
 
 
 def _midnight(at: datetime) -> datetime:
