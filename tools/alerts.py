@@ -24,7 +24,7 @@ from tools.registry import ToolContext
 from tools.results import AlertList, AlertsCancelled, AlertSet, AlertView
 from tools.schema import CancelAlert, ListAlerts, SetAlert
 from tools.signal import check_symbol
-from tools.tables import alerts
+from tools.tables import alerts, inserted_id
 from tools.trading import SignalSource
 
 MAX_ALERTS = 1000
@@ -107,7 +107,7 @@ class Alerts:
             "checked_at": at,
         }
         with self._database.begin() as connection:
-            (alert_id,) = connection.execute(insert(alerts).values(values)).inserted_primary_key or ()
+            alert_id = inserted_id(connection.execute(insert(alerts).values(values)))
         (row,) = self._rows(alerts.c.id == alert_id)
         return AlertSet(alert=_view(row), price=price)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from agents.execution.desk import ACCOUNT_CURRENCY, Desk
+from agents.execution.desk import Desk
 from agents.execution.values import PositionStatus, SettledFill
 from engine.domain.orders import OrderType, VenueOrder
+from engine.ledger import ACCOUNT_CURRENCY
 from tools.registry import ToolContext
 from tools.results import FillView, OrderView, PortfolioResult, PositionView
 from tools.schema import CheckPortfolio

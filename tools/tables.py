@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text
+from typing import Any
+
+from sqlalchemy import Column, CursorResult, Index, Integer, String, Table, Text
 
 from engine.data.database import ExactDecimal, UtcTime, metadata
 
@@ -97,3 +99,10 @@ notice_deliveries = Table(
     Column("delivered_at", UtcTime, nullable=False),
     mysql_charset="utf8mb4",
 )
+
+
+def inserted_id(result: CursorResult[Any]) -> int:
+    """Return the number that the database gave a new row."""
+    key = result.inserted_primary_key
+    assert key is not None, "the statement inserted one row"
+    return int(key[0])

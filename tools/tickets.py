@@ -31,7 +31,7 @@ from tools.notices import Notices
 from tools.registry import ToolContext
 from tools.results import TicketFill, TicketRefused, TicketState, TicketTerms, TicketView
 from tools.schema import ExecuteTrade
-from tools.tables import ticket_decisions, tickets
+from tools.tables import inserted_id, ticket_decisions, tickets
 from tools.trading import TradeDrafts, as_request, edit_request
 
 Outcome = Literal["approved", "rejected", "repriced", "already", "refused"]
@@ -115,7 +115,7 @@ class Tickets:
         )
         with self._database.begin() as connection:
             connection.execute(replaced)
-            (ticket_id,) = connection.execute(insert(tickets).values(values)).inserted_primary_key or ()
+            ticket_id = inserted_id(connection.execute(insert(tickets).values(values)))
         return self._load(ticket_id)
 
     def view(self, ticket_id: int, owner: str) -> TicketView | None:

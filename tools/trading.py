@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from agents.execution.desk import ACCOUNT_CURRENCY, Desk
+from agents.execution.desk import Desk
 from agents.risk.values import LimitCheck, RiskLimits
 from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest
 from engine.domain.market import Instrument
 from engine.domain.protocols import MarketData
 from engine.domain.signals import Direction, Signal
+from engine.ledger import ACCOUNT_CURRENCY
 from tools.drafting import Draft, NothingToClose, Situation, StopHint, draft_order
 from tools.profile import Profiles
 from tools.results import TicketRefused, TicketTerms

@@ -1,0 +1,116 @@
+"""What stands behind the commands that prepare data and models."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from copilot.bootstrap import open_bar_store, open_market, open_registry
+from copilot.settings import Settings
+from engine.data.ingest import ingest_file
+from engine.data.quality import QualityReport
+from engine.domain.errors import ConfigError
+from engine.domain.symbols import TIMEFRAMES, Timeframe
+from engine.ml.registry import Manifest
+from engine.ml.training import train_on_market
+
+Progress = Callable[[float, str], None]
+
+
+def ingest_files(
+    settings: Settings,
+    files: Sequence[Path],
+    source: str,
+    *,
+    symbol: str | None,
+    timeframe: str | None,
+    columns: str | None,
+    time_zone: str,
+    progress: Progress,
+) -> list[QualityReport]:
+    """Read files into the bar store, one after the other, and return their quality reports.
+
+    Raises:
+        ConfigError: The mapping or the timeframe cannot be understood.
+        InvalidRequest: A file does not fit; the ones before it are stored.
+        DataUnavailable: A file holds no usable bars.
+    """
+    store = open_bar_store(settings)
+    mapping = None if columns is None else _mapping(columns)
+    wanted = None if timeframe is None else _timeframe(timeframe)
+    reports = []
+    for number, path in enumerate(files):
+
+        def tell(done: float, number: int = number, path: Path = path) -> None:
+            progress((number + done) / len(files), path.name)
+
+        reports.append(
+            ingest_file(
+                path,
+                store,
+                source=source,
+                symbol=symbol,
+                timeframe=wanted,
+                columns=mapping,
+                time_zone=time_zone,
+                progress=tell,
+            )
+        )
+    return reports
+
+
+def train_model(settings: Settings, symbol: str | None, timeframe: str, progress: Progress) -> Manifest:
+    """Train on the market at hand, register the model, and return its manifest.
+
+    Raises:
+        ConfigError: The timeframe or the symbol is unknown.
+        DataUnavailable: There are too few bars.
+    """
+    market = open_market(settings, lambda done: progress(0.2 * done, "market"))
+    wanted = _timeframe(timeframe)
+    if symbol is not None and symbol not in market.instruments():
+        raise ConfigError(f"--symbol {symbol!r} is not on this market; it lists {', '.join(market.instruments())}")
+    model = train_on_market(
+        market,
+        wanted,
+        symbols=None if symbol is None else (symbol,),
+        created_at=datetime.now(UTC),
+        progress=lambda done, what: progress(0.2 + 0.8 * done, what),
+    )
+    return open_registry(settings).save(model)
+
+
+def to_json(value: object) -> str:
+    """Return any report as JSON; decimals and times as text."""
+    return json.dumps(_plain(value), ensure_ascii=False, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name.name: _plain(getattr(value, name.name)) for name in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Decimal | Path):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _timeframe(text: str) -> Timeframe:
+    for timeframe in TIMEFRAMES:
+        if timeframe == text:
+            return timeframe
+    raise ConfigError(f"--timeframe {text!r} is not known; choose one of {', '.join(TIMEFRAMES)}")
+
+
+def _mapping(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if any(not name.strip() or not equals or not theirs.strip() for name, equals, theirs in pairs):
+        raise ConfigError(f"--columns {text!r} must read like time=date,open=o,high=h,low=l,close=c,volume=v")
+    return {name.strip(): theirs.strip() for name, _, theirs in pairs}

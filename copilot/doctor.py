@@ -1,0 +1,89 @@
+"""`trading-copilot doctor`: for each part what is in use, what is missing, and the one command that adds it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from copilot.bootstrap import open_bar_store, open_registry
+from copilot.database import open_database
+from copilot.settings import Settings
+from engine.domain.errors import ConfigError
+from prompts import load_words
+
+State = Literal["in_use", "simulated", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the product, as it stands.
+
+    Attributes:
+        detail: Name of a sentence in `messages.yaml`, section `doctor.details`, with its values in `params`.
+        adds: The one command that would add what is missing or replace what is simulated.
+    """
+
+    name: str
+    state: State
+    detail: str
+    params: dict[str, str] = field(default_factory=dict)
+    adds: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the part as plain JSON."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Part]:
+    """Look at every part without changing anything but bringing the database up to date."""
+    return [
+        Part("chat_model", "in_use", "chat_model_offline"),
+        Part("memory", "in_use", "memory_sqlite", {"path": str(settings.data_dir / "memory.db")}),
+        _database(settings),
+        _market(settings),
+        _models(settings),
+        Part("exchange", "simulated", "exchange_paper"),
+    ]
+
+
+def render(parts: list[Part], language: Literal["en", "es"]) -> list[str]:
+    """Return a line for each part, and one for what would add it."""
+    words = load_words(language, "messages")["doctor"]
+    width = max(len(name) for name in words["parts"].values())
+    lines = []
+    for part in parts:
+        detail = words["details"][part.detail].format(**part.params)
+        lines.append(f"{words['parts'][part.name]:<{width}}  {words['states'][part.state]:<10}  {detail}")
+        if part.adds:
+            lines.append(" " * (width + 2) + words["adds"].format(command=part.adds))
+    return lines
+
+
+def _database(settings: Settings) -> Part:
+    try:
+        database = open_database(settings.database)
+    except ConfigError as error:
+        return Part("database", "missing", "database_bad", {"error": str(error)}, "unset COPILOT_DATABASE_URL")
+    shown = database.url.render_as_string(hide_password=True)
+    database.dispose()
+    return Part("database", "in_use", "database_url", {"url": shown})
+
+
+def _market(settings: Settings) -> Part:
+    if settings.market == "simulated":
+        adds = "trading-copilot ingest FILES, then COPILOT_MARKET=replay make run"
+        return Part("market", "simulated", "market_simulated", {"seed": str(settings.market_seed)}, adds)
+    source = settings.replay_source
+    series = len(open_bar_store(settings).contents(source))
+    if series == 0:
+        adds = f"trading-copilot ingest --source {source} FILES"
+        return Part("market", "missing", "market_replay_empty", {"source": source}, adds)
+    return Part("market", "in_use", "market_replay", {"source": source, "series": str(series)})
+
+
+def _models(settings: Settings) -> Part:
+    manifests = open_registry(settings).manifests()
+    if not manifests:
+        return Part("models", "missing", "models_none", adds="trading-copilot train")
+    newest = max(manifests, key=lambda manifest: manifest.created_at)
+    return Part("models", "in_use", "models_present", {"count": str(len(manifests)), "model": newest.id})

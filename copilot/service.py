@@ -1,0 +1,217 @@
+"""The copilot that every surface talks to: one conversation in, typed events out.
+
+Decides what may happen at the same time (one turn per conversation), where approvals enter (here and nowhere else:
+the tickets' own store checks owner, nonce, expiry and drift), and that every turn ends with words, whatever failed.
+A surface renders the events and holds no logic of money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from copilot.events import AnswerToken, Event, Language, TicketClosed, TicketOpened, TurnEnded
+from copilot.graph.state import TurnContext, TurnState
+from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
+from engine.domain.errors import CopilotError, InvalidRequest
+from engine.domain.protocols import MarketData
+from prompts import load_words
+from tools.notices import Notices
+from tools.profile import Profiles
+from tools.results import TicketView
+from tools.tickets import Tickets
+
+log = logging.getLogger(__name__)
+
+MESSAGE_LIMIT = 4000
+"""Longest message taken, in characters; a longer one is refused whole, never cut."""
+_STEP_LIMIT = 60
+
+Graph = CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]
+
+
+class Conversations:
+    """One lock per conversation; locks nobody holds or awaits are forgotten."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, conversation_id: str) -> AsyncIterator[None]:
+        """Hold the conversation for one turn."""
+        lock, users = self._locks.get(conversation_id, (asyncio.Lock(), 0))
+        self._locks[conversation_id] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(conversation_id)
+            if users > 1:
+                self._locks[conversation_id] = (lock, users - 1)
+
+
+class Copilot:
+    """The whole product behind four methods: send, decide, edit, and what is open."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        tickets: Tickets,
+        profiles: Profiles,
+        notices: Notices,
+        market: MarketData,
+        *,
+        brain: str,
+        fallback_language: Language,
+    ) -> None:
+        self._graph = graph
+        self._tickets = tickets
+        self._profiles = profiles
+        self._notices = notices
+        self._brain = brain
+        self._fallback: Language = fallback_language
+        self._market = market
+        self._conversations = Conversations()
+
+    async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
+        """Take what a person says and tell what happens, ending with `TurnEnded`.
+
+        A pending ticket is never approved by words; it stays open beside the new turn.
+        """
+        async with self._conversations.turn(conversation_id):
+            if len(text) > MESSAGE_LIMIT:
+                error = InvalidRequest("message_too_long", length=len(text), limit=MESSAGE_LIMIT)
+                events = self._closing(render_error(error, self._say(owner)), self._say(owner))
+            else:
+                events = self._run(owner, conversation_id, TurnState(text=text, decided=None))
+            async for event in events:
+                yield event
+
+    async def decide(
+        self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
+    ) -> AsyncIterator[Event]:
+        """Take the owner's decision on a ticket; the nonce must be the one that its present version carries."""
+        seen = self._tickets.view(ticket_id, owner)
+        async with self._conversations.turn("" if seen is None else seen.conversation_id):
+            async for event in self._decide(owner, ticket_id, nonce, decision, surface):
+                yield event
+
+    async def _decide(
+        self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
+    ) -> AsyncIterator[Event]:
+        act = self._tickets.approve if decision == "approve" else self._tickets.reject
+        decided = await act(ticket_id, nonce, owner, surface)
+        ticket = decided.ticket
+        if ticket is None or decided.outcome == "refused":
+            error = InvalidRequest(decided.code or "ticket_not_found", ticket_id=ticket_id)
+            events = self._closing(render_error(error, self._say(owner)), self._say(owner))
+        elif decided.outcome in ("approved", "rejected"):
+            events = self._resume(owner, ticket)
+        elif decided.outcome == "repriced":
+            yield TicketOpened(ticket)
+            events = self._closing(render_message("ticket_repriced", ticket.language), ticket.language)
+        else:
+            yield TicketClosed(ticket)
+            events = self._closing(render_answer([ticket], ticket.language), ticket.language)
+        async for event in events:
+            yield event
+
+    async def edit(
+        self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str], surface: str
+    ) -> AsyncIterator[Event]:
+        """Change quantity, price, stop loss or take profit: a new version of the same ticket, asked again."""
+        language = self._say(owner)
+        try:
+            edited = await self._tickets.edit(ticket_id, nonce, owner, changes)
+        except CopilotError as error:
+            words = render_error(error, language)
+        else:
+            if isinstance(edited, TicketView):
+                language = edited.language
+                yield TicketOpened(edited)
+                words = render_message("ticket_edited", language)
+            else:
+                words = render_answer([edited], language)
+        async for event in self._closing(words, language):
+            yield event
+
+    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
+        """Return the owner's tickets that wait for a decision, oldest first."""
+        return self._tickets.open_for(owner)
+
+    def notices(self, owner: str, surface: str) -> tuple[str, ...]:
+        """Return what happened while the owner was away, worded, once for each surface."""
+        language = self._say(owner)
+        pending = self._notices.pending(owner, surface)
+        self._notices.mark_delivered([notice.id for notice in pending], surface)
+        return tuple(render_notice(notice.kind, notice.params, language) for notice in pending)
+
+    def language(self, owner: str, fallback: Language) -> Language:
+        """Return the language that the owner chose, or the fallback."""
+        return self._profiles.get(owner).language or fallback
+
+    def set_language(self, owner: str, language: Language) -> None:
+        """Keep the owner's choice of language."""
+        self._profiles.set_language(owner, language)
+
+    def banner(self, language: Language) -> str:
+        """Return what is simulated, plainly."""
+        words = load_words(language, "messages")["banner"]
+        name = "simulated" if self._market.is_simulated else "replay"
+        return str(words[name]).format(market_time=format_time(self._market.now(), language))
+
+    def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
+        """Return what a newcomer may try: a label, and the message behind it."""
+        return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
+
+    async def _resume(self, owner: str, ticket: TicketView) -> AsyncIterator[Event]:
+        config = _config(ticket.conversation_id)
+        snapshot = await self._graph.aget_state(config)
+        for pause in snapshot.interrupts:
+            if pause.value.get("ticket_id") == ticket.ticket_id:
+                entry: Any = Command(resume={pause.id: ticket.state})
+                break
+        else:
+            entry = TurnState(text="", decided=ticket.ticket_id)
+        async for event in self._run(owner, ticket.conversation_id, entry, language=ticket.language):
+            yield event
+
+    async def _run(
+        self, owner: str, conversation_id: str, entry: Any, language: Language | None = None
+    ) -> AsyncIterator[Event]:
+        chosen = language or self._profiles.get(owner).language
+        context = TurnContext(owner, conversation_id, chosen, self._fallback)
+        config = _config(conversation_id)
+        said = ""
+        try:
+            stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
+            async for event in stream:
+                told = cast(Event, event)
+                said += told.text if isinstance(told, AnswerToken) else ""
+                yield told
+        except Exception:
+            log.exception("a turn failed in conversation %s", conversation_id)
+            words = render_message("turn_failed", chosen or self._fallback)
+            yield AnswerToken(words)
+            yield TurnEnded(said + words, chosen or self._fallback, self._brain)
+            return
+        snapshot = await self._graph.aget_state(config)
+        yield TurnEnded(said, snapshot.values.get("language", self._fallback), self._brain)
+
+    async def _closing(self, words: str, language: Language) -> AsyncIterator[Event]:
+        yield AnswerToken(words)
+        yield TurnEnded(words, language, self._brain)
+
+    def _say(self, owner: str) -> Language:
+        return self.language(owner, self._fallback)
+
+
+def _config(conversation_id: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": conversation_id}, "recursion_limit": _STEP_LIMIT}
