@@ -6,21 +6,31 @@ English writes 1,234.56 and Spanish 1.234,56. Times are UTC and say so.
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
 
 Language = Literal["en", "es"]
 _SWAP = str.maketrans({",": ".", ".": ","})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MAX_DIGITS = 120
+"""Longer numbers are nobody's money; they are shown as they were written."""
+_EXACT = Context(prec=2 * _MAX_DIGITS, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
+"""Wide enough that only the asked rounding ever drops a digit."""
 
 
 def format_number(value: Decimal, language: Language, places: int | None = None) -> str:
-    """Return a number with grouping; `places` rounds, None keeps every digit that matters."""
+    """Return a number with grouping; `places` rounds (half to even), None keeps every digit that matters.
+
+    >>> format_number(Decimal("1234.50"), "en"), format_number(Decimal("1234.5"), "es", 2)
+    ('1,234.5', '1.234,50')
+    """
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS or len(value.as_tuple().digits) > _MAX_DIGITS:
+        return str(value)
     if places is None:
-        value = value.normalize()
+        value = value.normalize(_EXACT)
         places = max(-int(value.as_tuple().exponent), 0)
-    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    text = f"{rounded:,f}"
+    rounded = value.quantize(Decimal(1).scaleb(-places), context=_EXACT)
+    text = f"{abs(rounded) if rounded.is_zero() else rounded:,f}"
     return text if language == "en" else text.translate(_SWAP)
 
 
@@ -28,8 +38,8 @@ def format_money(value: Decimal, currency: str, language: Language) -> str:
     """Return an amount of money with two places; dollars by their sign."""
     if currency != "USD":
         return f"{format_number(value, language, 2)} {currency}"
-    sign = "-" if value < 0 else ""
-    number = format_number(abs(value), language, 2)
+    number = format_number(value, language, 2)
+    sign, number = ("-", number[1:]) if number.startswith("-") else ("", number)
     return f"{sign}${number}" if language == "en" else f"{sign}{number} $"
 
 
@@ -72,5 +82,5 @@ def format_duration(seconds: float) -> str:
 
 
 def escape(text: str) -> str:
-    """Return outside text with Markdown's signs made harmless."""
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!~" else sign for sign in text)
+    """Return outside text on one line, with Markdown's signs made harmless."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!~&" else sign for sign in " ".join(text.split()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from copilot.wording.formats import escape, format_number, format_price
-from engine.domain.errors import InvalidRequest
+from engine.domain.errors import InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
 from prompts import load_words
 
 Language = Literal["en", "es"]
@@ -30,12 +31,14 @@ class Question(Protocol):
 def render_question(question: Question, language: Language) -> str:
     """Return a question in words."""
     words = load_words(language, "questions")
-    return _fill(words.get(question.code, words["unclear"]), question.params, language)
+    return _fill(words.get(question.code, words["unclear"]), _as_written(question.code, question.params), language)
 
 
-def render_talk(code: str, language: Language) -> str:
-    """Return plain conversation: a greeting, thanks, an explained concept, or what can be asked."""
+def render_talk(code: str, language: Language, name: str | None = None) -> str:
+    """Return plain conversation: a greeting (by name when it is known), an explained concept, or what can be asked."""
     words = load_words(language, "talk")
+    if code == "greeting" and name:
+        return _fill(words["greeting_named"], {"name": name}, language)
     kind, _, key = code.partition(":")
     if kind == "concept":
         return str(words["concepts"].get(key, words["question"]))
@@ -44,23 +47,31 @@ def render_talk(code: str, language: Language) -> str:
 
 def render_error(error: Exception, language: Language) -> str:
     """Return what was wrong and what to do."""
-    words = load_words(language, "messages")["errors"]
-    if isinstance(error, InvalidRequest):
-        return _fill(words.get(error.code, words["default"]), {**_text(error.params), "code": error.code}, language)
-    return _fill(words["no_data"], {"detail": str(error)}, language)
+    match error:
+        case InvalidRequest():
+            return render_code(error.code, {key: str(value) for key, value in error.params.items()}, language)
+        case OrderRejected():
+            return render_reasons(error.codes, language)
+        case OrderUncertain():
+            return render_reasons(("uncertain",), language)
+        case VenueUnavailable():
+            return render_code("venue_unavailable", {"detail": str(error)}, language)
+        case _:
+            return render_code("no_data", {"detail": str(error)}, language)
 
 
 def render_code(code: str, params: Mapping[str, str], language: Language) -> str:
     """Return the error that a code names."""
     words = load_words(language, "messages")["errors"]
-    return _fill(words.get(code, words["default"]), {**params, "code": code}, language)
+    return _fill(words.get(code, words["default"]), _as_written(code, {**params, "code": code}), language)
 
 
 def render_reasons(reasons: Sequence[str], language: Language, **params: str) -> str:
-    """Return why something was refused, each reason once."""
+    """Return why something was refused, each reason once, as sentences."""
     words = load_words(language, "messages")["reasons"]
+    params = {"symbol": "", **params}
     told = [_fill(words.get(code, words["default"]), {**params, "code": code}, language) for code in reasons]
-    return " ".join(dict.fromkeys(told))
+    return " ".join(f"{text[:1].upper()}{text[1:]}" for text in dict.fromkeys(told))
 
 
 def render_message(name: str, language: Language) -> str:
@@ -79,17 +90,13 @@ def render_notice(kind: str, params: Mapping[str, str], language: Language) -> s
         told["reasons"] = render_reasons(codes, language, symbol=told.get("symbol", ""))
     if kind == "alert_fired":
         told["what"] = render_condition(told, language)
-    return _fill(words[kind], told, language)
+    return _fill(words.get(kind, words["default"]), {**told, "kind": kind}, language)
 
 
 def render_condition(alert: Mapping[str, str], language: Language) -> str:
     """Return when an alert speaks, as the rest of a sentence."""
     words = load_words(language, "answers")["alert"]["what"]
     return _fill(words[alert["condition"]], {"timeframe": "1h", **alert}, language)
-
-
-def _text(params: Mapping[str, object]) -> dict[str, str]:
-    return {key: str(value) for key, value in params.items()}
 
 
 def _fill(sentence: str, params: Mapping[str, str], language: Language) -> str:
@@ -104,16 +111,22 @@ class _Told(dict[str, Any]):
 
 
 _PRICES = ("price", "market", "stop", "target", "entry")
+_QUOTED = ("bad_number", "bad_argument", "bad_risk", "bad_name", "bad_language", "bad_currency")
+"""Codes that give a person's own words back: those stay as they were written."""
+_PLAIN_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
+
+
+class _Verbatim(str):
+    """Text that is quoted, never read as a number."""
+
+
+def _as_written(code: str, params: Mapping[str, str]) -> dict[str, str]:
+    return {key: _Verbatim(text) if key == "value" and code in _QUOTED else text for key, text in params.items()}
 
 
 def _localise(key: str, value: str, language: Language) -> str:
     """Write numbers as the language does; ids stay as they are, other text is made harmless."""
-    if key.endswith("_id"):
+    if key.endswith("_id") or isinstance(value, _Verbatim) or not _PLAIN_NUMBER.fullmatch(value):
         return escape(value)
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return escape(value)
-    if not number.is_finite():
-        return escape(value)
+    number = Decimal(value)
     return format_price(number, language) if key in _PRICES else format_number(number, language)
