@@ -18,7 +18,7 @@ from copilot.wording.formats import (
     format_time,
 )
 from copilot.wording.messages import render_code, render_condition, render_reasons
-from engine.domain.signals import Direction
+from engine.domain.signals import Direction, SignalDriver
 from prompts import load_words
 from tools.results import (
     AlertList,
@@ -32,6 +32,7 @@ from tools.results import (
     SignalResult,
     SizingView,
     TicketRefused,
+    TicketTerms,
     TicketView,
     ToolResult,
     Unavailable,
@@ -63,6 +64,7 @@ def render_ticket(ticket: TicketView, language: Language) -> str:
     rows = [
         ("order", _line(ticket, words, language)),
         ("expected", format_price(terms.expected_price, language)),
+        ("repriced", None if ticket.repriced_from is None else format_price(ticket.repriced_from, language)),
         ("value", money(terms.notional)),
         ("fee", money(terms.fee)),
         ("stop", None if terms.stop_loss is None else format_price(terms.stop_loss, language)),
@@ -103,16 +105,18 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
             probability=share(signal.probability),
             breakeven=share(signal.breakeven_probability),
         )
+    says_both = signal.direction is Direction.NONE and signal.reason == "no_edge"
     lines = [
-        told["title"].format(symbol=signal.symbol, timeframe=signal.timeframe) + _simulated(result.is_simulated, words),
+        told["title"].format(symbol=_name(signal.symbol, words), timeframe=signal.timeframe)
+        + _simulated(result.is_simulated, words),
         told[direction].format(
             entry=price(signal.entry),
             stop=price(signal.stop),
             target=price(signal.target),
-            reward_risk=f"{signal.reward_risk:g}",
+            reward_risk=format_number(Decimal(repr(round(signal.reward_risk, 2))), language),
             why=why,
         ),
-        told["probability"].format(
+        told["value" if says_both else "probability"].format(
             probability=share(signal.probability),
             breakeven=share(signal.breakeven_probability),
             value=format_percent(100 * signal.expected_value_ratio, language, 1, signed=True),
@@ -123,10 +127,7 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
         ),
     ]
     if signal.drivers:
-        names = ", ".join(
-            f"`{driver.feature}` {'+' if driver.contribution >= 0 else '−'}"
-            for driver in signal.drivers[:_DRIVERS_TOLD]
-        )
+        names = "; ".join(_driver(driver, words) for driver in signal.drivers[:_DRIVERS_TOLD])
         lines.append(told["drivers"].format(drivers=names))
     lines.append(
         told["price"].format(
@@ -138,6 +139,19 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
         )
     )
     return "  \n".join(lines)
+
+
+def _driver(driver: SignalDriver, words: Words) -> str:
+    """Return an input of the model in plain words; one without words keeps its name, as code."""
+    names = words["features"]
+    stem, _, bars = driver.feature.rpartition("_")
+    if driver.feature in names:
+        name = names[driver.feature]
+    elif bars.isdecimal() and stem in names:
+        name = words["over_bars"].format(feature=names[stem], bars=bars)
+    else:
+        name = f"`{driver.feature}`"
+    return str(words["push"]["for" if driver.contribution >= 0 else "against"].format(feature=name))
 
 
 def _phase(result: SignalResult, words: Words, language: Language) -> str:
@@ -160,7 +174,7 @@ def _chart(result: ChartResult, words: Words, language: Language) -> str:
 
     lines = [
         told["title"].format(
-            symbol=result.symbol,
+            symbol=_name(result.symbol, words),
             timeframe=result.timeframe,
             close=format_price(result.close, language),
             change=format_percent(result.change_pct, language, signed=True),
@@ -180,9 +194,13 @@ def _chart(result: ChartResult, words: Words, language: Language) -> str:
     if result.resistances:
         lines.append(told["resistances"].format(levels=levels(result.resistances)))
     if result.patterns:
-        lines.append(told["patterns"].format(patterns=", ".join(words["patterns"][p] for p in result.patterns)))
+        lines.append(
+            told["patterns"].format(patterns=", ".join(words["patterns"].get(p, f"`{p}`") for p in result.patterns))
+        )
     if result.readings:
-        readings = ", ".join(f"{words['lines'][n]} {format_price(v, language)}" for n, v in result.readings.items())
+        readings = ", ".join(
+            f"{words['lines'].get(n, n)} {format_price(v, language)}" for n, v in result.readings.items()
+        )
         lines.append(told["readings"].format(readings=readings))
     return "  \n".join(lines)
 
@@ -273,7 +291,7 @@ def _orders(result: PortfolioResult, words: Words, language: Language) -> str:
 
 def _trades(result: PortfolioResult, words: Words, language: Language) -> str:
     if not result.trades:
-        period = words["portfolio"]["periods"][result.period or "all"]
+        period = words["portfolio"]["within"][result.period or "all"]
         return str(words["portfolio"]["no_trades"].format(period=period))
     rows = [
         (
@@ -294,7 +312,7 @@ def _trades(result: PortfolioResult, words: Words, language: Language) -> str:
 def _limits(limits: Sequence[LimitCheck], words: Words, language: Language) -> str:
     rows = [
         (
-            words["limits"][check.name],
+            words["limits"].get(check.name, check.name),
             *(_limit_value(v, check, language) for v in (check.after, check.limit, check.room)),
         )
         for check in limits
@@ -304,7 +322,7 @@ def _limits(limits: Sequence[LimitCheck], words: Words, language: Language) -> s
 
 def _limit_line(check: LimitCheck, words: Words, language: Language) -> str:
     values = {name: _limit_value(getattr(check, name), check, language) for name in ("after", "limit", "room")}
-    return str(words["card"]["limit"].format(name=words["limits"][check.name], **values))
+    return str(words["card"]["limit"].format(name=words["limits"].get(check.name, check.name), **values))
 
 
 def _limit_value(value: Decimal, check: LimitCheck, language: Language) -> str:
@@ -324,7 +342,7 @@ def _ticket(ticket: TicketView, words: Words, language: Language) -> str:
         return _opened(ticket, line, words, language)
     fill = ticket.fill
     price = None if fill is None else fill.average_price
-    return str(
+    text = str(
         told[ticket.state].format(
             ticket_id=ticket.ticket_id,
             line=line,
@@ -335,6 +353,17 @@ def _ticket(ticket: TicketView, words: Words, language: Language) -> str:
             reasons=render_reasons(ticket.reasons, language, symbol=ticket.terms.symbol),
         )
     )
+    if ticket.state == "executed" and price is not None:
+        text += " " + _slippage(ticket.terms, price, words, language)
+    return text
+
+
+def _slippage(terms: TicketTerms, price: Decimal, words: Words, language: Language) -> str:
+    """Return how the fill compares with the price that the owner approved."""
+    worse = (price - terms.expected_price) * (1 if terms.side == "buy" else -1)
+    share = format_percent(abs(worse) * _HUNDRED / terms.expected_price, language, 3)
+    name = "none" if worse == 0 else "worse" if worse > 0 else "better"
+    return str(words["ticket"]["slippage"][name].format(slippage=share))
 
 
 def _opened(ticket: TicketView, line: str, words: Words, language: Language) -> str:
@@ -354,7 +383,7 @@ def _opened(ticket: TicketView, line: str, words: Words, language: Language) -> 
         parts.append(told[name].format(stop=stop, target=target))
     if terms.sizing is not None:
         parts.append(_sizing(terms.sizing, words, language))
-    return " ".join(parts)
+    return " ".join(parts) + _simulated(terms.is_simulated, words)
 
 
 def _sizing(sizing: SizingView, words: Words, language: Language) -> str:
@@ -375,21 +404,24 @@ def _sizing(sizing: SizingView, words: Words, language: Language) -> str:
 def _line(ticket: TicketView, words: Words, language: Language) -> str:
     terms = ticket.terms
     name = "line" if terms.price is None else "line_price"
-    return str(
+    text = str(
         words["ticket"][name].format(
             side=words["side"][terms.side],
             quantity=format_number(terms.quantity, language),
-            symbol=terms.symbol,
+            symbol=_name(terms.symbol, words),
             order_type=words["order_type"][terms.order_type],
             price="" if terms.price is None else format_price(terms.price, language),
         )
     )
+    if not terms.is_close:
+        return text
+    return text + str(words["ticket"]["closes" if terms.position_after == 0 else "reduces"])
 
 
 def _refused(result: TicketRefused, words: Words, language: Language) -> str:
     text = words["ticket"]["refused"].format(reasons=render_reasons(result.reasons, language, symbol=result.symbol))
     broken = [check for check in result.limits if not check.is_ok]
-    return text if not broken else f"{text}\n\n{_limits(broken, words, language)}"
+    return str(text) if not broken else f"{text}\n\n{_limits(broken, words, language)}"
 
 
 def _orders_cancelled(result: OrdersCancelled, words: Words, language: Language) -> str:
@@ -400,8 +432,8 @@ def _orders_cancelled(result: OrdersCancelled, words: Words, language: Language)
         told["order"].format(
             side=words["side"][order.side].lower(),
             quantity=format_number(order.quantity, language),
-            symbol=order.symbol,
-            order_id=order.order_id,
+            symbol=_name(order.symbol, words),
+            order_id=escape(order.order_id),
         )
         for order in result.orders
     )
@@ -457,6 +489,11 @@ def _unavailable(result: Unavailable, words: Words, language: Language) -> str:
 
 def _simulated(is_simulated: bool, words: Words) -> str:
     return f" · _{words['simulated_mark']}_" if is_simulated else ""
+
+
+def _name(symbol: str, words: Words) -> str:
+    """Return an instrument as people call it, with its symbol."""
+    return f"{words['names'][symbol]} ({symbol})" if symbol in words["names"] else symbol
 
 
 def _price_or_none(price: Decimal | None, words: Words, language: Language) -> str:
