@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
@@ -42,6 +43,8 @@ Language = Literal["en", "es"]
 Words = Mapping[str, Any]
 _DRIVERS_TOLD = 3
 _HUNDRED = Decimal(100)
+_SPANS = re.compile(r"_(\d+)(?:_\d+)*$")
+"""The bars that a feature's name ends in; the first is the one that people are told."""
 
 
 def render_answer(results: Sequence[ToolResult], language: Language) -> str:
@@ -143,14 +146,9 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
 
 def _driver(driver: SignalDriver, words: Words) -> str:
     """Return an input of the model in plain words; one without words keeps its name, as code."""
-    names = words["features"]
-    stem, _, bars = driver.feature.rpartition("_")
-    if driver.feature in names:
-        name = names[driver.feature]
-    elif bars.isdecimal() and stem in names:
-        name = words["over_bars"].format(feature=names[stem], bars=bars)
-    else:
-        name = f"`{driver.feature}`"
+    names, spans = words["features"], _SPANS.search(driver.feature)
+    stem, bars = (driver.feature, "") if spans is None else (driver.feature[: spans.start()], spans[1])
+    name = names.get(driver.feature) or names.get(stem, f"`{driver.feature}`").format(bars=bars)
     return str(words["push"]["for" if driver.contribution >= 0 else "against"].format(feature=name))
 
 
