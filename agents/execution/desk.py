@@ -162,6 +162,22 @@ class Desk:
             raise InvalidRequest("intent_conflict", source=intent.source)
         return execution
 
+    async def abandon(self, intent: OrderIntent) -> Execution:
+        """Make sure that an intent is not sent from now on, and return what became of it.
+
+        For what a crash left behind: an intent that was never handed over ends UNSENT (reason `interrupted`), also
+        when it had not been stored yet; one that may have been is looked up. One that this desk is sending right
+        now is waited for.
+        """
+        order_id = intent.request.client_order_id
+        if order_id not in self._sending:
+            stored = self._journal.store(intent, self._token, self._wall_clock(), self._market.now())
+            if stored.state is IntentState.STORED:
+                self._close(intent.request, IntentState.STORED, IntentState.UNSENT, "interrupted")
+            await self._resolve(self._stored(order_id))
+            return self._execution(order_id)
+        return await asyncio.shield(self._sending[order_id])
+
     async def reconcile(self) -> tuple[Execution, ...]:
         """Settle everything that is not final and return it; a second run changes nothing.
 
@@ -308,9 +324,7 @@ class Desk:
             await self._await_peer(stored)
         elif stored.state is IntentState.WORKING:
             await self._resolve(stored)
-        execution = self._journal.execution(order_id)
-        assert execution is not None, "an intent is never deleted"
-        return execution
+        return self._execution(order_id)
 
     async def _send(self, stored: StoredIntent) -> None:
         """Assess, claim, submit and settle; whatever happens, the outcome or the doubt is on record."""
@@ -409,9 +423,13 @@ class Desk:
         assert stored is not None, "an intent is never deleted"
         return stored
 
+    def _execution(self, order_id: str) -> Execution:
+        execution = self._journal.execution(order_id)
+        assert execution is not None, "an intent is never deleted"
+        return execution
+
     def _executions(self, seen: Iterable[StoredIntent]) -> tuple[Execution, ...]:
-        found = (self._journal.execution(stored.intent.request.client_order_id) for stored in seen)
-        return tuple(execution for execution in found if execution is not None)
+        return tuple(self._execution(stored.intent.request.client_order_id) for stored in seen)
 
     async def _settle(self, orders: Iterable[VenueOrder] = ()) -> int:
         """Book new fills and note orders; the orders must have been read before."""

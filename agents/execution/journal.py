@@ -105,6 +105,9 @@ class Journal:
 
     def deposit(self, amount: Decimal, reference: str, at: datetime) -> bool:
         """Book a deposit once; return whether this call booked it."""
+        with reading(self._prepared()) as connection:
+            if _is_booked(connection, "deposit", reference):
+                return False
         with self._writing() as (connection, state):
             if _is_booked(connection, "deposit", reference):
                 return False
@@ -285,6 +288,9 @@ class Journal:
     def note_discrepancies(self, found: Sequence[Discrepancy]) -> None:
         """Remember the differences between venue and ledger; an empty list clears them."""
         text = json.dumps([[each.asset, str(each.venue_quantity), str(each.ledger_quantity)] for each in found])
+        with reading(self._prepared()) as connection:
+            if connection.execute(select(ledger_state.c.discrepancies)).scalar_one() == text:
+                return
         with self._writing() as (connection, state):
             if state["discrepancies"] != text:
                 _update_state(connection, version=state["version"] + 1, discrepancies=text)
@@ -298,8 +304,13 @@ class Journal:
     def mark_equity(self, day: str, start_equity: Decimal, equity: Decimal) -> None:
         """Mark the start of a day once, and its highest equity as often as it rises."""
         here = equity_marks.c.day == day
+        query = select(equity_marks.c.peak_equity).where(here)
+        with reading(self._prepared()) as connection:
+            peak = connection.execute(query).scalar()
+            if peak is not None and equity <= peak:
+                return
         with self._writing() as (connection, _):
-            peak = connection.execute(select(equity_marks.c.peak_equity).where(here)).scalar()
+            peak = connection.execute(query).scalar()
             if peak is None:
                 values = {"day": day, "start_equity": start_equity, "peak_equity": max(start_equity, equity)}
                 connection.execute(insert(equity_marks).values(values))

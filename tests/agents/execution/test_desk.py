@@ -237,6 +237,24 @@ def _stop_at(step: str):  # type: ignore[no-untyped-def]  # a callable for the c
     return stop
 
 
+async def test_an_abandoned_intent_is_never_sent(place: Place) -> None:
+    watched = FaultyVenue(place.venue, 0, 0)
+    desk = await place.desk(watched)
+    for _ in range(2):
+        abandoned = await desk.abandon(intent(request()))
+        assert (abandoned.state, abandoned.reasons) == (IntentState.UNSENT, ("interrupted",))
+    assert (await send(desk, request())).state is IntentState.UNSENT
+    assert watched.submits == []
+
+
+async def test_abandoning_what_was_sent_tells_what_became_of_it(place: Place) -> None:
+    desk = await place.desk(FaultyVenue(place.venue, 0, 0))
+    sending = asyncio.create_task(send(desk, request()))
+    await asyncio.sleep(0)
+    assert (await desk.abandon(intent(request()))).state is IntentState.DONE
+    assert (await desk.abandon(intent(request()))) == await sending
+
+
 async def test_resting_orders_and_children_are_settled_by_reconcile(place: Place) -> None:
     desk = await place.desk()
     waiting = await send(desk, request(kind="limit", price="95", stop_loss="90", take_profit="110"))
