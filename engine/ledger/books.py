@@ -10,7 +10,7 @@ rounded toward zero to `COST_QUANTUM`, and what remains is the exact difference,
 only moves profit, by less than the quantum, from one close to a later one.
 
 Sums and products run in a context of 76 digits (what a column of the database holds) that raises if a digit would
-be dropped; signs are copied, because Python's unary minus and `abs` round to the caller's context. The account
+be dropped; signs change in it too, because Python's unary minus and `abs` round to the caller's context. The account
 currency is USD; USDT counts one to one. Left out on purpose: interest, funding, conversions between currencies.
 """
 
@@ -166,12 +166,12 @@ class Books:
 
     def imbalance(self) -> Decimal:
         """Return `cash + cost + fees − deposits − realised`: 0, or the books are wrong."""
-        return exact_sum((self.cash, self.cost, self.fees, -self.deposits, -self.realised))
+        return exact_sum((self.cash, self.cost, self.fees, _EXACT.minus(self.deposits), _EXACT.minus(self.realised)))
 
 
 def post_deposit(books: Books, amount: Decimal, reference: str) -> tuple[Books, Entry]:
     """Pay money in (or out, below 0)."""
-    entry = Entry("deposit", reference, (Posting("cash", amount), Posting("deposits", amount.copy_negate())))
+    entry = Entry("deposit", reference, (Posting("cash", amount), Posting("deposits", _EXACT.minus(amount))))
     after = replace(books, cash=exact_sum((books.cash, amount)), deposits=exact_sum((books.deposits, amount)))
     return after, entry
 
@@ -185,9 +185,9 @@ def post_fill(books: Books, fill: Fill) -> tuple[Books, Entry]:
     traded = exact_product(fill.quantity, Decimal(fill.side.sign))
     paid = exact_product(traded, fill.price)
     released, closed = _released_cost(before, traded)
-    realised = exact_sum((exact_product(closed, fill.price), released)).copy_negate()
+    realised = _EXACT.minus(exact_sum((exact_product(closed, fill.price), released)))
     opened = _EXACT.subtract(traded, closed)
-    cost = exact_sum((before.cost, released.copy_negate(), exact_product(opened, fill.price)))
+    cost = exact_sum((before.cost, _EXACT.minus(released), exact_product(opened, fill.price)))
     after = Holding(
         fill.symbol,
         quantity=exact_sum((before.quantity, traded)),
@@ -195,7 +195,7 @@ def post_fill(books: Books, fill: Fill) -> tuple[Books, Entry]:
         realised=exact_sum((before.realised, realised)),
         fees=exact_sum((before.fees, fill.fee)),
     )
-    cash_change = exact_sum((paid, fill.fee)).copy_negate()
+    cash_change = _EXACT.minus(exact_sum((paid, fill.fee)))
     entry = Entry(
         "fill",
         fill.fill_id,
@@ -203,7 +203,7 @@ def post_fill(books: Books, fill: Fill) -> tuple[Books, Entry]:
             Posting("cash", cash_change),
             Posting(f"holding:{fill.symbol}", _EXACT.subtract(cost, before.cost)),
             Posting(f"fees:{fill.symbol}", fill.fee),
-            Posting(f"realised:{fill.symbol}", realised.copy_negate()),
+            Posting(f"realised:{fill.symbol}", _EXACT.minus(realised)),
         ),
         realised,
     )
@@ -216,7 +216,7 @@ def _released_cost(holding: Holding, traded: Decimal) -> tuple[Decimal, Decimal]
     if not holding.quantity or holding.quantity.is_signed() == traded.is_signed():
         return ZERO, ZERO
     if traded.copy_abs() >= holding.quantity.copy_abs():
-        return holding.cost, holding.quantity.copy_negate()
+        return holding.cost, _EXACT.minus(holding.quantity)
     share = _ROUNDING.divide(exact_product(holding.cost, traded).copy_abs(), holding.quantity.copy_abs())
     share = share.copy_sign(holding.cost)
     return share.quantize(COST_QUANTUM, context=_ROUNDING), traded

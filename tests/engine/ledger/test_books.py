@@ -69,6 +69,11 @@ def test_closing_by_thirds_loses_no_digit() -> None:
     assert books.realised == Decimal("0.20000001")
 
 
+def test_an_opening_fill_realises_a_plain_zero() -> None:
+    _, entries = book([fill("buy", "2", "100"), fill("sell", "1", "100", symbol="XAUUSD")])
+    assert [str(entry.realised) for entry in entries[1:]] == ["0", "0"]
+
+
 def test_equity_and_unrealised_follow_the_mark() -> None:
     books, _ = book([fill("buy", "2", "100", "1")])
     assert books.equity({"BTC/USDT": Decimal(103)}) == Decimal(100005)
