@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from engine.domain.errors import InvalidRequest
@@ -24,7 +25,7 @@ class SignalTool:
         """Return the signal of one symbol and timeframe."""
         check_symbol(self.market, arguments.symbol)
         quote = self.market.quote(arguments.symbol)
-        signal = self.signals.signal(arguments.symbol, arguments.timeframe)
+        signal = await asyncio.to_thread(self.signals.signal, arguments.symbol, arguments.timeframe)
         return SignalResult(
             signal=signal,
             quote=quote_view(quote),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -68,7 +69,8 @@ class TradeDrafts:
         quote = self.market.quote(asked.symbol)
         account = await self.desk.account()
         risk_pct = self.profiles.get(owner).risk_per_trade_pct
-        situation = Situation(instrument, quote, account, self.limits, risk_pct, self._stop_hint(asked))
+        hint = await asyncio.to_thread(self._stop_hint, asked)
+        situation = Situation(instrument, quote, account, self.limits, risk_pct, hint)
         try:
             draft = draft_order(asked, situation, _DRAFT_ID)
         except NothingToClose as error:

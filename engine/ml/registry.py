@@ -1,0 +1,186 @@
+"""The registry of trained models: XGBoost's own format beside a manifest; nothing is ever unpickled.
+
+A model is a folder that appears whole or not at all. What does not match its manifest, or the code's features, is
+refused with what to do, never used in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import xgboost as xgb
+
+from engine.domain.errors import DataUnavailable
+from engine.features.definitions import FEATURE_NAMES
+from engine.ml.dataset import TARGETS
+from engine.ml.range import RangePredictor
+from engine.ml.tpsl import Calibration, TPSLClassifier
+
+FORMAT = 1
+_RETRAIN = "train again with: trading-copilot train"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known about a model.
+
+    Attributes:
+        id: Unique, sorts by time.
+        symbols: Those whose bars it learned from.
+        rows: Rows it learned from.
+        metrics: Out of sample only, from purged walk-forward.
+        losses: Mean loss in multiples of the risk when a target is not hit, by target.
+        files: SHA-256 of each booster file.
+    """
+
+    id: str
+    created_at: datetime
+    timeframe: str
+    symbols: tuple[str, ...]
+    data_hash: str
+    rows: int
+    horizon: int
+    features: tuple[str, ...]
+    parameters: Mapping[str, float]
+    metrics: Mapping[str, float]
+    calibrations: Mapping[str, Calibration]
+    losses: Mapping[str, float]
+    up_shift: tuple[float, ...]
+    down_shift: tuple[float, ...]
+    files: Mapping[str, str]
+
+    def lines(self) -> list[str]:
+        """Return the manifest for a terminal."""
+        head = [
+            f"model {self.id}: {self.timeframe}, {', '.join(self.symbols)}",
+            f"{self.rows} rows, horizon {self.horizon} bars, {len(self.features)} features",
+            "out of sample, purged walk-forward:",
+        ]
+        return head + [f"  {name:<28} {value:.4f}" for name, value in sorted(self.metrics.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """Both models with their manifest."""
+
+    manifest: Manifest
+    tpsl: TPSLClassifier
+    range: RangePredictor
+
+    def boosters(self) -> dict[str, xgb.Booster]:
+        """Return every booster by file name, without suffix."""
+        return {**self.tpsl.boosters, "range_up": self.range.up, "range_down": self.range.down}
+
+
+class ModelRegistry:
+    """Models below one folder, one folder each."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def save(self, model: TrainedModel) -> Manifest:
+        """Store a model whole or not at all, and return its manifest with the files' hashes."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        draft = self._root / f".{model.manifest.id}.{os.getpid()}"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        files = {}
+        for name, booster in model.boosters().items():
+            path = draft / f"{name}.ubj"
+            booster.save_model(path)
+            files[path.name] = _hash(path)
+        content = _to_json(model.manifest, files)
+        (draft / "manifest.json").write_text(json.dumps(content, indent=1))
+        draft.replace(self._root / model.manifest.id)
+        return _from_json(content)
+
+    def manifests(self) -> list[Manifest]:
+        """Return the manifests of all whole models, oldest first; damaged ones are left out."""
+        found = []
+        for path in sorted(self._root.glob("[!.]*/manifest.json")):
+            try:
+                found.append(_from_json(json.loads(path.read_text())))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return sorted(found, key=lambda manifest: manifest.created_at)
+
+    def latest(self, timeframe: str, symbol: str) -> TrainedModel | None:
+        """Return the newest model of a symbol by itself, else the newest that learned from it among others.
+
+        Raises:
+            DataUnavailable: The model is damaged, or was made by other code.
+        """
+        fitting = [m for m in self.manifests() if m.timeframe == timeframe and symbol in m.symbols]
+        own = [manifest for manifest in fitting if manifest.symbols == (symbol,)]
+        chosen = own or fitting
+        return self.load(chosen[-1]) if chosen else None
+
+    def load(self, manifest: Manifest) -> TrainedModel:
+        """Return the model of a manifest.
+
+        Raises:
+            DataUnavailable: A file is missing or altered, or the features are not this code's.
+        """
+        if manifest.features != FEATURE_NAMES:
+            raise DataUnavailable(f"model {manifest.id} was made for other features; {_RETRAIN}")
+        boosters = {name: self._booster(manifest, name) for name in (*TARGETS, "range_up", "range_down")}
+        up, down = boosters.pop("range_up"), boosters.pop("range_down")
+        return TrainedModel(
+            manifest,
+            TPSLClassifier(boosters, manifest.calibrations),
+            RangePredictor(up, down, manifest.up_shift, manifest.down_shift),
+        )
+
+    def _booster(self, manifest: Manifest, name: str) -> xgb.Booster:
+        path = self._root / manifest.id / f"{name}.ubj"
+        if not path.exists() or _hash(path) != manifest.files.get(path.name):
+            raise DataUnavailable(f"model {manifest.id} is damaged ({path.name} is missing or altered); {_RETRAIN}")
+        booster = xgb.Booster({"nthread": 1})
+        booster.load_model(path)
+        booster.set_param({"nthread": 1})
+        return booster
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "id": manifest.id,
+        "created_at": manifest.created_at.isoformat(),
+        "timeframe": manifest.timeframe,
+        "symbols": list(manifest.symbols),
+        "data_hash": manifest.data_hash,
+        "rows": manifest.rows,
+        "horizon": manifest.horizon,
+        "features": list(manifest.features),
+        "parameters": dict(manifest.parameters),
+        "metrics": dict(manifest.metrics),
+        "calibrations": {name: [c.slope, c.intercept] for name, c in manifest.calibrations.items()},
+        "losses": dict(manifest.losses),
+        "up_shift": list(manifest.up_shift),
+        "down_shift": list(manifest.down_shift),
+        "files": dict(files),
+    }
+
+
+def _from_json(content: Mapping[str, object]) -> Manifest:
+    if content["format"] != FORMAT:
+        raise ValueError(f"manifest format {content['format']!r} is not {FORMAT}")
+    known: dict[str, object] = {name: content[name] for name in Manifest.__slots__ if name != "calibrations"}
+    lists = ("symbols", "features", "up_shift", "down_shift")
+    known |= {name: tuple(content[name]) for name in lists}  # type: ignore[arg-type]  # JSON arrays
+    known["created_at"] = datetime.fromisoformat(str(content["created_at"]))
+    pairs = content["calibrations"]
+    assert isinstance(pairs, dict)
+    known["calibrations"] = {name: Calibration(float(a), float(b)) for name, (a, b) in pairs.items()}
+    return Manifest(**known)  # type: ignore[arg-type]  # keys are the class's own fields

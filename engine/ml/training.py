@@ -1,0 +1,215 @@
+"""Training: purged walk-forward first, for the figures and the calibration; then one fit on everything.
+
+Each fit uses one thread (more of them spin when the machine is busy) and folds run side by side. What the manifest
+says of the model comes from rows that the fold's model had not seen, and each fold is calibrated on earlier folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import xgboost as xgb
+from sklearn.metrics import roc_auc_score
+
+from engine.domain.errors import DataUnavailable
+from engine.domain.market import Bars, FloatArray, IntArray
+from engine.domain.protocols import MarketData
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
+from engine.features.definitions import FEATURE_NAMES
+from engine.ml.dataset import TARGETS, Dataset, build_dataset
+from engine.ml.labels import HORIZON
+from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
+from engine.ml.registry import Manifest, TrainedModel
+from engine.ml.tpsl import Calibration, TPSLClassifier, brier_skill, calibrate, calibration_error
+from engine.ml.walkforward import Split, expanding_splits
+
+Progress = Callable[[float, str], None]
+
+FOLDS = 4
+MAX_ROWS = 40_000
+BARS_PER_SYMBOL = 26_000
+WORKERS = 2
+_PARAMETERS: dict[str, float] = {
+    "eta": 0.06,
+    "max_depth": 4,
+    "min_child_weight": 60,
+    "subsample": 0.7,
+    "colsample_bytree": 0.6,
+    "lambda": 5.0,
+    "max_bin": 64,
+    "seed": 7,
+    "nthread": 1,
+}
+_ROUNDS = 80
+_RANGE_ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """Everything that one fit gives: boosters by name, and raw predictions for its test rows."""
+
+    boosters: Mapping[str, xgb.Booster]
+    raw: Mapping[str, FloatArray]
+
+
+def train_on_market(
+    market: MarketData,
+    timeframe: Timeframe,
+    *,
+    symbols: Sequence[str] | None = None,
+    created_at: datetime,
+    progress: Progress,
+) -> TrainedModel:
+    """Train on the bars that a market has, on all its symbols together unless some are named.
+
+    Raises:
+        DataUnavailable: There are too few bars.
+    """
+    chosen = symbols or tuple(market.instruments())
+    bars_by_symbol = {}
+    for symbol in chosen:
+        try:
+            bars_by_symbol[symbol] = market.bars(symbol, timeframe, BARS_PER_SYMBOL * (4 if len(chosen) == 1 else 1))
+        except DataUnavailable:
+            continue
+    return train(bars_by_symbol, timeframe, created_at=created_at, progress=progress)
+
+
+def train(
+    bars_by_symbol: Mapping[str, Bars], timeframe: Timeframe, *, created_at: datetime, progress: Progress
+) -> TrainedModel:
+    """Train one model on some symbols together.
+
+    Args:
+        bars_by_symbol: Closed bars, oldest first.
+        timeframe: That of all the bars.
+        created_at: Goes into the model's id and manifest.
+        progress: Told a fraction (0–1) and what is being done.
+
+    Raises:
+        DataUnavailable: There are too few bars.
+    """
+    progress(0.0, "features")
+    data = build_dataset(bars_by_symbol, max_rows=MAX_ROWS)
+    embargo = HORIZON * TIMEFRAME_S[timeframe]
+    splits = list(expanding_splits(data.start, data.end, folds=FOLDS, embargo=embargo))
+    everything = Split(np.arange(len(data)), np.empty(0, np.int64))
+    fitted = _fit_all(data, [*splits, everything], progress)
+    *folds, final = fitted
+    tests = [split.test for split in splits]
+    metrics: dict[str, float] = {}
+    calibrations = {name: _calibrate_target(name, data, folds, tests, metrics) for name in TARGETS}
+    shifts = {name: _calibrate_range(name, data, folds, tests, metrics) for name in ("up", "down")}
+    losses = {name: _mean_loss(data, name) for name in TARGETS}
+    symbols = tuple(sorted(bars_by_symbol))
+    manifest = Manifest(
+        id=f"{created_at:%Y%m%dT%H%M%S}-{timeframe}-{symbols[0].replace('/', '') if len(symbols) == 1 else 'pooled'}",
+        created_at=created_at,
+        timeframe=timeframe,
+        symbols=symbols,
+        data_hash=data.data_hash,
+        rows=len(data),
+        horizon=HORIZON,
+        features=FEATURE_NAMES,
+        parameters={**_PARAMETERS, "rounds": _ROUNDS, "range_rounds": _RANGE_ROUNDS},
+        metrics=metrics,
+        calibrations=calibrations,
+        losses=losses,
+        up_shift=shifts["up"],
+        down_shift=shifts["down"],
+        files={},
+    )
+    progress(1.0, "done")
+    boosters = {name: final.boosters[name] for name in TARGETS}
+    ranges = RangePredictor(final.boosters["up"], final.boosters["down"], shifts["up"], shifts["down"])
+    return TrainedModel(manifest, TPSLClassifier(boosters, calibrations), ranges)
+
+
+def _fit_all(data: Dataset, splits: Sequence[Split], progress: Progress) -> list[_Fitted]:
+    done = 0
+    total = len(splits) * (len(TARGETS) + 2)
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(0.05 + 0.9 * done / total, "models")
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda split: _fit(data, split, step), splits))
+
+
+def _fit(data: Dataset, split: Split, step: Callable[[], None]) -> _Fitted:
+    """Fit every target on one split; the binned matrix is made once and only its label changes."""
+    matrix = xgb.QuantileDMatrix(data.X[split.train], max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
+    X_test = data.X[split.test]
+    boosters: dict[str, xgb.Booster] = {}
+    raw: dict[str, FloatArray] = {}
+    for name in TARGETS:
+        matrix.set_label(data.hit[name][split.train])
+        boosters[name] = xgb.train({**_PARAMETERS, "objective": "binary:logistic"}, matrix, _ROUNDS)
+        if len(X_test):
+            raw[name] = boosters[name].inplace_predict(X_test, predict_type="margin").astype(np.float64)
+        step()
+    for name, actual in (("up", data.up), ("down", data.down)):
+        matrix.set_label(actual[split.train])
+        quantile = {"objective": "reg:quantileerror", "quantile_alpha": list(QUANTILES)}
+        boosters[name] = xgb.train({**_PARAMETERS, **quantile}, matrix, _RANGE_ROUNDS)
+        if len(X_test):
+            raw[name] = boosters[name].inplace_predict(X_test).astype(np.float64)
+        step()
+    return _Fitted(boosters, raw)
+
+
+def _calibrate_target(
+    name: str, data: Dataset, folds: Sequence[_Fitted], tests: Sequence[IntArray], metrics: dict[str, float]
+) -> Calibration:
+    """Return the final calibration; into `metrics` go the figures of each fold calibrated on the folds before it."""
+    hits = [data.hit[name][test] for test in tests]
+    margins = [fold.raw[name] for fold in folds]
+    aucs = [float(roc_auc_score(hit, margin)) for hit, margin in zip(hits, margins, strict=True) if 0 < hit.mean() < 1]
+    metrics[f"auc_{name}"] = float(np.mean(aucs)) if aucs else 0.5
+    for fold, auc in enumerate(aucs, 1):
+        metrics[f"auc_{name}_fold{fold}"] = auc
+    said, seen, base = [], [], []
+    for fold in range(1, len(folds)):
+        earlier = np.concatenate(hits[:fold])
+        calibration = calibrate(np.concatenate(margins[:fold]), earlier)
+        said.append(calibration.probability(margins[fold]))
+        seen.append(hits[fold])
+        base.append(np.full(len(hits[fold]), earlier.mean()))
+    probability, hit = np.concatenate(said), np.concatenate(seen)
+    reference = float(np.mean(np.concatenate(base)))
+    metrics[f"brier_skill_{name}"] = brier_skill(probability, hit, reference)
+    metrics[f"calibration_error_{name}"] = calibration_error(probability, hit)
+    return calibrate(np.concatenate(margins), np.concatenate(hits))
+
+
+def _calibrate_range(
+    name: str, data: Dataset, folds: Sequence[_Fitted], tests: Sequence[IntArray], metrics: dict[str, float]
+) -> tuple[float, ...]:
+    whole = data.up if name == "up" else data.down
+    actual = [whole[test] for test in tests]
+    raw = [fold.raw[name] for fold in folds]
+    settled, seen, plain = [], [], []
+    for fold in range(1, len(folds)):
+        shift = conformal_shift(np.concatenate(raw[:fold]), np.concatenate(actual[:fold]))
+        settled.append(settle_quantiles(raw[fold], shift))
+        seen.append(actual[fold])
+        constant = np.quantile(np.concatenate(actual[:fold]), QUANTILES)
+        plain.append(np.tile(constant, (len(actual[fold]), 1)))
+    predicted, truth = np.concatenate(settled), np.concatenate(seen)
+    loss, reference = pinball_loss(predicted, truth), pinball_loss(np.concatenate(plain), truth)
+    metrics[f"coverage_{name}"] = coverage(predicted, truth)
+    metrics[f"pinball_{name}"] = loss
+    metrics[f"pinball_gain_{name}"] = 1 - loss / reference
+    return conformal_shift(np.concatenate(raw), np.concatenate(actual))
+
+
+def _mean_loss(data: Dataset, name: str) -> float:
+    """Return what a missed target costs on average, in multiples of the risk; at least half of it."""
+    missed = data.payoff[name][data.hit[name] == 0]
+    return max(float(-missed.mean()), 0.5) if len(missed) else 1.0
