@@ -43,6 +43,8 @@ Language = Literal["en", "es"]
 Words = Mapping[str, Any]
 _DRIVERS_TOLD = 3
 _HUNDRED = Decimal(100)
+_CANCELLED = {"cancelled": "some", "filled": "filled_before", "rejected": "some"}
+"""How a cancel is told, by where the order ended: one that filled first was not cancelled."""
 _SPANS = re.compile(r"_(\d+)(?:_\d+)*$")
 """The bars that a feature's name ends in; the first is the one that people are told."""
 
@@ -68,6 +70,7 @@ def render_ticket(ticket: TicketView, language: Language) -> str:
         ("order", _line(ticket, words, language)),
         ("expected", format_price(terms.expected_price, language)),
         ("repriced", None if ticket.repriced_from is None else format_price(ticket.repriced_from, language)),
+        ("drift", format_percent(Decimal(terms.max_drift_bps) / _HUNDRED, language, None)),
         ("value", money(terms.notional)),
         ("fee", money(terms.fee)),
         ("stop", None if terms.stop_loss is None else format_price(terms.stop_loss, language)),
@@ -75,7 +78,7 @@ def render_ticket(ticket: TicketView, language: Language) -> str:
         ("cash", change(money(terms.cash_before), money(terms.cash_after))),
         ("exposure", change(money(terms.exposure_before), money(terms.exposure_after))),
         ("position", change(*(format_number(q, language) for q in (terms.position_before, terms.position_after)))),
-        ("venue", f"{terms.venue}, {words['simulated_mark']}" if terms.is_simulated else terms.venue),
+        ("venue", _venue(terms.venue, words) + (f", {words['simulated_mark']}" if terms.is_simulated else "")),
         ("quote", format_time(terms.quote_at, language)),
         ("expires", format_time(ticket.expires_at, language)),
     ]
@@ -93,7 +96,7 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
     signal, told = result.signal, words["signal"]
 
     def price(value: float | Decimal) -> str:
-        return format_price(value, language)
+        return format_price(value, language, signal.symbol)
 
     def share(value: float) -> str:
         return format_percent(100 * value, language, 1)
@@ -102,8 +105,10 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
     direction = signal.direction.value
     why = ""
     if signal.direction is Direction.NONE:
-        reason = told["why"].get(signal.reason, told["why"]["no_edge"])
-        why = reason.format(
+        name = signal.reason if signal.reason in told["why"] else "no_edge"
+        if name == "no_edge" and signal.probability >= signal.breakeven_probability:
+            name = "weak_edge"
+        why = told["why"][name].format(
             side=words["side"][better],
             probability=share(signal.probability),
             breakeven=share(signal.breakeven_probability),
@@ -160,7 +165,9 @@ def _phase(result: SignalResult, words: Words, language: Language) -> str:
         )
     )
     if evidence.swept_level is not None:
-        text += " " + words["signal"]["swept"].format(level=format_price(evidence.swept_level, language))
+        text += " " + words["signal"]["swept"].format(
+            level=format_price(evidence.swept_level, language, result.signal.symbol)
+        )
     return text
 
 
@@ -168,13 +175,13 @@ def _chart(result: ChartResult, words: Words, language: Language) -> str:
     told = words["chart"]
 
     def levels(prices: Sequence[float]) -> str:
-        return " · ".join(format_price(price, language) for price in prices)
+        return " · ".join(format_price(price, language, result.symbol) for price in prices)
 
     lines = [
         told["title"].format(
             symbol=_name(result.symbol, words),
             timeframe=result.timeframe,
-            close=format_price(result.close, language),
+            close=format_price(result.close, language, result.symbol),
             change=format_percent(result.change_pct, language, signed=True),
         )
         + _simulated(result.is_simulated, words),
@@ -197,10 +204,17 @@ def _chart(result: ChartResult, words: Words, language: Language) -> str:
         )
     if result.readings:
         readings = ", ".join(
-            f"{words['lines'].get(n, n)} {format_price(v, language)}" for n, v in result.readings.items()
+            f"{words['lines'].get(name, name)} {_reading(name, value, result.symbol, language)}"
+            for name, value in result.readings.items()
         )
         lines.append(told["readings"].format(readings=readings))
     return "  \n".join(lines)
+
+
+def _reading(name: str, value: float, symbol: str, language: Language) -> str:
+    """Return an indicator's value: those that run from 0 to 100 are no prices."""
+    is_index = name.startswith(("rsi", "adx", "stochastic"))
+    return format_float(value, language, 1) if is_index else format_price(value, language, symbol)
 
 
 def _portfolio(result: PortfolioResult, words: Words, language: Language) -> str:
@@ -211,7 +225,7 @@ def _portfolio(result: PortfolioResult, words: Words, language: Language) -> str
 
     parts = [
         told["title"].format(
-            venue=result.venue,
+            venue=_venue(result.venue, words),
             market=words["market"].get(result.market, result.market),
             at=format_time(result.at, language),
         )
@@ -256,8 +270,8 @@ def _positions(result: PortfolioResult, words: Words, language: Language) -> str
         (
             position.symbol,
             format_number(position.quantity, language),
-            format_price(_short(position.average_price), language),
-            format_price(_short(position.mark), language),
+            format_price(position.average_price, language, position.symbol),
+            format_price(position.mark, language, position.symbol),
             format_money(position.notional, result.currency, language),
             f"{format_money(position.unrealised, result.currency, language)} "
             f"({format_percent(position.unrealised_pct, language, signed=True)})",
@@ -341,19 +355,27 @@ def _ticket(ticket: TicketView, words: Words, language: Language) -> str:
     fill = ticket.fill
     price = None if fill is None else fill.average_price
     text = str(
-        told[ticket.state].format(
+        told[_ending(ticket)].format(
             ticket_id=ticket.ticket_id,
             line=line,
             filled="" if fill is None else format_number(fill.filled_quantity, language),
-            price="" if price is None else format_price(_short(price), language),
+            price="" if price is None else format_price(price, language, ticket.terms.symbol),
             fee="" if fill is None else format_money(fill.fee, ticket.terms.currency, language),
             order_id="" if fill is None else escape(fill.order_id),
-            reasons=render_reasons(ticket.reasons, language, symbol=ticket.terms.symbol),
+            reasons=_capital(render_reasons(ticket.reasons, language, symbol=ticket.terms.symbol)),
         )
     )
     if ticket.state == "executed" and price is not None:
         text += " " + _slippage(ticket.terms, price, words, language)
     return text
+
+
+def _ending(ticket: TicketView) -> str:
+    """Return how the ticket's end is told: an order can be over without having filled, wholly or at all."""
+    fill = ticket.fill
+    if ticket.state != "executed" or fill is None or fill.filled_quantity >= ticket.terms.quantity:
+        return ticket.state
+    return "executed_partly" if fill.filled_quantity > 0 else "executed_nothing"
 
 
 def _slippage(terms: TicketTerms, price: Decimal, words: Words, language: Language) -> str:
@@ -386,17 +408,17 @@ def _opened(ticket: TicketView, line: str, words: Words, language: Language) -> 
 
 def _sizing(sizing: SizingView, words: Words, language: Language) -> str:
     told = words["ticket"]
-    bounded = "" if sizing.bounded_by is None else told["bounded"].format(limit=words["limits"][sizing.bounded_by])
-    text = told["sizing"].format(
-        risk_pct=format_percent(sizing.risk_pct.normalize(), language),
+    bound = sizing.bounded_by
+    text = told["sizing_rounded" if bound is None else "sizing_bounded"].format(
+        risk_pct=format_percent(sizing.risk_pct, language, None),
         equity=format_money(sizing.equity, "USD", language),
         risk_money=format_money(sizing.risk_money, "USD", language),
         distance=format_price(_short(sizing.stop_distance), language),
         raw=format_number(sizing.raw_quantity, language, 6),
         quantity=format_number(sizing.quantity, language),
-        bounded=bounded,
+        limit="" if bound is None else words["limits"].get(bound, bound),
     )
-    return str(text + " " + told["stop_source"].format(source=told["stop_from"][sizing.stop_from]))
+    return str(text + " " + told["stop_from"][sizing.stop_from])
 
 
 def _line(ticket: TicketView, words: Words, language: Language) -> str:
@@ -426,16 +448,18 @@ def _orders_cancelled(result: OrdersCancelled, words: Words, language: Language)
     told = words["cancelled"]
     if not result.orders:
         return str(told["none"])
-    orders = ", ".join(
-        told["order"].format(
-            side=words["side"][order.side].lower(),
+    outcomes: dict[str, list[str]] = {}
+    for order in result.orders:
+        text = told["order"].format(
+            side=words["side_word"][order.side],
             quantity=format_number(order.quantity, language),
             symbol=_name(order.symbol, words),
             order_id=escape(order.order_id),
         )
-        for order in result.orders
-    )
-    return str(told["some"].format(orders=orders))
+        if order.status == "cancelled" and order.filled_quantity > 0:
+            text += told["filled"].format(quantity=format_number(order.filled_quantity, language))
+        outcomes.setdefault(_CANCELLED.get(order.status, "unsure"), []).append(text)
+    return " ".join(told[outcome].format(orders=", ".join(orders)) for outcome, orders in outcomes.items())
 
 
 def _what(alert: AlertView, language: Language) -> str:
@@ -447,7 +471,7 @@ def _alert_set(result: AlertSet, words: Words, language: Language) -> str:
     return str(
         words["alert"]["set"].format(
             what=_what(result.alert, language),
-            price=format_price(_short(result.price), language),
+            price=format_price(result.price, language, result.alert.symbol),
             alert_id=result.alert.alert_id,
         )
     )
@@ -465,7 +489,14 @@ def _alerts_cancelled(result: AlertsCancelled, words: Words, language: Language)
     told = words["alert"]
     if not result.alerts:
         return str(told["cancelled_none"])
-    return str(told["cancelled"].format(alerts="; ".join(_what(alert, language) for alert in result.alerts)))
+    return str(
+        told["cancelled"].format(
+            alerts="; ".join(
+                told["inline"].format(alert_id=escape(alert.alert_id), what=_what(alert, language))
+                for alert in result.alerts
+            )
+        )
+    )
 
 
 def _profile(result: ProfileResult, words: Words, language: Language) -> str:
@@ -473,7 +504,7 @@ def _profile(result: ProfileResult, words: Words, language: Language) -> str:
     return str(
         told["changed"].format(
             language=told["languages"][result.language],
-            risk=format_percent(result.risk_per_trade_pct.normalize(), language),
+            risk=format_percent(result.risk_per_trade_pct, language, None),
             currency=result.base_currency,
             favourites=", ".join(result.favourites) or words["none"],
             name=words["none"] if result.name is None else escape(result.name),
@@ -492,6 +523,14 @@ def _simulated(is_simulated: bool, words: Words) -> str:
 def _name(symbol: str, words: Words) -> str:
     """Return an instrument as people call it, with its symbol."""
     return f"{words['names'][symbol]} ({symbol})" if symbol in words["names"] else symbol
+
+
+def _venue(venue: str, words: Words) -> str:
+    return str(words["venue"].get(venue, escape(venue)))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _price_or_none(price: Decimal | None, words: Words, language: Language) -> str:

@@ -9,6 +9,9 @@ from datetime import datetime
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
 
+from engine.domain.errors import DataUnavailable
+from engine.domain.instruments import build_instrument
+
 Language = Literal["en", "es"]
 _SWAP = str.maketrans({",": ".", ".": ","})
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -43,17 +46,21 @@ def format_money(value: Decimal, currency: str, language: Language) -> str:
     return f"{sign}${number}" if language == "en" else f"{sign}{number} $"
 
 
-def format_price(value: Decimal | float, language: Language) -> str:
-    """Return a price: exact when it is exact, else with as many places as its size makes sensible."""
-    if isinstance(value, Decimal):
-        return format_number(value, language, max(2, -int(value.as_tuple().exponent)) if value == value else 2)
-    size = abs(value)
-    places = 2 if size >= 100 else 4 if size >= 1 else 5
-    return format_number(Decimal(repr(float(value))), language, places)
+def format_price(value: Decimal | float, language: Language, symbol: str = "") -> str:
+    """Return a price with the digits of its tick.
+
+    An exact price without a symbol keeps its own digits, at least two; a model's price gets as many as its size makes
+    sensible.
+    """
+    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    places = _tick_places(symbol, exact)
+    if places is None:
+        places = max(2, _decimals(exact)) if isinstance(value, Decimal) else _sensible_places(abs(value))
+    return format_number(exact, language, places)
 
 
-def format_percent(value: Decimal | float, language: Language, places: int = 2, *, signed: bool = False) -> str:
-    """Return a percentage (0–100) with its sign."""
+def format_percent(value: Decimal | float, language: Language, places: int | None = 2, *, signed: bool = False) -> str:
+    """Return a percentage (0–100) with its sign; `places` None keeps the digits that matter."""
     exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
     plus = "+" if signed and exact > 0 else ""
     gap = "" if language == "en" else " "
@@ -84,3 +91,18 @@ def format_duration(seconds: float) -> str:
 def escape(text: str) -> str:
     """Return outside text on one line, with Markdown's signs made harmless."""
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!~&" else sign for sign in " ".join(text.split()))
+
+
+def _tick_places(symbol: str, price: Decimal) -> int | None:
+    try:
+        return _decimals(build_instrument(symbol, float(price)).tick_size) if symbol else None
+    except DataUnavailable:
+        return None
+
+
+def _sensible_places(size: float) -> int:
+    return 2 if size >= 100 else 4 if size >= 1 else 5
+
+
+def _decimals(value: Decimal) -> int:
+    return max(-int(value.as_tuple().exponent), 0) if value.is_finite() else 0

@@ -51,9 +51,9 @@ def render_error(error: Exception, language: Language) -> str:
         case InvalidRequest():
             return render_code(error.code, {key: str(value) for key, value in error.params.items()}, language)
         case OrderRejected():
-            return render_reasons(error.codes, language)
+            return _capital(render_reasons(error.codes, language))
         case OrderUncertain():
-            return render_reasons(("uncertain",), language)
+            return _capital(render_reasons(("uncertain",), language))
         case VenueUnavailable():
             return render_code("venue_unavailable", {"detail": str(error)}, language)
         case _:
@@ -67,11 +67,12 @@ def render_code(code: str, params: Mapping[str, str], language: Language) -> str
 
 
 def render_reasons(reasons: Sequence[str], language: Language, **params: str) -> str:
-    """Return why something was refused, each reason once, as sentences."""
+    """Return why something was refused, each reason once; the first begins small, to follow a colon."""
     words = load_words(language, "messages")["reasons"]
     params = {"symbol": "", **params}
     told = [_fill(words.get(code, words["default"]), {**params, "code": code}, language) for code in reasons]
-    return " ".join(f"{text[:1].upper()}{text[1:]}" for text in dict.fromkeys(told))
+    first, *others = dict.fromkeys(told) if told else ("",)
+    return " ".join([first, *(f"{text[:1].upper()}{text[1:]}" for text in others)])
 
 
 def render_message(name: str, language: Language) -> str:
@@ -90,6 +91,8 @@ def render_notice(kind: str, params: Mapping[str, str], language: Language) -> s
         told["reasons"] = render_reasons(codes, language, symbol=told.get("symbol", ""))
     if kind == "alert_fired":
         told["what"] = render_condition(told, language)
+    if kind == "ticket_executed" and not told.get("price"):
+        kind = "ticket_unfilled"
     return _fill(words.get(kind, words["default"]), {**told, "kind": kind}, language)
 
 
@@ -108,6 +111,10 @@ class _Told(dict[str, Any]):
 
     def __missing__(self, key: str) -> str:
         return "…"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _PRICES = ("price", "market", "stop", "target", "entry")
