@@ -1,14 +1,8 @@
-"""${message}
-
-Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
-Create Date: ${create_date}
-"""
+"""${message}"""
 
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
@@ -16,8 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create what this revision adds."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
+    """Take it away again."""
     ${downgrades if downgrades else "pass"}
