@@ -39,10 +39,10 @@ def render_talk(code: str, language: Language, name: str | None = None) -> str:
     words = load_words(language, "talk")
     if code == "greeting" and name:
         return _fill(words["greeting_named"], {"name": name}, language)
-    kind, _, key = code.partition(":")
-    if kind == "concept":
-        return str(words["concepts"].get(key, words["question"]))
-    return str(words.get(kind, words["help"]))
+    if code.startswith("concept:"):
+        return str(words["concepts"].get(code.removeprefix("concept:"), words["question"]))
+    told = words.get(code)
+    return told if isinstance(told, str) else str(words["help"])
 
 
 def render_error(error: Exception, language: Language) -> str:
