@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
+import yaml
 
 from copilot.wording import render_answer, render_ticket
 from engine.domain.market import Bars
@@ -22,6 +23,7 @@ from tests.copilot.wording.samples import (
     alert,
     chart,
     empty_portfolio,
+    filled,
     limits,
     order,
     portfolio,
@@ -47,6 +49,28 @@ from tools.schema import ARGUMENTS, CheckPortfolio, Indicator, Period, SetAlert
 REPOSITORY = Path(__file__).resolve().parents[3]
 Language = Literal["en", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "es")
+
+QUESTIONS = {
+    "which_symbol",
+    "how_much",
+    "buy_or_sell",
+    "amount_ambiguous",
+    "unknown_instrument",
+    "bad_number",
+    "contradiction",
+    "two_prices",
+    "which_price",
+    "which_order",
+    "which_alert",
+    "alert_condition",
+    "alert_value",
+    "which_agent",
+    "which_setting",
+    "which_value",
+    "which_strategy",
+    "unclear",
+}
+TALK = ("greeting", "thanks", "goodbye", "help", "confirmation", "quoted", "smalltalk", "question", "cannot")
 
 
 def sources(*folders: str) -> Iterator[ast.AST]:
@@ -127,6 +151,25 @@ def test_every_reason_has_words(language: Language) -> None:
     words = load_words(language, "messages")["reasons"]
     assert not reasons() - words.keys()
     assert not {code for code, text in words.items() if not fields(text) <= {"symbol", "code"}}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_question_has_words(language: Language) -> None:
+    asked = {code for call in calls("Question", "copilot/offline") if call.args for code in literals(call.args[0])}
+    assert not (QUESTIONS | asked) - load_words(language, "questions").keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_concept_that_is_recognised_is_explained(language: Language) -> None:
+    concepts = load_words(language, "talk")["concepts"].keys()
+    for path in sorted((REPOSITORY / "copilot/offline/lexicon").glob("*.yaml")):
+        assert not set(yaml.safe_load(path.read_text("utf-8")).get("concepts", ())) - concepts, path.name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_talk_has_words(language: Language) -> None:
+    words = load_words(language, "talk")
+    assert all(isinstance(words[kind], str) for kind in TALK)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -244,6 +287,23 @@ def test_every_state_of_a_ticket(state: TicketState, language: Language) -> None
     assert "{" not in text
     assert "secret-nonce" not in text
     assert "secret-nonce" not in render_ticket(ticket(state), language)
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "words"),
+    [
+        ("buy", "60006.100", "0.010% worse"),
+        ("buy", "59994.10", "0.010% better"),
+        ("sell", "60006.10", "0.010% better"),
+        ("sell", "59994.10", "0.010% worse"),
+        ("sell", "60000.10", "Exactly the price"),
+    ],
+)
+def test_slippage_is_worse_for_a_dearer_buy_and_a_cheaper_sale(
+    side: Literal["buy", "sell"], price: str, words: str
+) -> None:
+    done = ticket("executed", terms=terms(side=side), fill=filled(average_price=Decimal(price)))
+    assert words in render_answer([done], "en")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
