@@ -378,3 +378,23 @@ def test_name_from_outside_is_made_harmless() -> None:
 def test_results_are_told_in_order() -> None:
     text = render_answer([profile(), OrdersCancelled(orders=())], "en")
     assert text.index("Saved") < text.index("nothing to cancel")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_doctor_has_words_and_values_for_every_part(language: Language) -> None:
+    words = load_words(language, "messages")["doctor"]
+    assert words["parts"].keys() == {"chat_model", "memory", "database", "market", "models", "exchange"}
+    assert words["states"].keys() == {"in_use", "simulated", "missing"}
+    assert fields(words["adds"]) == {"command"}
+    parts = list(calls("Part", "copilot"))
+    assert parts
+    for part in parts:
+        name, state, detail = (next(iter(literals(argument))) for argument in part.args[:3])
+        given = {key for argument in part.args[3:4] if isinstance(argument, ast.Dict) for key in _keys(argument)}
+        assert name in words["parts"]
+        assert state in words["states"]
+        assert fields(words["details"][detail]) == given, detail
+
+
+def _keys(values: ast.Dict) -> set[str]:
+    return {key.value for key in values.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
