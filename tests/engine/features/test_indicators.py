@@ -24,9 +24,11 @@ from tests.engine.ml.bars import random_walk
 BARS = random_walk(300, seed=11)
 
 # Wilder's worked example as it is reprinted by charting schools: 14-day RSI of these closes.
-CLOSES = np.array(
-    [44.34, 44.09, 44.15, 43.61, 44.33, 44.83, 45.10, 45.42, 45.84, 46.08, 45.89, 46.03, 45.61, 46.28, 46.28]
-    + [46.00, 46.03, 46.41, 46.22, 45.64]  # noqa: RUF005
+CLOSES = np.concatenate(
+    [
+        [44.34, 44.09, 44.15, 43.61, 44.33, 44.83, 45.10, 45.42, 45.84, 46.08],
+        [45.89, 46.03, 45.61, 46.28, 46.28, 46.00, 46.03, 46.41, 46.22, 45.64],
+    ]
 )
 PUBLISHED_RSI = [70.46, 66.25, 66.48, 69.35, 66.29, 57.92]
 
