@@ -69,7 +69,6 @@ def render_code(code: str, params: Mapping[str, str], language: Language) -> str
 def render_reasons(reasons: Sequence[str], language: Language, **params: str) -> str:
     """Return why something was refused, each reason once; the first begins small, to follow a colon."""
     words = load_words(language, "messages")["reasons"]
-    params = {"symbol": "", **params}
     told = [_fill(words.get(code, words["default"]), {**params, "code": code}, language) for code in reasons]
     first, *others = dict.fromkeys(told) if told else ("",)
     return " ".join([first, *(f"{text[:1].upper()}{text[1:]}" for text in others)])

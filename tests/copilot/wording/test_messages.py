@@ -172,3 +172,8 @@ def test_unknown_talk_never_breaks(language: Language) -> None:
 def test_short_messages(language: Language) -> None:
     for name in ("turn_failed", "ticket_repriced", "ticket_edited"):
         assert render_message(name, language)
+
+
+def test_reason_without_its_symbol_shows_the_gap() -> None:
+    assert render_reasons(("nothing_to_close",), "en").startswith("there is no position in … to close")
+    assert "BTC/USDT" in render_reasons(("nothing_to_close",), "en", symbol="BTC/USDT")
