@@ -47,7 +47,13 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("mariadb")
     port = free_port()
     subprocess.run(
-        [install, "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal", "--user=root"],
+        [
+            install,
+            "--no-defaults",
+            f"--datadir={folder}/data",
+            "--auth-root-authentication-method=normal",
+            "--user=root",
+        ],
         check=True,
         capture_output=True,
     )
