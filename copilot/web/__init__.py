@@ -1,0 +1,1 @@
+"""The web page: a Chainlit surface of the copilot, and the gate in front of it."""

@@ -1,0 +1,213 @@
+"""A copilot in one file: keeps the rules of the real one (owner, nonce, versions) and answers from samples."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+
+from copilot.events import (
+    AnswerToken,
+    Event,
+    Language,
+    TicketClosed,
+    TicketOpened,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+)
+from copilot.wording import render_answer, render_message
+from engine.domain.market import Bars
+from engine.domain.signals import Direction
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
+from prompts import load_words
+from tests.copilot.wording import samples
+from tools.chart import describe
+from tools.results import ChartResult, SignalResult, TicketView, ToolResult
+
+OWNER = "ana"
+STRANGERS_TICKET = 900
+SECRET = "a detail that must stay in the log"
+MONDAY = 1_741_564_800
+
+
+def bars(symbol: str = "XAUUSD", timeframe: Timeframe = "1h", count: int = 400, start: float = 2850.0) -> Bars:
+    """Return a walk that knows weekends, the same every time."""
+    random = np.random.default_rng(7)
+    step = TIMEFRAME_S[timeframe]
+    seconds = [s for s in range(MONDAY, MONDAY + 3 * count * step, step) if symbol != "XAUUSD" or _is_week(s)][:count]
+    moves = random.normal(0.00012, 0.0016, count)
+    close = start * np.exp(np.cumsum(moves))
+    opened = np.concatenate([[start], close[:-1]])
+    reach = np.abs(random.normal(0, 0.0009, (2, count)))
+    high, low = np.maximum(opened, close) * (1 + reach[0]), np.minimum(opened, close) * (1 - reach[1])
+    volume = random.gamma(4.0, 300.0, count)
+    return Bars(symbol, timeframe, np.array(seconds), opened, high, low, close, volume)
+
+
+def _is_week(second: int) -> bool:
+    hour = (second - MONDAY) // 3600 % 168
+    return hour < 118 or hour >= 166
+
+
+def chart_result(symbol: str = "XAUUSD", timeframe: Timeframe = "1h") -> ChartResult:
+    return describe(bars(symbol, timeframe), ("bollinger", "rsi", "macd"), market="simulated", is_simulated=True)
+
+
+def signal_result(close: float) -> SignalResult:
+    levels = {"close": close, "entry": close, "stop": close - 11.4, "target": close + 17.1}
+    return samples.signal(direction=Direction.LONG, reason="edge", probability=0.487, **levels)
+
+
+@dataclass(slots=True)
+class FakeCore:
+    """Keeps tickets in memory; `executed` counts what would have been sent."""
+
+    tickets: dict[int, TicketView] = field(default_factory=dict)
+    executed: list[int] = field(default_factory=list)
+    pending_notices: list[str] = field(default_factory=list)
+    languages: dict[str, Language] = field(default_factory=dict)
+    execution_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tickets[STRANGERS_TICKET] = samples.ticket(ticket_id=STRANGERS_TICKET, owner="bob", nonce="bobs-nonce")
+
+    async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
+        """Answer by the words in a message."""
+        asked = text.lower()
+        language: Language = "es" if any(word in asked for word in ("señal", "compra", "gráfico", "cartera")) else "en"
+        self.languages.setdefault(owner, language)
+        if "explode" in asked:
+            raise RuntimeError(SECRET)
+        if "slowly" in asked:
+            yield AnswerToken("One. ")
+            await asyncio.sleep(30)
+        results: list[ToolResult] = []
+        for tool, result in self._work(asked, owner, conversation_id, language):
+            yield ToolStarted(f"call-{tool}", tool, {"symbol": "XAUUSD", "timeframe": "1h"})
+            yield ToolFinished(f"call-{tool}", tool, result)
+            results.append(result)
+            if isinstance(result, TicketView):
+                yield TicketOpened(result)
+        async for event in _tell(render_answer(results, language) if results else f"You said: {text}", language):
+            yield event
+
+    def _work(self, asked: str, owner: str, conversation_id: str, language: Language) -> list[tuple[str, ToolResult]]:
+        chart = chart_result()
+        if "signal" in asked or "señal" in asked:
+            return [("get_signal", signal_result(chart.close)), ("analyze_chart", chart)]
+        if "chart" in asked or "gráfico" in asked:
+            return [("analyze_chart", chart)]
+        if "buy" in asked or "compra" in asked:
+            return [("execute_trade", self.open_ticket(owner, conversation_id, language))]
+        if "portfolio" in asked or "cartera" in asked:
+            return [("check_portfolio", samples.portfolio("positions"))]
+        return []
+
+    def open_ticket(self, owner: str, conversation_id: str = "elsewhere", language: Language = "en") -> TicketView:
+        """Open a ticket with every part that a card can show."""
+        number = 17 + sum(ticket.owner == owner for ticket in self.tickets.values())
+        terms = samples.terms(
+            sizing=samples.sizing(), quantity=Decimal("0.41250"), notional=Decimal("24750.04"), max_drift_bps=30
+        )
+        now = datetime.now(UTC)
+        ticket = samples.ticket(
+            ticket_id=number,
+            owner=owner,
+            nonce=f"nonce-{number}-1",
+            conversation_id=conversation_id,
+            language=language,
+            terms=terms,
+            created_at=now,
+            expires_at=now + timedelta(seconds=120),
+        )
+        self.tickets[number] = ticket
+        return ticket
+
+    async def decide(
+        self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
+    ) -> AsyncIterator[Event]:
+        """Take a decision as the ticket store does: once, by the owner, on the present version."""
+        refusal = self._refusal(owner, ticket_id, nonce)
+        language = self.languages.get(owner, "en")
+        if refusal is None:
+            ticket = self.tickets[ticket_id]
+            await asyncio.sleep(self.execution_s)
+            if decision == "approve":
+                self.executed.append(ticket_id)
+            state = "executed" if decision == "approve" else "rejected"
+            fill = samples.filled(filled_quantity=ticket.terms.quantity) if decision == "approve" else None
+            closed = ticket.model_copy(update={"state": state, "fill": fill})
+            self.tickets[ticket_id] = closed
+            yield TicketClosed(closed)
+            refusal = render_answer([closed], ticket.language)
+        async for event in _tell(refusal, language):
+            yield event
+
+    async def edit(
+        self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str], surface: str
+    ) -> AsyncIterator[Event]:
+        """Make a new version with other numbers."""
+        language = self.languages.get(owner, "en")
+        words = self._refusal(owner, ticket_id, nonce)
+        if words is None:
+            ticket = self.tickets[ticket_id]
+            numbers = {name: Decimal(text) for name, text in changes.items()}
+            version = ticket.version + 1
+            renewed = ticket.model_copy(
+                update={
+                    "version": version,
+                    "nonce": f"nonce-{ticket_id}-{version}",
+                    "terms": ticket.terms.model_copy(update={**numbers, "sizing": None}),
+                }
+            )
+            self.tickets[ticket_id] = renewed
+            yield TicketOpened(renewed)
+            words = render_message("ticket_edited", ticket.language)
+        async for event in _tell(words, language):
+            yield event
+
+    def _refusal(self, owner: str, ticket_id: int, nonce: str) -> str | None:
+        ticket = self.tickets.get(ticket_id)
+        if ticket is None or ticket.owner != owner:
+            return "There is no such ticket."
+        if ticket.state != "pending" or ticket.nonce != nonce:
+            return "The ticket has changed."
+        return None
+
+    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
+        """Return the owner's pending tickets."""
+        return tuple(t for t in self.tickets.values() if t.owner == owner and t.state == "pending")
+
+    def notices(self, owner: str, surface: str) -> tuple[str, ...]:
+        """Return what waits, once."""
+        told = tuple(self.pending_notices)
+        self.pending_notices.clear()
+        return told
+
+    def language(self, owner: str, fallback: Language) -> Language:
+        """Return the kept language, or the fallback."""
+        return self.languages.get(owner, fallback)
+
+    def set_language(self, owner: str, language: Language) -> None:
+        """Keep a language."""
+        self.languages[owner] = language
+
+    def banner(self, language: Language) -> str:
+        """Return the real banner of a simulated market."""
+        return str(load_words(language, "messages")["banner"]["simulated"])
+
+    def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
+        """Return the real starters."""
+        return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
+
+
+async def _tell(answer: str, language: Language) -> AsyncIterator[Event]:
+    for word in answer.split(" "):
+        yield AnswerToken(word + " ")
+    yield TurnEnded(answer, language, "offline")
