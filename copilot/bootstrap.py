@@ -211,21 +211,20 @@ def _prepare_signals(settings: Settings, market: MarketData, report: Report) -> 
     return signals
 
 
-async def serve_web(settings: Settings, report: Report, say: Callable[[str], None]) -> None:
-    """Open everything and serve the web page until interrupted."""
+async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
+    """Serve the web page until interrupted."""
     from copilot.passwords import PasswordFile
     from copilot.web.server import serve
 
-    runtime = await open_runtime(settings, report)
-    async with runtime:
-        password = PasswordFile(settings.data_dir)
-        await serve(
-            runtime.copilot,
-            host=settings.host,
-            port=settings.port,
-            owner=settings.owner,
-            data_dir=settings.data_dir,
-            fallback_language=settings.language,
-            check_password=password.verify if password.is_set else None,
-            say=say,
-        )
+    settings = runtime.settings
+    password = PasswordFile(settings.data_dir)
+    await serve(
+        runtime.copilot,
+        host=settings.host,
+        port=settings.port,
+        owner=settings.owner,
+        data_dir=settings.data_dir,
+        fallback_language=settings.language,
+        check_password=password.verify if password.is_set else None,
+        say=say,
+    )

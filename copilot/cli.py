@@ -57,11 +57,17 @@ def run(
     port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
 ) -> None:
     """Open the web page: prepares the market and a first model if needed, then prints a one-time login link."""
-    from copilot.bootstrap import serve_web
+    from copilot.bootstrap import open_runtime, serve_web
 
     settings = _settings(host=host, port=port)
-    with _progress() as report:
-        asyncio.run(serve_web(settings, report, out.print))
+
+    async def serve() -> None:
+        with _progress() as report:
+            runtime = await open_runtime(settings, report)
+        async with runtime:
+            await serve_web(runtime, _say)
+
+    asyncio.run(serve())
 
 
 @app.command()
@@ -173,7 +179,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         _print_lines([], [part.as_dict() for part in parts], as_json)
         return
     for line in render(parts, settings.language):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(line)
 
 
 @app.command()
@@ -227,6 +233,10 @@ def _progress() -> Iterator[Callable[[float, str], None]]:
         yield report
 
 
+def _say(line: str) -> None:
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_lines(lines: list[str] | tuple[str, ...], value: object, as_json: bool) -> None:
     if as_json:
         from copilot.commands import to_json
@@ -234,4 +244,4 @@ def _print_lines(lines: list[str] | tuple[str, ...], value: object, as_json: boo
         sys.stdout.write(to_json(value) + "\n")
         return
     for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(line)
