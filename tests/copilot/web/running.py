@@ -14,6 +14,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -152,6 +153,7 @@ def open_socket(running: Running, origin: str | None, cookies: str = "", **heade
         additional_headers={"Cookie": cookies, **headers},
         proxy=None,
         open_timeout=5,
+        max_queue=None,
     )
 
 
@@ -169,7 +171,7 @@ class Socket:
 
     def say(self, text: str) -> None:
         """Send a message as the page does."""
-        message = {"id": str(uuid.uuid4()), "type": "user_message", "output": text, "name": "user"}
+        message = {"id": str(uuid.uuid4()), "type": "user_message", "output": text, "name": "user", "createdAt": _now()}
         self.send("client_message", {"message": message, "fileReferences": []})
 
     def act(self, name: str, payload: Any) -> httpx.Response:
@@ -186,6 +188,10 @@ class Socket:
                 self.connection.send("3")
             seen += packet
         return seen
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 @contextmanager
