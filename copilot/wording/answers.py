@@ -146,7 +146,7 @@ def _signal(result: SignalResult, words: Words, language: Language) -> str:
             model=escape(signal.model_version),
         )
     )
-    return "  \n".join(lines)
+    return _bullets(lines)
 
 
 def _driver(driver: SignalDriver, words: Words) -> str:
@@ -208,7 +208,7 @@ def _chart(result: ChartResult, words: Words, language: Language) -> str:
             for name, value in result.readings.items()
         )
         lines.append(told["readings"].format(readings=readings))
-    return "  \n".join(lines)
+    return _bullets(lines)
 
 
 def _reading(name: str, value: float, symbol: str, language: Language) -> str:
@@ -541,6 +541,11 @@ def _short(price: Decimal) -> Decimal:
     """Return a derived price (an average, a middle) with the places that a reader can use."""
     places = 2 if abs(price) >= _HUNDRED else 5
     return round(price, places) if -int(price.as_tuple().exponent) > places else price
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    title, *points = lines
+    return "\n".join([title, "", *(f"- {point}" for point in points)])
 
 
 def _table(head: str, rows: Sequence[Sequence[str]]) -> str:
