@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from tests.copilot.web.running import Running, start
+from tests.copilot.web.running import Running, signed_in, start
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield running
     assert running.stop() == 0
     assert list(folder.iterdir()) == [], "the page left something in the working directory"
+
+
+@pytest.fixture(scope="session")
+def visitor(page: Running) -> httpx.Client:
+    """Return the owner's signed-in client."""
+    return signed_in(page)

@@ -59,9 +59,12 @@ def chart_result(symbol: str = "XAUUSD", timeframe: Timeframe = "1h") -> ChartRe
     return describe(bars(symbol, timeframe), ("bollinger", "rsi", "macd"), market="simulated", is_simulated=True)
 
 
-def signal_result(close: float) -> SignalResult:
-    levels = {"close": close, "entry": close, "stop": close - 11.4, "target": close + 17.1}
-    return samples.signal(direction=Direction.LONG, reason="edge", probability=0.487, **levels)
+def signal_result(chart: ChartResult) -> SignalResult:
+    """Return a signal to buy that belongs to the last bar of a chart."""
+    close, at = chart.close, chart.bar_at
+    values = {"close": close, "entry": close, "stop": close - 11.4, "target": close + 17.1, "bar_at": at}
+    times = {"price_at": at + timedelta(hours=1), "valid_until": at + timedelta(hours=3)}
+    return samples.signal(direction=Direction.LONG, reason="edge", probability=0.487, **values, **times)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ class FakeCore:
     def _work(self, asked: str, owner: str, conversation_id: str, language: Language) -> list[tuple[str, ToolResult]]:
         chart = chart_result()
         if "signal" in asked or "señal" in asked:
-            return [("get_signal", signal_result(chart.close)), ("analyze_chart", chart)]
+            return [("get_signal", signal_result(chart)), ("analyze_chart", chart)]
         if "chart" in asked or "gráfico" in asked:
             return [("analyze_chart", chart)]
         if "buy" in asked or "compra" in asked:

@@ -19,16 +19,10 @@ from tests.copilot.web.running import (
     client,
     cookie_header,
     open_socket,
-    signed_in,
 )
 from tests.copilot.web.serve_fake import PASSWORD
 
 FOREIGN = "https://evil.example"
-
-
-@pytest.fixture(scope="module")
-def visitor(page: Running) -> httpx.Client:
-    return signed_in(page)
 
 
 def test_nobody_sees_anything_before_signing_in(page: Running) -> None:

@@ -1,0 +1,242 @@
+"""The page in a real Chromium: what a person does, in both languages, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.copilot.web.running import Running, client
+from tests.parts import find_program, missing
+
+playwright = pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright  # noqa: E402
+
+pytestmark = pytest.mark.browser
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURES = os.environ.get("COPILOT_TEST_PICTURES", "")
+"""A folder that receives a picture of each page, for looking at them by eye."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = find_program("chromium", "chromium-browser", "google-chrome")
+    if program is None:
+        missing("Chromium", "apt-get install chromium")
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One signed-in browser window that notes every host it asks."""
+
+    def __init__(self, browser: Browser, page: Running, *, locale: str, viewport: dict[str, int], scheme: str) -> None:
+        self.running = page
+        self.context: BrowserContext = browser.new_context(
+            locale=locale,
+            viewport=viewport,  # type: ignore[arg-type]  # a plain mapping is one
+            color_scheme=scheme,  # type: ignore[arg-type]  # a plain string is one
+            base_url=page.url,
+        )
+        self.window: Page = self.context.new_page()
+        self.window.set_default_timeout(10_000)
+        self.asked: set[str] = set()
+        self.errors: list[str] = []
+        self.window.on("request", lambda request: self.asked.add(request.url))
+        self.window.on("websocket", lambda socket: self.asked.add(socket.url))
+        self.window.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def enter(self, visitor: httpx.Client) -> None:
+        """Open the page with the session of somebody who signed in before."""
+        cookies = [{"name": name, "value": value, "url": self.running.url} for name, value in visitor.cookies.items()]
+        self.context.add_cookies(cookies)  # type: ignore[arg-type]  # plain mappings are ones
+        self.window.goto("/")
+        expect(self.window.locator("#chat-input")).to_be_visible()
+
+    def say(self, text: str) -> None:
+        """Type a message and send it, once the page is connected."""
+        self.window.locator("#chat-input").fill(text)
+        self.window.locator("#chat-submit").click()
+
+    def card(self, ticket_id: int = 17) -> Locator:
+        """Return the newest card of a ticket."""
+        return self.window.locator(f"[data-ticket='{ticket_id}']").last
+
+    def picture(self, name: str) -> None:
+        """Keep a picture when somebody asked for them."""
+        if PICTURES:
+            self.window.wait_for_timeout(400)
+            self.window.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
+
+    def foreign(self) -> set[str]:
+        """Return what was asked of other hosts."""
+        own = re.compile(rf"(https?|wss?)://{re.escape(self.running.host)}/|data:|blob:")
+        return {url for url in self.asked if not own.match(url)}
+
+
+@pytest.fixture
+def visit(chromium: Browser, page: Running, visitor: httpx.Client, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    page.order("forget")
+    page.order("pace 0")
+    wanted = {"locale": "en-US", "viewport": DESKTOP, "scheme": "light", **getattr(request, "param", {})}
+    visit = Visit(chromium, page, **wanted)
+    visit.enter(visitor)
+    yield visit
+    visit.context.close()
+    assert visit.foreign() == set(), "the page asked another host"
+    assert visit.errors == []
+
+
+SPANISH = {"locale": "es-ES"}
+DARK = {"scheme": "dark"}
+ON_PHONE = {"viewport": PHONE, "scheme": "dark"}
+
+
+def test_starter_leads_to_a_chart_with_the_signal(visit: Visit) -> None:
+    expect(visit.window.locator("#copilot-strip")).to_contain_text("simulated")
+    visit.picture("start-en")
+    visit.window.get_by_text("Gold: signal now").click()
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    expect(visit.window.get_by_text("Long.", exact=True)).to_be_visible()
+    labels = visit.window.locator(".js-plotly-plot .annotation-text").all_text_contents()
+    assert {"entry", "stop", "target"} <= {label.split()[0] for label in labels}
+    visit.picture("signal-en")
+    step = visit.window.get_by_text("the signal", exact=False).first
+    expect(step).to_be_visible()
+
+
+def test_message_is_answered_and_its_markdown_drawn(visit: Visit) -> None:
+    visit.say("How is my portfolio doing?")
+    expect(visit.window.locator("table").first).to_contain_text("BTC/USDT")
+    visit.picture("portfolio-en")
+
+
+def test_ticket_is_approved_on_its_card(visit: Visit) -> None:
+    visit.say("buy bitcoin")
+    card = visit.card()
+    expect(card).to_have_attribute("data-state", "pending")
+    for text in ("0.4125 BTC/USDT", "60,000.10", "largest position", "expires in"):
+        expect(card).to_contain_text(text)
+    card.scroll_into_view_if_needed()
+    visit.picture("ticket-en")
+    card.get_by_role("button", name="Approve").click()
+    expect(card).to_have_attribute("data-state", "executed")
+    expect(card.get_by_role("button")).to_have_count(0)
+    assert visit.running.order("look") == [17]
+    visit.picture("executed-en")
+
+
+def test_open_ticket_is_there_again_after_a_reload(visit: Visit) -> None:
+    visit.say("buy bitcoin")
+    expect(visit.card()).to_be_visible()
+    visit.window.reload()
+    card = visit.card()
+    expect(card).to_have_attribute("data-state", "pending")
+    card.get_by_role("button", name="Reject").click()
+    expect(card).to_have_attribute("data-state", "rejected")
+    assert visit.running.order("look") == []
+
+
+def test_edit_makes_a_new_version_and_disables_the_old_one(visit: Visit) -> None:
+    visit.say("buy bitcoin")
+    card = visit.card()
+    card.get_by_role("button", name="Edit").click()
+    card.get_by_label("Quantity").fill("0.2")
+    visit.picture("edit-en")
+    card.get_by_role("button", name="Price the changes").click()
+    cards = visit.window.locator("[data-ticket='17']")
+    expect(cards).to_have_count(2)
+    expect(cards.first).to_have_attribute("data-state", "superseded")
+    expect(cards.first.get_by_role("button")).to_have_count(0)
+    expect(cards.last).to_contain_text("0.2 BTC/USDT")
+    cards.last.get_by_role("button", name="Approve").click()
+    expect(cards.last).to_have_attribute("data-state", "executed")
+    assert visit.running.order("look") == [17]
+
+
+def test_what_happens_elsewhere_appears(visit: Visit) -> None:
+    visit.running.order("notice Gold reached your price.")
+    visit.running.order("ticket")
+    expect(visit.window.get_by_text("Gold reached your price.")).to_be_visible()
+    expect(visit.card()).to_have_attribute("data-state", "pending")
+
+
+def test_stop_keeps_the_page_usable(visit: Visit) -> None:
+    visit.say("slowly please")
+    expect(visit.window.get_by_text("One.")).to_be_visible()
+    visit.window.locator("#stop-button").click()
+    expect(visit.window.get_by_text("Stopped showing the answer")).to_be_visible()
+    visit.say("hello again")
+    expect(visit.window.get_by_text("You said: hello again")).to_be_visible()
+
+
+@pytest.mark.parametrize("visit", [SPANISH], indirect=True)
+def test_spanish_page(visit: Visit) -> None:
+    expect(visit.window.locator("#copilot-strip")).to_contain_text("simulados")
+    visit.picture("start-es")
+    visit.say("¿Qué señal da el oro?")
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    labels = visit.window.locator(".js-plotly-plot .annotation-text").all_text_contents()
+    assert {"entrada", "objetivo"} <= {label.split()[0] for label in labels}
+    visit.picture("signal-es")
+    visit.say("Compra bitcoin")
+    card = visit.card()
+    for text in ("Comprar 0,4125 BTC/USDT", "60.000,10", "Límites de riesgo", "caduca en"):
+        expect(card).to_contain_text(text)
+    card.scroll_into_view_if_needed()
+    visit.picture("ticket-es")
+    card.get_by_role("button", name="Aprobar").click()
+    expect(card).to_contain_text("ejecutado")
+
+
+@pytest.mark.parametrize("visit", [DARK, ON_PHONE], indirect=True, ids=["dark", "phone"])
+def test_nothing_is_wider_than_the_screen(visit: Visit, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.id
+    visit.say("signal for gold")
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    visit.picture(f"signal-{name}")
+    visit.say("buy bitcoin")
+    expect(visit.card()).to_be_visible()
+    visit.card().scroll_into_view_if_needed()
+    visit.picture(f"ticket-{name}")
+    width = visit.window.evaluate("document.documentElement.scrollWidth")
+    assert width <= visit.window.viewport_size["width"]  # type: ignore[index]  # it was set
+    box = visit.card().bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= visit.window.viewport_size["width"]  # type: ignore[index]  # it was set
+
+
+def test_signing_in_by_link(chromium: Browser, page: Running) -> None:
+    visit = Visit(chromium, page, locale="en-US", viewport=DESKTOP, scheme="light")
+    assert client(page).post("/login/link").status_code == 200
+    page.wait_for(r"/enter\?token=")
+    visit.window.goto(page.link)
+    visit.window.wait_for_url(f"{page.url}/")
+    expect(visit.window.locator("#chat-input")).to_be_visible()
+    visit.context.close()
+
+
+def test_signing_in_by_password(chromium: Browser, page: Running) -> None:
+    visit = Visit(chromium, page, locale="es-ES", viewport=DESKTOP, scheme="dark")
+    visit.window.goto(page.url)
+    visit.picture("login-es")
+    visit.window.get_by_label("Contraseña").fill("correct horse")
+    visit.window.get_by_role("button", name="Entrar").click()
+    expect(visit.window.locator("#chat-input")).to_be_visible()
+    visit.context.close()
