@@ -6,6 +6,7 @@ background only sharpens the contrast. Nothing is computed here that a tool did 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ _LEVEL_STYLES = {
     "resistance": _LevelStyle(_FALL, "dot", 1.0),
     "fibonacci": _LevelStyle("#b07cf2", "dot", 1.0),
 }
+_BUTTONS_LEFT_OUT = ("lasso2d", "select2d", "toImage", "zoom2d", "pan2d", "autoScale2d")
+"""Dragging stays with the page, so that a phone can scroll past a chart."""
 _TRADE_LEVELS = ("entry", "stop", "target")
 
 
@@ -76,16 +79,18 @@ def build_figure(
         figure.add_trace(_volume(chart, times, words), row=2, col=1)
     first_pane = len(heights) - len(panes) + 1
     rows = {"price": 1, **{pane: first_pane + n for n, pane in enumerate(panes)}}
+    members = Counter(line.pane for line in chart.lines)
     for number, line in enumerate(chart.lines):
-        figure.add_trace(
-            _line(line, times, _LINE_COLOURS[number % len(_LINE_COLOURS)], words), row=rows[line.pane], col=1
-        )
+        colour = _LINE_COLOURS[number % len(_LINE_COLOURS)]
+        named = line.pane == "price" or members[line.pane] > 1
+        figure.add_trace(_line(line, times, colour, words, is_told_apart=named), row=rows[line.pane], col=1)
     levels = (*chart.levels, *_signal_levels(signal, chart))
     for level in levels:
         _draw_level(figure, level, words, language)
     _style(figure, chart, dark, words, language, sum(heights))
     _name_panes(figure, rows, has_volume, words)
-    figure.update_yaxes(range=_price_range(chart, levels), row=1, col=1)
+    figure.update_yaxes(nticks=3)
+    figure.update_yaxes(nticks=8, range=_price_range(chart, levels), row=1, col=1)
     return figure
 
 
@@ -126,7 +131,9 @@ def _volume(chart: ChartData, times: list[str], words: Words) -> graph_objects.B
     )
 
 
-def _line(line: ChartLine, times: list[str], colour: str, words: Words) -> graph_objects.Scatter | graph_objects.Bar:
+def _line(
+    line: ChartLine, times: list[str], colour: str, words: Words, *, is_told_apart: bool
+) -> graph_objects.Scatter | graph_objects.Bar:
     name = words["line"].get(line.name) or line.name.replace("_", " ").upper()
     values = list(line.values)
     if line.name.endswith("histogram"):
@@ -134,7 +141,13 @@ def _line(line: ChartLine, times: list[str], colour: str, words: Words) -> graph
             x=times, y=values, name=name, marker={"color": _VOLUME_COLOUR, "line": {"width": 0}}, showlegend=False
         )
     return graph_objects.Scatter(
-        x=times, y=values, name=name, mode="lines", line={"color": colour, "width": 1.4}, connectgaps=False
+        x=times,
+        y=values,
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": 1.4},
+        connectgaps=False,
+        showlegend=is_told_apart,
     )
 
 
@@ -153,8 +166,12 @@ def _draw_level(figure: graph_objects.Figure, level: ChartLevel, words: Words, l
         row=1,
         col=1,
         line={"color": style.colour, "dash": style.dash, "width": style.width},
-        annotation={"text": label, "font": {"size": 10, "color": style.colour}, "yshift": 1},
-        annotation_position="top right" if level.kind in _TRADE_LEVELS else "top left",
+        annotation={
+            "text": label,
+            "font": {"size": 10, "color": style.colour},
+            "yshift": 1 if level.kind in _TRADE_LEVELS else -1,
+        },
+        annotation_position="top left" if level.kind in _TRADE_LEVELS else "bottom left",
     )
 
 
@@ -164,21 +181,29 @@ def _style(
     ink = _INK[dark]
     figure.update_layout(
         template="none",
-        title={"text": words["title"].format(symbol=chart.symbol, timeframe=chart.timeframe), "font": {"size": 14}},
+        title={
+            "text": words["title"].format(symbol=chart.symbol, timeframe=chart.timeframe),
+            "font": {"size": 14},
+            "x": 0.5,
+        },
         height=height + 100,
         margin={"l": 8, "r": 8, "t": 48, "b": 28},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"color": ink, "size": 11, "family": "Inter, system-ui, sans-serif"},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 10}},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "font": {"size": 10}},
         hovermode="x",
         bargap=0.15,
-        dragmode="pan",
+        dragmode=False,
         separators=".," if language == "en" else ",.",
-        modebar={"remove": ["lasso2d", "select2d", "toImage"], "bgcolor": "rgba(0, 0, 0, 0)", "color": ink},
+        modebar={
+            "remove": list(_BUTTONS_LEFT_OUT),
+            "bgcolor": "rgba(0, 0, 0, 0)",
+            "color": ink,
+        },
     )
     axis = {"gridcolor": _GRID, "linecolor": _GRID, "zeroline": False, "ticks": "", "automargin": True}
-    figure.update_yaxes(**axis, side="right", fixedrange=False, nticks=7)
+    figure.update_yaxes(**axis, side="right")
     intraday = _step(chart) < _INTRADAY_LIMIT_S
     figure.update_xaxes(
         **axis,
@@ -216,7 +241,7 @@ def _name_panes(figure: graph_objects.Figure, rows: Mapping[str, int], has_volum
             x=0,
             y=1,
             xanchor="left",
-            yanchor="top",
+            yanchor="bottom",
             showarrow=False,
             font={"size": 10},
         )

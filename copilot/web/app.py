@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from copilot.events import Language
 from copilot.web.core import SURFACE, Core
-from copilot.web.typed_numbers import AmbiguousNumber, plain_number
 from copilot.web.page import Page, owner_of
+from copilot.web.typed_numbers import AmbiguousNumber, plain_number
 from prompts import load_words
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,9 @@ def _register_buttons(page: Page, core: Core) -> None:
         language = page.language(session)
         try:
             asked = Edit.model_validate(action.payload)
-            changes = {name: plain_number(text, language) for name, text in asked.changes.items() if text}
+            changes: dict[str, str] = {
+                name: plain_number(text, language) for name, text in asked.changes.items() if text
+            }
         except ValidationError:
             return await _refuse(page, session)
         except AmbiguousNumber as number:

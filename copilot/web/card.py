@@ -223,5 +223,5 @@ def _typed(value: Decimal, language: Language) -> str:
 
 def _button_words(words: Words) -> dict[str, str]:
     names = ("approve", "approve_expired", "edit", "reject", "save", "cancel", "edit_note", "busy", "failed")
-    more = ("expires_in", "expired", "before", "after", "limits", "limits_note", "sizing")
+    more = ("expires_in", "expired", "before", "after", "limits", "limits_note", "sizing", "terms")
     return {name: str(words[name]) for name in (*names, *more)}

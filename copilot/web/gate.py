@@ -156,7 +156,7 @@ def _is_own_page(scope: Scope, headers: Headers) -> bool:
 
 
 def _is_listed(scope: Scope) -> bool:
-    path = scope["path"]
+    path: str = scope["path"]
     if scope["type"] == "websocket":
         return path == f"{SOCKET_PATH}/"
     method = "GET" if scope["method"] == "HEAD" else scope["method"]

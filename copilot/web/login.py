@@ -34,9 +34,10 @@ _MAX_FORM_BYTES = 4096
 _PAGE = Template("""<!doctype html>
 <html lang="$language"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 $head<title>Trading Copilot</title><link rel="icon" href="/favicon"><style>
-:root { color-scheme: light dark; --ink: #18212f; --soft: #5b6675; --paper: #f4f6f9; --card: #fff; --line: #dbe1e9; --go: #1f6feb; }
+:root { color-scheme: light dark;
+  --ink: #18212f; --soft: #5b6675; --paper: #f4f6f9; --card: #fff; --line: #dbe1e9; --go: #0c7a6a; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e7ecf3; --soft: #9aa6b6; --paper: #10151d; --card: #18202b; --line: #2b3646; --go: #4c8dff; } }
+  :root { --ink: #e7ecf3; --soft: #9aa6b6; --paper: #10151d; --card: #18202b; --line: #2b3646; --go: #13907e; } }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 main { width: min(22rem, calc(100vw - 4rem)); padding: 2rem; background: var(--card); border: 1px solid var(--line);
@@ -123,7 +124,8 @@ class SignIn:
         async with self._checking:
             if self._check_password is None or self._is_tired():
                 return self._page(request, "too_often", 429)
-            if password and await asyncio.to_thread(self._check_password, password):
+            is_right = bool(password) and await asyncio.to_thread(self._check_password, password)
+            if is_right:
                 return self._let_in(request)
             self._failures.append(self._clock())
         return self._page(request, "wrong", 403)

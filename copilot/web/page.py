@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ from tools.results import ChartData, ChartResult, SignalResult, TicketView, Tool
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 3.0
+_DIRECTIVE = re.compile(r":(?=[A-Za-z])")
+_JOINER = "\u2060"
 _STEP_EXCLUDES = {"chart": True, "nonce": True, "terms_hash": True}
 
 
@@ -88,7 +91,7 @@ class Page:
 
     async def tell(self, words: str) -> None:
         """Say something in the conversation."""
-        await chainlit.Message(words).send()
+        await chainlit.Message(plain_colons(words)).send()
 
     async def stop(self, session: WebsocketSession) -> None:
         """Stop showing the running turns; they end by themselves."""
@@ -213,6 +216,8 @@ class Turn:
         self._answer: chainlit.Message | None = None
         self._steps: dict[str, tuple[str, chainlit.Step]] = {}
         self._charts: list[ChartData] = []
+        run = chainlit.context.current_step
+        self._parent_id = None if run is None else run.id
 
     async def show(self, event: Event) -> None:
         """Show one event; after Stop only what ends a ticket is still taken in."""
@@ -245,16 +250,19 @@ class Turn:
         if self._answer is None and self._charts:
             self._answer = chainlit.Message("")
         if self._answer is not None:
-            self._answer.elements = [self._plot(chart) for chart in self._charts]
+            plots: list[Any] = [self._plot(chart) for chart in self._charts]
+            self._answer.elements = plots
             await self._answer.send()
 
     async def _stream(self, text: str) -> None:
         if self._answer is None:
             self._answer = chainlit.Message("")
-        await self._answer.stream_token(text)
+        await self._answer.stream_token(plain_colons(text, after=self._answer.content))
 
     async def _start_step(self, event: ToolStarted) -> None:
-        step = chainlit.Step(name=self._tool_name(event.tool), type="tool", show_input="json")
+        step = chainlit.Step(
+            name=self._tool_name(event.tool), type="tool", show_input="json", parent_id=self._parent_id
+        )
         step.input = {name: str(value) for name, value in event.arguments.items()}
         step.start = _utc_now()
         self._steps[event.call_id] = (event.tool, step)
@@ -297,6 +305,15 @@ class Turn:
 
 _RUNNING: set[asyncio.Task[None]] = set()
 """Turns under way; asyncio itself keeps no hold of them."""
+
+
+def plain_colons(text: str, after: str = "") -> str:
+    """Return Markdown in which no colon begins a directive: Chainlit would leave `:risk` of `reward:risk` out.
+
+    An invisible joiner stands behind the colon, so that nothing shows, whatever the next piece of a stream begins with.
+    """
+    joiner = _JOINER if after.endswith(":") and text[:1].isalpha() else ""
+    return joiner + _DIRECTIVE.sub(f":{_JOINER}", text)
 
 
 def owner_of(session: WebsocketSession) -> str:

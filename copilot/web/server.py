@@ -201,7 +201,8 @@ def _issue(owner: str) -> str:
 
 
 def _is_owner(cookies: dict[str, str], owner: str) -> bool:
-    from chainlit.auth import decode_jwt, get_token_from_cookies
+    from chainlit.auth import get_token_from_cookies
+    from chainlit.auth.jwt import decode_jwt
     from jwt import InvalidTokenError
 
     token = get_token_from_cookies(cookies)

@@ -22,6 +22,14 @@ _ELEMENTS = ("TicketCard.jsx",)
 _PUBLIC = ("copilot.css", "copilot.js", "logo_light.svg", "logo_dark.svg", "favicon.svg")
 _LOCALES = {"en": "en-US", "es": "es"}
 _REMOTE_LINK = re.compile(r"<link\b[^>]*?https?://[^>]*>", re.IGNORECASE)
+_THEME = {
+    # No fonts to fetch: the browser's own are used.
+    "custom_fonts": [],
+    "variables": {
+        "light": {"--primary": "172 82% 26%", "--ring": "172 82% 26%"},
+        "dark": {"--primary": "172 70% 36%", "--ring": "172 70% 42%"},
+    },
+}
 _CONFIG = """# Written at every start; changes here are lost.
 [project]
 session_timeout = 3600
@@ -56,6 +64,7 @@ description = ""
 cot = "tool_call"
 confirm_new_chat = true
 default_sidebar_state = "closed"
+default_avatar_file_url = "/favicon"
 custom_build = "build"
 custom_css = "/public/copilot.css"
 custom_js = "/public/copilot.js"
@@ -142,6 +151,7 @@ def _write_build(source: Path, target: Path) -> None:
 def _write_public(target: Path) -> None:
     (target / "elements").mkdir(parents=True)
     assets = files("copilot.web.assets")
+    (target / "theme.json").write_text(json.dumps(_THEME), "utf-8")
     for name in _PUBLIC:
         (target / name).write_bytes(assets.joinpath(name).read_bytes())
     for name in _ELEMENTS:

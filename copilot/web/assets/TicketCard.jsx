@@ -160,7 +160,7 @@ export default function TicketCard() {
       {props.result.length ? <Facts rows={props.result} /> : null}
       {props.reasons ? <p className="tc-reasons">{props.reasons}</p> : null}
       <details open={props.isOpen}>
-        <summary>{props.title}</summary>
+        <summary>{words.terms}</summary>
         <Facts rows={props.rows} />
         <Changes rows={props.changes} words={words} />
         {props.sizing.length ? (

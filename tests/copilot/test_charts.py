@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from copilot.charts import build_figure
+from copilot.events import Language
+from engine.domain.signals import Direction, ExpectedRange, Phase, PhaseEvidence, Signal
+from tests.copilot.web.fakes import BARS, NOW, make_chart
+from tools.results import ChartLine
+
+
+def make_signal(symbol: str = "BTC/USDT", direction: Direction = Direction.LONG) -> Signal:
+    return Signal(
+        symbol=symbol,
+        timeframe="4h",
+        direction=direction,
+        close=61_500.0,
+        entry=61_500.0,
+        stop=55_000.0,
+        target=70_000.0,
+        reward_risk=1.3,
+        probability=0.6,
+        breakeven_probability=0.45,
+        expected_value_ratio=0.2,
+        reason="edge",
+        phase=PhaseEvidence(Phase.NEUTRAL, 0.0, None, None, None, None),
+        expected_range=ExpectedRange((1.0, 2.0, 3.0), (1.0, 2.0, 3.0)),
+        horizon_bars=12,
+        drivers=(),
+        model_version="m",
+        bar_at=NOW,
+        price_at=NOW,
+        valid_until=NOW,
+        is_simulated=True,
+    )
+
+
+def labels(language: Language) -> list[str]:
+    figure = build_figure(make_chart(), language=language)
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_figure_holds_every_bar_line_and_volume() -> None:
+    figure = build_figure(make_chart())
+    candles, volume, overlay, rsi = figure.data
+    assert len(candles.close) == len(volume.y) == BARS
+    assert candles.close[-1] == make_chart().close[-1]
+    assert overlay.y[0] is None
+    assert (candles.yaxis, volume.yaxis, overlay.yaxis, rsi.yaxis) == ("y", "y2", "y", "y3")
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ["target 63,900.00", "stop 60,200.00", "support 59,400.00", "Volume", "RSI"]),
+        ("es", ["objetivo 63.900,00", "stop 60.200,00", "soporte 59.400,00", "Volumen", "RSI"]),
+    ],
+)
+def test_labels_are_in_the_persons_language(language: Language, expected: list[str]) -> None:
+    found = labels(language)
+    assert [label for label in expected if label not in found] == []
+
+
+def test_signal_of_the_symbol_is_drawn_and_stays_in_sight() -> None:
+    chart = make_chart().model_copy(update={"levels": ()})
+    figure = build_figure(chart, signal=make_signal())
+    assert [shape.y0 for shape in figure.layout.shapes] == [61_500.0, 55_000.0, 70_000.0]
+    low, high = figure.layout.yaxis.range
+    assert low < 55_000.0 < 70_000.0 < high
+
+
+@pytest.mark.parametrize("signal", [make_signal("ETH/USDT"), make_signal(direction=Direction.NONE), None])
+def test_no_trade_is_drawn_that_was_not_advised(signal: Signal | None) -> None:
+    chart = make_chart().model_copy(update={"levels": ()})
+    assert build_figure(chart, signal=signal).layout.shapes == ()
+
+
+@pytest.mark.parametrize("dark", [True, False, None])
+def test_background_is_transparent(dark: bool | None) -> None:
+    layout = build_figure(make_chart(), dark=dark).layout
+    assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+
+
+def test_weekend_of_a_currency_is_left_out_and_nothing_else() -> None:
+    monday = datetime(2025, 3, 10, tzinfo=UTC)
+    hours = [monday + timedelta(hours=n) for n in range(14 * 24)]
+    open_hours = [
+        at
+        for at in hours
+        if at.weekday() < 4 or (at.weekday() == 4 and at.hour < 22) or (at.weekday() == 6 and at.hour >= 22)
+    ]
+    chart = make_chart("EURUSD", "1h", 3600)
+    count = len(open_hours)
+    values = tuple(1.1 + 0.01 * math.sin(n / 9) for n in range(count))
+    chart = chart.model_copy(
+        update={
+            "time": tuple(int(at.timestamp()) for at in open_hours),
+            **dict.fromkeys(("open", "high", "low", "close"), values),
+            "volume": (0.0,) * count,
+            "lines": (),
+            "levels": (),
+        }
+    )
+    figure = build_figure(chart)
+    (gap,) = figure.layout.xaxis.rangebreaks
+    missing = {at.strftime("%Y-%m-%d %H:%M") for at in hours if at not in open_hours and at <= open_hours[-1]}
+    assert set(gap.values) == missing
+    assert gap.dvalue == 3_600_000
+    assert len(figure.data) == 1, "a feed without volume has no volume pane"
+
+
+def test_crypto_has_no_gaps() -> None:
+    assert build_figure(make_chart()).layout.xaxis.rangebreaks == ()
+
+
+def test_histogram_is_drawn_as_bars() -> None:
+    line = ChartLine(name="macd_histogram", pane="macd", values=(0.5,) * BARS)
+    figure = build_figure(make_chart().model_copy(update={"lines": (line,)}))
+    assert figure.data[-1].type == "bar"
+
+
+def test_figure_is_plain_json() -> None:
+    figure = json.loads(build_figure(make_chart()).to_json())
+    assert figure["data"][0]["type"] == "candlestick"
+    assert "http" not in json.dumps(figure)
