@@ -53,6 +53,9 @@ _LEVEL_STYLES = {
 _BUTTONS_LEFT_OUT = ("lasso2d", "select2d", "toImage", "zoom2d", "pan2d", "autoScale2d")
 """Dragging stays with the page, so that a phone can scroll past a chart."""
 _TRADE_LEVELS = ("entry", "stop", "target")
+_LABEL_PX, _LABEL_WIDTH_PX = 18, 110
+"""Room that the name of a level takes."""
+_GUIDES: dict[str, tuple[float, ...]] = {"rsi": (30, 70), "stochastic": (20, 80), "adx": (20,), "macd": (0,)}
 
 
 def build_figure(
@@ -85,12 +88,13 @@ def build_figure(
         named = line.pane == "price" or members[line.pane] > 1
         figure.add_trace(_line(line, times, colour, words, is_told_apart=named), row=rows[line.pane], col=1)
     levels = (*chart.levels, *_signal_levels(signal, chart))
-    for level in levels:
-        _draw_level(figure, level, words, language)
+    low, high = _price_range(chart, levels)
+    _draw_levels(figure, levels, _PRICE_HEIGHT / (high - low), words, language)
+    _draw_guides(figure, rows)
     _style(figure, chart, dark, words, language, sum(heights))
     _name_panes(figure, rows, has_volume, words)
     figure.update_yaxes(nticks=3)
-    figure.update_yaxes(nticks=8, range=_price_range(chart, levels), row=1, col=1)
+    figure.update_yaxes(nticks=8, range=[low, high], row=1, col=1)
     return figure
 
 
@@ -157,22 +161,50 @@ def _signal_levels(signal: Signal | None, chart: ChartData) -> tuple[ChartLevel,
     return tuple(ChartLevel(kind=kind, price=getattr(signal, kind)) for kind in _TRADE_LEVELS)
 
 
-def _draw_level(figure: graph_objects.Figure, level: ChartLevel, words: Words, language: Language) -> None:
-    style = _LEVEL_STYLES.get(level.kind, _LevelStyle(_INK[None], "dot", 1.0))
+def _draw_levels(
+    figure: graph_objects.Figure, levels: Sequence[ChartLevel], px_per_price: float, words: Words, language: Language
+) -> None:
+    """Draw every level, and name those whose names do not cover each other; what would be traded comes first."""
+    named: list[float] = []
+    for level in sorted(levels, key=lambda level: level.kind not in _TRADE_LEVELS):
+        is_trade = level.kind in _TRADE_LEVELS
+        crowd = sum(abs(level.price - price) * px_per_price < _LABEL_PX for price in named)
+        style = _LEVEL_STYLES.get(level.kind, _LevelStyle(_INK[None], "dot", 1.0))
+        figure.add_hline(
+            y=level.price,
+            row=1,
+            col=1,
+            line={"color": style.colour, "dash": style.dash, "width": style.width},
+        )
+        if is_trade or not crowd:
+            named.append(level.price)
+            figure.add_annotation(**_level_name(level, style, words, language), xshift=crowd * _LABEL_WIDTH_PX)
+
+
+def _level_name(level: ChartLevel, style: _LevelStyle, words: Words, language: Language) -> dict[str, Any]:
     name = words["level"].get(level.kind, level.kind)
-    label = f"{name} {level.label}".strip() + f" {format_price(level.price, language)}"
-    figure.add_hline(
-        y=level.price,
-        row=1,
-        col=1,
-        line={"color": style.colour, "dash": style.dash, "width": style.width},
-        annotation={
-            "text": label,
-            "font": {"size": 10, "color": style.colour},
-            "yshift": 1 if level.kind in _TRADE_LEVELS else -1,
-        },
-        annotation_position="top left" if level.kind in _TRADE_LEVELS else "bottom left",
-    )
+    is_trade = level.kind in _TRADE_LEVELS
+    tag = {"bgcolor": style.colour, "borderpad": 2, "yanchor": "middle"} if is_trade else {"yanchor": "bottom"}
+    return {
+        "text": f"{name} {level.label}".strip() + f" {format_price(level.price, language)}",
+        "font": {"size": 10, "color": "#ffffff" if is_trade else style.colour},
+        "xref": "x domain",
+        "yref": "y",
+        "x": 0,
+        "y": level.price,
+        "xanchor": "left",
+        "showarrow": False,
+        **tag,
+    }
+
+
+def _draw_guides(figure: graph_objects.Figure, rows: Mapping[str, int]) -> None:
+    """Draw where an indicator's usual readings lie."""
+    for pane, row in rows.items():
+        for value in _GUIDES.get(pane, ()):
+            figure.add_hline(
+                y=value, row=row, col=1, line={"color": _INK[None], "dash": "dot", "width": 1}, opacity=0.6
+            )
 
 
 def _style(
@@ -184,14 +216,15 @@ def _style(
         title={
             "text": words["title"].format(symbol=chart.symbol, timeframe=chart.timeframe),
             "font": {"size": 14},
-            "x": 0.5,
+            "x": 0,
+            "xref": "paper",
         },
-        height=height + 100,
-        margin={"l": 8, "r": 8, "t": 48, "b": 28},
+        height=height + 110,
+        margin={"l": 8, "r": 8, "t": 40, "b": 28},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"color": ink, "size": 11, "family": "Inter, system-ui, sans-serif"},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "font": {"size": 10}},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.05, "yanchor": "top", "font": {"size": 10}},
         hovermode="x",
         bargap=0.15,
         dragmode=False,

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from plotly.graph_objects import Figure
 
 from copilot.charts import build_figure
 from copilot.events import Language
 from engine.domain.signals import Direction, ExpectedRange, Phase, PhaseEvidence, Signal
 from tests.copilot.web.fakes import BARS, NOW, make_chart
-from tools.results import ChartLine
+from tools.results import ChartLevel, ChartLine
 
 
 def make_signal(symbol: str = "BTC/USDT", direction: Direction = Direction.LONG) -> Signal:
@@ -37,6 +39,10 @@ def make_signal(symbol: str = "BTC/USDT", direction: Direction = Direction.LONG)
         valid_until=NOW,
         is_simulated=True,
     )
+
+
+def price_lines(figure: Figure) -> list[float]:
+    return [shape.y0 for shape in figure.layout.shapes if shape.yref == "y"]
 
 
 def labels(language: Language) -> list[str]:
@@ -68,7 +74,7 @@ def test_labels_are_in_the_persons_language(language: Language, expected: list[s
 def test_signal_of_the_symbol_is_drawn_and_stays_in_sight() -> None:
     chart = make_chart().model_copy(update={"levels": ()})
     figure = build_figure(chart, signal=make_signal())
-    assert [shape.y0 for shape in figure.layout.shapes] == [61_500.0, 55_000.0, 70_000.0]
+    assert price_lines(figure) == [61_500.0, 55_000.0, 70_000.0]
     low, high = figure.layout.yaxis.range
     assert low < 55_000.0 < 70_000.0 < high
 
@@ -76,7 +82,26 @@ def test_signal_of_the_symbol_is_drawn_and_stays_in_sight() -> None:
 @pytest.mark.parametrize("signal", [make_signal("ETH/USDT"), make_signal(direction=Direction.NONE), None])
 def test_no_trade_is_drawn_that_was_not_advised(signal: Signal | None) -> None:
     chart = make_chart().model_copy(update={"levels": ()})
-    assert build_figure(chart, signal=signal).layout.shapes == ()
+    assert price_lines(build_figure(chart, signal=signal)) == []
+
+
+def test_names_of_levels_never_cover_each_other() -> None:
+    """Far apart all are named; close together the lines stay, and what would be traded keeps its name."""
+    close = [ChartLevel(kind="support", price=61_499.0 - n) for n in range(5)]
+    levels = (*close, ChartLevel(kind="resistance", price=63_000.0))
+    chart = make_chart().model_copy(update={"levels": levels})
+    figure = build_figure(chart, signal=make_signal())
+    assert len(price_lines(figure)) == 9
+    names = [a.text for a in figure.layout.annotations if a.yref == "y"]
+    assert names == ["entry 61,500.00", "stop 55,000.00", "target 70,000.00", "resistance 63,000.00"]
+
+
+def test_stop_beside_the_entry_stands_aside() -> None:
+    chart = make_chart().model_copy(update={"levels": ()})
+    signal = dataclasses.replace(make_signal(), stop=61_499.0)
+    entry, stop, target = (a for a in build_figure(chart, signal=signal).layout.annotations if a.yref == "y")
+    assert entry.xshift == target.xshift == 0
+    assert stop.xshift >= 100
 
 
 @pytest.mark.parametrize("dark", [True, False, None])

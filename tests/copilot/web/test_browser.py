@@ -31,7 +31,7 @@ PICTURES = os.environ.get("COPILOT_TEST_PICTURES", "")
 """A folder that receives a picture of each page, for looking at them by eye."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     program = find_program("chromium", "chromium-browser", "google-chrome")
     if program is None:
@@ -77,11 +77,11 @@ class Visit:
         """Return the newest card of a ticket."""
         return self.window.locator(f"[data-ticket='{ticket_id}']").last
 
-    def picture(self, name: str) -> None:
-        """Keep a picture when somebody asked for them."""
+    def picture(self, name: str, of: Locator | None = None) -> None:
+        """Keep a picture of the page or of a part when somebody asked for them."""
         if PICTURES:
             self.window.wait_for_timeout(400)
-            self.window.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
+            (of or self.window).screenshot(path=str(Path(PICTURES) / f"{name}.png"))
 
     def foreign(self) -> set[str]:
         """Return what was asked of other hosts."""
@@ -113,9 +113,12 @@ def test_starter_leads_to_a_chart_with_the_signal(visit: Visit) -> None:
     visit.window.get_by_text("Gold: signal now").click()
     expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     expect(visit.window.get_by_text("Long.", exact=True)).to_be_visible()
+    # Chainlit would read `:risk` as a directive and leave it out.
+    expect(visit.window.get_by_text(re.compile(r"reward:\S?risk 1\.5"))).to_be_visible()
     labels = visit.window.locator(".js-plotly-plot .annotation-text").all_text_contents()
     assert {"entry", "stop", "target"} <= {label.split()[0] for label in labels}
     visit.picture("signal-en")
+    visit.picture("chart-en", visit.window.locator(".js-plotly-plot").first)
     step = visit.window.get_by_text("the signal", exact=False).first
     expect(step).to_be_visible()
 
@@ -210,6 +213,7 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, request: pytest.FixtureR
     visit.say("signal for gold")
     expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     visit.picture(f"signal-{name}")
+    visit.picture(f"chart-{name}", visit.window.locator(".js-plotly-plot").first)
     visit.say("buy bitcoin")
     expect(visit.card()).to_be_visible()
     visit.card().scroll_into_view_if_needed()
