@@ -1,25 +1,27 @@
 """Alerts: told once, when a condition becomes true, also when it did so while nobody was running.
 
-The rule is pure (`fires`); the watcher looks at prices since the last look, so that a crossing between two looks or
-during downtime is not missed, and takes each alert from `active` to `fired` by one conditional UPDATE: once.
+The rule is pure (`fires`). The watcher looks at every bar that closed since its last look, so that a crossing between
+two looks or during downtime is not missed; bars that opened before the alert was set do not count. One conditional
+UPDATE takes an alert from `active` to `fired`, in one transaction with the notice: told once, and never lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.market import Bars
-from engine.domain.protocols import MarketData, Notifier
-from engine.domain.symbols import Timeframe
+from engine.domain.protocols import MarketData
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.indicators import rsi
+from tools.notices import Notices
 from tools.registry import ToolContext
 from tools.results import AlertList, AlertsCancelled, AlertSet, AlertView
 from tools.schema import CancelAlert, ListAlerts, SetAlert
@@ -29,15 +31,19 @@ from tools.trading import SignalSource
 
 MAX_ALERTS = 1000
 RSI_PERIOD = 14
+_RSI_BARS = 300
 _DEFAULT_TIMEFRAME: Timeframe = "1h"
+_OVERLAP = timedelta(hours=1)
+"""How far a look reaches back before the last one: a bar that was still open then is seen whole only now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the market did since the last look: extremes of the price, or one reading."""
+    """What the market did since the last look: extremes of the price, the price now, and one reading."""
 
     low: Decimal
     high: Decimal
+    price: Decimal
     reading: Decimal | None = None
     direction: str | None = None
 
@@ -76,13 +82,13 @@ class Alerts:
         database: Engine,
         market: MarketData,
         signals: SignalSource,
-        notifier: Notifier,
+        notices: Notices,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._market = market
         self._signals = signals
-        self._notifier = notifier
+        self._notices = notices
         self._now = now
 
     async def set_alert(self, arguments: SetAlert, context: ToolContext) -> AlertSet:
@@ -127,26 +133,29 @@ class Alerts:
             rows = [row for row in rows if str(row.id) == arguments.alert_id.removeprefix("#")]
             if not rows:
                 raise InvalidRequest("alert_not_found", alert_id=arguments.alert_id)
-        gone = [row for row in rows if self._leave(row.id, "cancelled")]
+        with self._database.begin() as connection:
+            gone = [row for row in rows if _leave(connection, row.id, "cancelled")]
         return AlertsCancelled(alerts=tuple(_view(row) for row in gone))
 
     def check(self) -> int:
         """Look at every active alert and tell those that became true; return how many."""
-        return sum(self._look(row) for row in self._rows(alerts.c.state == "active"))
-
-    def _look(self, row: Row[Any]) -> bool:
-        at = self._market.now()
-        try:
-            seen = self._see(row, at)
-        except CopilotError:
-            return False
-        if not fires(row.condition, row.value, row.baseline, seen):
+        at, fired, quiet = self._market.now(), 0, []
+        for row in self._rows(alerts.c.state == "active"):
+            try:
+                seen = self._see(row, at)
+            except CopilotError:
+                continue  # nothing is known: the next look reaches back to where this one would have begun
+            if fires(row.condition, row.value, row.baseline, seen):
+                fired += self._fire(row, seen.price)
+            else:
+                quiet.append(row.id)
+        if quiet:
+            looked = update(alerts).where(alerts.c.id.in_(quiet), alerts.c.checked_at < at).values(checked_at=at)
             with self._database.begin() as connection:
-                connection.execute(update(alerts).where(alerts.c.id == row.id).values(checked_at=at))
-            return False
-        if not self._leave(row.id, "fired"):
-            return False
-        price = self._market.quote(row.symbol).mid
+                connection.execute(looked)
+        return fired
+
+    def _fire(self, row: Row[Any], price: Decimal) -> bool:
         params = {
             "alert_id": str(row.id),
             "symbol": row.symbol,
@@ -154,25 +163,45 @@ class Alerts:
             "value": "" if row.value is None else str(row.value),
             "price": str(price),
         }
-        self._notifier.notify(row.owner, "alert_fired", params)
+        params |= {} if row.timeframe is None else {"timeframe": row.timeframe}
+        with self._database.begin() as connection:
+            if not _leave(connection, row.id, "fired"):
+                return False
+            self._notices.add(connection, row.owner, "alert_fired", params)
         return True
 
     def _see(self, row: Row[Any], at: datetime) -> Seen:
         mid = self._market.quote(row.symbol).mid
         if row.condition in ("rsi_above", "rsi_below"):
-            return Seen(mid, mid, reading=self._rsi(row.symbol, row.timeframe or _DEFAULT_TIMEFRAME))
+            return Seen(mid, mid, mid, reading=self._rsi(row))
         if row.condition == "signal_change":
             signal = self._signals.signal(row.symbol, row.timeframe or _DEFAULT_TIMEFRAME)
-            return Seen(mid, mid, direction=signal.direction.value)
-        bars = self._market.bars_between(row.symbol, row.checked_at, at)
+            return Seen(mid, mid, mid, direction=signal.direction.value)
+        bars = self._bars_since_last_look(row, at)
         low = min(mid, Decimal(repr(float(bars.low.min())))) if len(bars) else mid
         high = max(mid, Decimal(repr(float(bars.high.max())))) if len(bars) else mid
-        return Seen(low, high)
+        return Seen(low, high, mid)
 
-    def _rsi(self, symbol: str, timeframe: Timeframe) -> Decimal | None:
-        bars: Bars = self._market.bars(symbol, timeframe, 300)
-        reading = float(rsi(bars.close, RSI_PERIOD)[-1]) if len(bars) > RSI_PERIOD else float("nan")
-        return None if np.isnan(reading) else Decimal(repr(reading))
+    def _bars_since_last_look(self, row: Row[Any], at: datetime) -> Bars:
+        bars = self._market.bars_between(row.symbol, max(row.created_at, row.checked_at - _OVERLAP), at)
+        step = timedelta(seconds=TIMEFRAME_S[bars.timeframe])
+        if step <= _OVERLAP:
+            return bars
+        return self._market.bars_between(row.symbol, max(row.created_at, row.checked_at - step), at)
+
+    def _rsi(self, row: Row[Any]) -> Decimal | None:
+        """Return the RSI farthest in the alert's direction, of the bars closed since the last look or of the last."""
+        timeframe = row.timeframe or _DEFAULT_TIMEFRAME
+        bars = self._market.bars(row.symbol, timeframe, _RSI_BARS)
+        if len(bars) <= RSI_PERIOD:
+            return None
+        closed = bars.time + TIMEFRAME_S[timeframe]
+        fresh = max(int((closed > row.checked_at.timestamp()).sum()), 1)
+        readings = rsi(bars.close, RSI_PERIOD)[-fresh:]
+        readings = readings[~np.isnan(readings)]
+        if not len(readings):
+            return None
+        return Decimal(repr(float(readings.max() if row.condition == "rsi_above" else readings.min())))
 
     def _baseline(self, arguments: SetAlert, price: Decimal) -> str | None:
         if arguments.condition in ("change_up", "change_down"):
@@ -187,6 +216,8 @@ class Alerts:
             raise InvalidRequest("alert_needs_value", condition=arguments.condition)
         if arguments.condition.startswith("rsi") and arguments.value is not None and arguments.value >= 100:
             raise InvalidRequest("bad_rsi", value=arguments.value)
+        if arguments.condition == "change_down" and arguments.value is not None and arguments.value >= 100:
+            raise InvalidRequest("over_hundred_percent", value=arguments.value)
         if len(self._active(owner, None)) >= MAX_ALERTS:
             raise InvalidRequest("too_many_alerts", limit=MAX_ALERTS)
 
@@ -198,10 +229,10 @@ class Alerts:
         with self._database.connect() as connection:
             return list(connection.execute(select(alerts).where(*where).order_by(alerts.c.id)))
 
-    def _leave(self, alert_id: int, state: str) -> bool:
-        change = update(alerts).where(alerts.c.id == alert_id, alerts.c.state == "active").values(state=state)
-        with self._database.begin() as connection:
-            return connection.execute(change).rowcount == 1
+
+def _leave(connection: Connection, alert_id: int, state: str) -> bool:
+    change = update(alerts).where(alerts.c.id == alert_id, alerts.c.state == "active").values(state=state)
+    return connection.execute(change).rowcount == 1
 
 
 def _view(row: Row[Any]) -> AlertView:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, and_, insert, select
+from sqlalchemy import Connection, Engine, and_, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tools.tables import notice_deliveries, notices
@@ -37,9 +37,13 @@ class Notices:
 
     def notify(self, owner: str, kind: str, params: Mapping[str, str]) -> None:
         """Keep a message for every surface where the owner is."""
-        values = {"owner": owner, "kind": kind, "params": json.dumps(dict(params)), "created_at": self._now()}
         with self._database.begin() as connection:
-            connection.execute(insert(notices).values(values))
+            self.add(connection, owner, kind, params)
+
+    def add(self, connection: Connection, owner: str, kind: str, params: Mapping[str, str]) -> None:
+        """Keep a message in the transaction of the change that it tells of: both stand, or neither."""
+        values = {"owner": owner, "kind": kind, "params": json.dumps(dict(params)), "created_at": self._now()}
+        connection.execute(insert(notices).values(values))
 
     def pending(self, owner: str, surface: str) -> tuple[Notice, ...]:
         """Return what this surface has not shown yet, oldest first."""
@@ -54,8 +58,15 @@ class Notices:
             rows = connection.execute(query).all()
         return tuple(Notice(row.id, row.kind, json.loads(row.params), row.created_at) for row in rows)
 
-    def mark_delivered(self, ids: Iterable[int], surface: str) -> None:
-        """Note that a surface has shown these; repeating it is harmless."""
+    def take(self, owner: str, surface: str) -> tuple[Notice, ...]:
+        """Return what this surface has not shown yet and note that it has; of two that take at once, one gets each."""
+        waiting = self.pending(owner, surface)
+        won = set(self.mark_delivered([notice.id for notice in waiting], surface))
+        return tuple(notice for notice in waiting if notice.id in won)
+
+    def mark_delivered(self, ids: Iterable[int], surface: str) -> tuple[int, ...]:
+        """Note that a surface has shown these, and return those that were not noted before."""
+        noted = []
         for notice_id in ids:
             values = {"notice_id": notice_id, "surface": surface, "delivered_at": self._now()}
             try:
@@ -63,3 +74,5 @@ class Notices:
                     connection.execute(insert(notice_deliveries).values(values))
             except IntegrityError:
                 continue
+            noted.append(notice_id)
+        return tuple(noted)

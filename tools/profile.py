@@ -21,6 +21,7 @@ from tools.tables import profiles
 Language = Literal["en", "es"]
 MAX_RISK_PCT = Decimal(5)
 """Most that one trade may risk, in percent of equity: five losses in a row must not cost a quarter of the account."""
+_RISK_PLACES = 4
 MAX_FAVOURITES = 30
 MAX_NAME = 40
 _CURRENCY = re.compile(r"[A-Z]{3,5}")
@@ -141,6 +142,6 @@ def _risk(value: object) -> Decimal:
         risk = Decimal(str(value))
     except InvalidOperation as error:
         raise InvalidRequest("bad_risk", value=value, limit=MAX_RISK_PCT) from error
-    if not (risk.is_finite() and 0 < risk <= MAX_RISK_PCT):
+    if not (risk.is_finite() and 0 < risk <= MAX_RISK_PCT and risk == risk.quantize(Decimal(1).scaleb(-_RISK_PLACES))):
         raise InvalidRequest("bad_risk", value=value, limit=MAX_RISK_PCT)
     return risk

@@ -6,7 +6,7 @@ approve a ticket: approval is a surface's call on the ticket store, out of reach
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,7 +64,7 @@ class Toolbox:
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
     def kind(self, name: str) -> ToolKind:
@@ -84,8 +84,7 @@ class Toolbox:
             checked = tool.arguments.model_validate(dict(arguments))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidRequest("bad_argument", argument=where, value=first["input"]) from error
+            raise InvalidRequest("bad_argument", argument=str(first["loc"][0]), value=first["input"]) from error
         try:
             return await tool.function(checked, context)
         except DataUnavailable as error:

@@ -2,7 +2,8 @@
 
 The schema that a chat model sees is generated from these classes. Names and defaults are part of the product's
 contract and do not change. Numbers arrive as `Decimal` (from JSON numbers or their text), never through a float.
-Amounts and prices are positive and finite; anything else is refused here, before any tool sees it.
+Amounts and prices are positive, finite and of a length that exact arithmetic holds (`MAX_DIGITS`); anything else is
+refused here, before any tool sees it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ from engine.domain.symbols import Timeframe
 
 
 def _exact(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is not a number")
     return Decimal(repr(value)) if isinstance(value, float) else value
 
 
-PositiveNumber = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, allow_inf_nan=False)]
-Percent = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=100, allow_inf_nan=False)]
+MAX_DIGITS = 30
+"""Digits of a number, counted with the zeros behind the point: more is a slip or an attack on the arithmetic."""
+_TOO_LARGE = Decimal(10) ** 15
+
+PositiveNumber = Annotated[
+    Decimal, BeforeValidator(_exact), Field(gt=0, lt=_TOO_LARGE, max_digits=MAX_DIGITS, allow_inf_nan=False)
+]
+Percent = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=100, max_digits=MAX_DIGITS, allow_inf_nan=False)]
 Period = Literal["today", "7d", "30d", "mtd", "ytd", "all"]
 Indicator = Literal[
     "rsi", "macd", "bollinger", "ema", "sma", "atr", "adx", "stochastic", "volume", "fibonacci", "support_resistance"
