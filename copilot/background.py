@@ -52,6 +52,7 @@ class Background:
         await self._venue.advance()
         for execution in await self._desk.reconcile():
             self._tickets.settle(execution, tell=True)
+        await self._tickets.follow()
 
     async def _watch(self) -> None:
         await asyncio.to_thread(self._alerts.check)

@@ -91,7 +91,7 @@ class Copilot:
                 events = self._closing(render_error(error, self._say(owner)), self._say(owner))
             else:
                 events = self._run(owner, conversation_id, TurnState(text=text, decided=None))
-            async for event in events:
+            async for event in self._ending(owner, events):
                 yield event
 
     async def decide(
@@ -100,7 +100,8 @@ class Copilot:
         """Take the owner's decision on a ticket; the nonce must be the one that its present version carries."""
         seen = self._tickets.view(ticket_id, owner)
         async with self._conversations.turn("" if seen is None else seen.conversation_id):
-            async for event in self._decide(owner, ticket_id, nonce, decision, surface):
+            events = self._decide(owner, ticket_id, nonce, decision, surface)
+            async for event in self._ending(owner, events):
                 yield event
 
     async def _decide(
@@ -110,23 +111,38 @@ class Copilot:
         decided = await act(ticket_id, nonce, owner, surface)
         ticket = decided.ticket
         if ticket is None or decided.outcome == "refused":
-            error = InvalidRequest(decided.code or "ticket_not_found", ticket_id=ticket_id)
+            if ticket is not None and decided.code == "ticket_changed":
+                yield TicketOpened(ticket)
+            error = InvalidRequest(decided.code or "ticket_not_found", ticket_id=ticket_id, **decided.params)
             events = self._closing(render_error(error, self._say(owner)), self._say(owner))
-        elif decided.outcome in ("approved", "rejected"):
-            events = self._resume(owner, ticket)
         elif decided.outcome == "repriced":
             yield TicketOpened(ticket)
             events = self._closing(render_message("ticket_repriced", ticket.language), ticket.language)
         else:
-            yield TicketClosed(ticket)
-            events = self._closing(render_answer([ticket], ticket.language), ticket.language)
+            events = self._carry_out(owner, ticket, is_new=decided.outcome != "already")
         async for event in events:
             yield event
+
+    async def _carry_out(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
+        """Go on with the turn that the decision was awaited for; an approved ticket is carried out whatever fails."""
+        try:
+            async for event in self._resume(owner, ticket, is_new=is_new):
+                yield event
+        except Exception:
+            log.exception("the turn behind ticket %s failed", ticket.ticket_id)
+            async for event in self._closed(await self._tickets.execute(ticket.ticket_id)):
+                yield event
+        finally:
+            self._tickets.carry_on(ticket.ticket_id)
 
     async def edit(
         self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str], surface: str
     ) -> AsyncIterator[Event]:
         """Change quantity, price, stop loss or take profit: a new version of the same ticket, asked again."""
+        async for event in self._ending(owner, self._edit(owner, ticket_id, nonce, changes)):
+            yield event
+
+    async def _edit(self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str]) -> AsyncIterator[Event]:
         language = self._say(owner)
         try:
             edited = await self._tickets.edit(ticket_id, nonce, owner, changes)
@@ -149,9 +165,8 @@ class Copilot:
     def notices(self, owner: str, surface: str) -> tuple[str, ...]:
         """Return what happened while the owner was away, worded, once for each surface."""
         language = self._say(owner)
-        pending = self._notices.pending(owner, surface)
-        self._notices.mark_delivered([notice.id for notice in pending], surface)
-        return tuple(render_notice(notice.kind, notice.params, language) for notice in pending)
+        waiting = self._notices.take(owner, surface)
+        return tuple(render_notice(notice.kind, notice.params, language) for notice in waiting)
 
     def language(self, owner: str, fallback: Language) -> Language:
         """Return the language that the owner chose, or the fallback."""
@@ -171,15 +186,18 @@ class Copilot:
         """Return what a newcomer may try: a label, and the message behind it."""
         return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
 
-    async def _resume(self, owner: str, ticket: TicketView) -> AsyncIterator[Event]:
+    async def _resume(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
         config = _config(ticket.conversation_id)
         snapshot = await self._graph.aget_state(config)
-        for pause in snapshot.interrupts:
-            if pause.value.get("ticket_id") == ticket.ticket_id:
-                entry: Any = Command(resume={pause.id: ticket.state})
-                break
-        else:
+        pauses = [pause.id for pause in snapshot.interrupts if pause.value.get("ticket_id") == ticket.ticket_id]
+        if pauses:
+            entry: Any = Command(resume={pauses[0]: ticket.state})
+        elif is_new or ticket.state == "approved":
             entry = TurnState(text="", decided=ticket.ticket_id)
+        else:
+            async for event in self._closed(ticket):
+                yield event
+            return
         async for event in self._run(owner, ticket.conversation_id, entry, language=ticket.language):
             yield event
 
@@ -190,24 +208,42 @@ class Copilot:
         context = TurnContext(owner, conversation_id, chosen, self._fallback)
         config = _config(conversation_id)
         said = ""
-        try:
-            stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
-            async for event in stream:
-                told = cast(Event, event)
-                said += told.text if isinstance(told, AnswerToken) else ""
-                yield told
-        except Exception:
-            log.exception("a turn failed in conversation %s", conversation_id)
-            words = render_message("turn_failed", chosen or self._fallback)
-            yield AnswerToken(words)
-            yield TurnEnded(said + words, chosen or self._fallback, self._brain)
-            return
+        stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
+        async for event in stream:
+            told = cast(Event, event)
+            said += told.text if isinstance(told, AnswerToken) else ""
+            yield told
         snapshot = await self._graph.aget_state(config)
         yield TurnEnded(said, snapshot.values.get("language", self._fallback), self._brain)
+
+    async def _ending(self, owner: str, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        """Pass events on, and end the turn in words when it fails: the outermost loop of the product."""
+        said = ""
+        try:
+            async for event in events:
+                said += event.text if isinstance(event, AnswerToken) else ""
+                yield event
+        except Exception:
+            log.exception("a turn failed")
+            language = self._language_if_known(owner)
+            words = ("\n\n" if said else "") + render_message("turn_failed", language)
+            yield AnswerToken(words)
+            yield TurnEnded(said + words, language, self._brain)
+
+    async def _closed(self, ticket: TicketView) -> AsyncIterator[Event]:
+        yield TicketClosed(ticket)
+        async for event in self._closing(render_answer([ticket], ticket.language), ticket.language):
+            yield event
 
     async def _closing(self, words: str, language: Language) -> AsyncIterator[Event]:
         yield AnswerToken(words)
         yield TurnEnded(words, language, self._brain)
+
+    def _language_if_known(self, owner: str) -> Language:
+        try:
+            return self._say(owner)
+        except Exception:
+            return self._fallback
 
     def _say(self, owner: str) -> Language:
         return self.language(owner, self._fallback)

@@ -14,6 +14,7 @@ from agents.risk.values import AccountState, RiskLimits
 from engine.domain.errors import InvalidRequest
 from engine.domain.market import Instrument, Quote
 from engine.domain.orders import OrderRequest, OrderType, Side
+from engine.ledger import exact_product
 from tools.results import SizingView
 from tools.schema import ExecuteTrade
 
@@ -47,8 +48,24 @@ class Situation:
     @property
     def held(self) -> Decimal:
         """Return the signed position in the symbol."""
-        position = self.account.positions.get(self.instrument.symbol)
-        return ZERO if position is None else position.quantity
+        return held(self.account, self.instrument.symbol)
+
+    @property
+    def free_cash(self) -> Decimal:
+        """Return the cash that neither resting buys nor buying back what was sold short will need."""
+        account, fee = self.account, 1 + self.instrument.taker_fee_ratio
+        owed = sum((max(-p.quantity, ZERO) * account.marks[s] for s, p in account.positions.items()), ZERO)
+        reserved = sum(
+            (
+                (order.request.quantity - order.filled_quantity)
+                * max(order.request.price or ZERO, account.marks.get(order.request.symbol, ZERO))
+                * fee
+                for order in account.open_orders
+                if order.request.side is Side.BUY and not order.request.is_reduce_only
+            ),
+            ZERO,
+        )
+        return max(account.cash - owed - reserved, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +81,21 @@ class Draft:
     @property
     def notional(self) -> Decimal:
         """Return quantity times expected price."""
-        return self.order.quantity * self.expected_price
+        return exact_product(self.order.quantity, self.expected_price)
 
 
 class NothingToClose(InvalidRequest):
     """There is no position to close or to take a percentage of."""
+
+
+class NoRoom(InvalidRequest):
+    """A limit leaves no room for a proposed size; the code is the limit's name."""
+
+
+def held(account: AccountState, symbol: str) -> Decimal:
+    """Return the signed position in a symbol."""
+    position = account.positions.get(symbol)
+    return ZERO if position is None else position.quantity
 
 
 def draft_order(asked: ExecuteTrade, situation: Situation, client_order_id: str) -> Draft:
@@ -77,14 +104,14 @@ def draft_order(asked: ExecuteTrade, situation: Situation, client_order_id: str)
     Raises:
         InvalidRequest: The request contradicts itself or the market; the code says how.
         NothingToClose: It speaks of a position that is not there.
+        NoRoom: A size was to be proposed and a limit leaves none.
     """
     side = _side(asked, situation)
     entry = _entry(asked, side, situation)
     stop_loss, take_profit = _protection(asked, side, entry, situation.instrument)
     quantity, sizing, proposed_stop = _quantity(asked, side, entry, stop_loss, situation)
     if quantity <= 0:
-        smallest = max(situation.instrument.min_quantity, situation.instrument.lot_size)
-        raise InvalidRequest("below_minimum", symbol=asked.symbol, smallest=smallest)
+        raise InvalidRequest("below_minimum", symbol=asked.symbol, smallest=_smallest(situation.instrument))
     is_close = asked.side == "close"
     order = OrderRequest(
         client_order_id=client_order_id,
@@ -97,8 +124,34 @@ def draft_order(asked: ExecuteTrade, situation: Situation, client_order_id: str)
         take_profit=None if is_close else take_profit,
         is_reduce_only=is_close,
     )
-    rate = situation.instrument.maker_fee_ratio if asked.order_type == "limit" else situation.instrument.taker_fee_ratio
-    return Draft(order, entry, quantity * entry * rate, is_close, sizing)
+    fee = exact_product(quantity, entry, _fee_ratio(order, situation))
+    return Draft(order, entry, fee, is_close, sizing)
+
+
+def check_price(order_type: OrderType, side: Side, price: Decimal, quote: Quote) -> None:
+    """Refuse a limit or stop price that the market has made senseless.
+
+    Raises:
+        InvalidRequest: `limit_through_market` or `stop_already_passed`.
+    """
+    touch = _touch(side, quote)
+    beyond = (price - touch) * side.sign
+    if order_type is OrderType.LIMIT and beyond > touch * MAX_THROUGH_MARKET:
+        raise InvalidRequest("limit_through_market", price=price, market=touch)
+    if order_type is OrderType.STOP and beyond <= 0:
+        raise InvalidRequest("stop_already_passed", price=price, market=touch)
+
+
+def _smallest(instrument: Instrument) -> Decimal:
+    return max(instrument.min_quantity, instrument.lot_size)
+
+
+def _fee_ratio(order: OrderRequest, situation: Situation) -> Decimal:
+    """Return the maker's fee for a limit that will rest; one that meets the market at once takes."""
+    is_taking = order.price is None or (order.price - _touch(order.side, situation.quote)) * order.side.sign >= 0
+    if order.order_type is OrderType.LIMIT and not is_taking:
+        return situation.instrument.maker_fee_ratio
+    return situation.instrument.taker_fee_ratio
 
 
 def _side(asked: ExecuteTrade, situation: Situation) -> Side:
@@ -114,19 +167,16 @@ def _touch(side: Side, quote: Quote) -> Decimal:
 
 
 def _entry(asked: ExecuteTrade, side: Side, situation: Situation) -> Decimal:
-    touch = _touch(side, situation.quote)
     if asked.order_type == "market":
         if asked.price is not None:
             raise InvalidRequest("price_with_market", symbol=asked.symbol)
-        return touch
+        return _touch(side, situation.quote)
     if asked.price is None:
         raise InvalidRequest("price_missing", order_type=asked.order_type)
     price = situation.instrument.round_price(asked.price)
-    beyond = (price - touch) * side.sign
-    if asked.order_type == "limit" and beyond > touch * MAX_THROUGH_MARKET:
-        raise InvalidRequest("limit_through_market", price=price, market=touch)
-    if asked.order_type == "stop" and beyond <= 0:
-        raise InvalidRequest("stop_already_passed", price=price, market=touch)
+    if price <= 0:
+        raise InvalidRequest("bad_number", value=asked.price)
+    check_price(OrderType(asked.order_type), side, price, situation.quote)
     return price
 
 
@@ -156,11 +206,11 @@ def _quantity(
     asked: ExecuteTrade, side: Side, entry: Decimal, stop: Decimal | None, situation: Situation
 ) -> tuple[Decimal, SizingView | None, Decimal | None]:
     """Return the rounded quantity, its arithmetic when it was proposed, and the stop proposed with it."""
-    held = situation.held
-    is_exit = asked.side == "close" or (held != 0 and held * side.sign < 0)
+    holding = situation.held
+    is_exit = asked.side == "close" or holding * side.sign < 0
     if asked.amount is None:
         if is_exit:
-            return abs(held), None, None
+            return situation.instrument.round_quantity(abs(holding)), None, None
         return _propose_size(side, entry, stop, situation)
     if asked.unit == "percent":
         raw = _percent(asked, side, entry, situation)
@@ -168,8 +218,8 @@ def _quantity(
         raw = asked.amount / entry
     else:
         raw = asked.amount
-    if asked.side == "close" and raw > abs(held):
-        raise InvalidRequest("more_than_held", held=abs(held), symbol=asked.symbol)
+    if asked.side == "close" and raw > abs(holding):
+        raise InvalidRequest("more_than_held", held=abs(holding), symbol=asked.symbol)
     return situation.instrument.round_quantity(raw), None, None
 
 
@@ -179,7 +229,7 @@ def _percent(asked: ExecuteTrade, side: Side, entry: Decimal, situation: Situati
         raise InvalidRequest("over_hundred_percent", value=asked.amount)
     share = asked.amount / _HUNDRED
     if asked.side == "buy" and situation.held >= 0:
-        return situation.account.cash * share / (entry * (1 + situation.instrument.taker_fee_ratio))
+        return situation.free_cash * share / (entry * (1 + situation.instrument.taker_fee_ratio))
     if situation.held * side.sign >= 0:
         raise NothingToClose("nothing_to_close", symbol=asked.symbol)
     return abs(situation.held) * share
@@ -204,6 +254,8 @@ def _propose_size(
     bounds = _bounds(side, entry, situation)
     name, bound = min(bounds.items(), key=lambda item: item[1])
     quantity = instrument.round_quantity(min(raw, max(bound, ZERO)))
+    if quantity < _smallest(instrument) <= raw:
+        raise NoRoom(name, symbol=instrument.symbol)
     sizing = SizingView(
         equity=account.equity,
         risk_pct=situation.risk_per_trade_pct,
@@ -226,5 +278,5 @@ def _bounds(side: Side, entry: Decimal, situation: Situation) -> dict[str, Decim
         "order_notional": limits.order_notional / entry,
     }
     if side is Side.BUY:
-        bounds["cash"] = account.cash / (entry * (1 + situation.instrument.taker_fee_ratio))
+        bounds["cash"] = situation.free_cash / (entry * (1 + situation.instrument.taker_fee_ratio))
     return {name: bound * _BOUND_MARGIN for name, bound in bounds.items()}

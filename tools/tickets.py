@@ -11,21 +11,24 @@ approval and one order. Approval lives here and is called by surfaces alone: no 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import logging
+import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, select, update
 
 from agents.execution.desk import Desk, client_order_id
 from agents.execution.values import Execution, IntentState, OrderIntent
-from engine.domain.errors import CopilotError, InvalidRequest
+from engine.domain.errors import CopilotError, InvalidRequest, VenueUnavailable
 from engine.domain.orders import OrderRequest, OrderType, Side
 from tools.notices import Notices
 from tools.registry import ToolContext
@@ -34,9 +37,13 @@ from tools.schema import ExecuteTrade
 from tools.tables import inserted_id, ticket_decisions, tickets
 from tools.trading import TradeDrafts, as_request, edit_request
 
+log = logging.getLogger(__name__)
+
 Outcome = Literal["approved", "rejected", "repriced", "already", "refused"]
 EDITABLE = ("quantity", "price", "stop_loss", "take_profit")
-_BPS = Decimal(10_000)
+_PATIENCE = timedelta(seconds=30)
+"""A ticket that was decided this long ago and that nobody here carries out was left behind by a crash."""
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _FORGET_AFTER = timedelta(minutes=15)
 """A ticket that nobody answered this long after its expiry is closed; until then it can be priced again."""
 _STATES: dict[IntentState, TicketState] = {
@@ -50,11 +57,12 @@ _STATES: dict[IntentState, TicketState] = {
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of a decision; `code` says why it was refused, `ticket` is as it stands now."""
+    """What became of a decision; `code` and `params` say why it was refused, `ticket` is as it stands now."""
 
     outcome: Outcome
     ticket: TicketView | None
     code: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
 
 
 class Tickets:
@@ -85,6 +93,8 @@ class Tickets:
         self._notices = notices
         self._now = now
         self._ttl = ttl
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._unheard: set[int] = set()
 
     async def propose(self, asked: ExecuteTrade, context: ToolContext) -> TicketView | TicketRefused:
         """Open a ticket for a trade; an open one for the same symbol in the same conversation makes room for it."""
@@ -121,19 +131,21 @@ class Tickets:
     def view(self, ticket_id: int, owner: str) -> TicketView | None:
         """Return the owner's ticket, or None: somebody else's looks like none at all."""
         row = self._row(ticket_id)
-        return None if row is None or row.owner != owner else _to_view(row)
+        return None if row is None or row.owner != owner else _read(row)
 
     def open_for(self, owner: str) -> tuple[TicketView, ...]:
         """Return the owner's pending tickets, oldest first."""
         query = select(tickets).where(tickets.c.owner == owner, tickets.c.state == "pending").order_by(tickets.c.id)
         with self._database.connect() as connection:
-            return tuple(_to_view(row) for row in connection.execute(query))
+            read = [_read(row) for row in connection.execute(query)]
+        return tuple(ticket for ticket in read if ticket is not None)
 
     async def approve(self, ticket_id: int, nonce: str, owner: str, surface: str) -> Decided:
         """Approve exactly the terms that the nonce stands for.
 
-        Expired, drifted, or no longer passing the limits: nothing is approved, the ticket is priced again under a
-        new nonce and asked again.
+        Expired, drifted, or drafted for another position than the present one: nothing is approved, the ticket is
+        priced again under a new nonce and asked again. One that cannot be drafted any more is refused with the
+        reason and stays as it was, to be edited or rejected. The risk gate judges once more when the order is sent.
         """
         ticket, refusal = self._check(ticket_id, nonce, owner)
         if refusal is not None:
@@ -141,8 +153,12 @@ class Tickets:
         assert ticket is not None, "a ticket that is not refused exists"
         try:
             fresh = await self._fresh_terms(ticket)
+        except InvalidRequest as error:
+            return Decided("refused", ticket, error.code, error.params)
+        except VenueUnavailable as error:
+            return Decided("refused", ticket, "venue_unavailable", {"detail": str(error)})
         except CopilotError as error:
-            return Decided("refused", ticket, getattr(error, "code", "no_data"))
+            return Decided("refused", ticket, "no_data", {"detail": str(error)})
         if isinstance(fresh, TicketRefused):
             self._move(ticket, "failed", reasons=fresh.reasons)
             return Decided("already", self._load(ticket_id))
@@ -150,7 +166,7 @@ class Tickets:
             return self._reprice(ticket, fresh)
         if self._decide(ticket, "approved", surface):
             return Decided("approved", self._load(ticket_id))
-        return Decided("already", self._load(ticket_id))
+        return self._lost(ticket_id)
 
     async def reject(self, ticket_id: int, nonce: str, owner: str, surface: str) -> Decided:
         """Reject a ticket; it can never be approved again."""
@@ -158,8 +174,9 @@ class Tickets:
         if refusal is not None:
             return refusal
         assert ticket is not None, "a ticket that is not refused exists"
-        won = self._decide(ticket, "rejected", surface)
-        return Decided("rejected" if won else "already", self._load(ticket_id))
+        if self._decide(ticket, "rejected", surface):
+            return Decided("rejected", self._load(ticket_id))
+        return self._lost(ticket_id)
 
     async def edit(
         self, ticket_id: int, nonce: str, owner: str, changes: Mapping[str, str]
@@ -188,24 +205,92 @@ class Tickets:
         return self._load(ticket_id)
 
     async def execute(self, ticket_id: int) -> TicketView:
-        """Carry out an approved ticket at most once; whoever does not win the claim only looks."""
-        if self._claim(ticket_id):
-            ticket = self._load(ticket_id)
-            execution = await self._desk.execute(_intent(ticket))
-            self.settle(execution, tell=False)
+        """Carry out an approved ticket at most once; whoever does not win the claim waits, or only looks.
+
+        A caller that is cancelled does not cancel the order; the owner then gets a notice of its end.
+        """
+        task = self._running.get(ticket_id)
+        if task is None and self._claim(ticket_id):
+            task = self._running[ticket_id] = asyncio.create_task(self._carry_out(ticket_id))
+        if task is not None:
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self._unheard.add(ticket_id)
+                raise
         return self._load(ticket_id)
+
+    def carry_on(self, ticket_id: int) -> None:
+        """See to it that an approved ticket is carried out although nobody waits for it any more."""
+        if self._is_in(ticket_id, "approved") and self._claim(ticket_id):
+            self._unheard.add(ticket_id)
+            self._running[ticket_id] = asyncio.create_task(self._carry_out(ticket_id))
+
+    async def _carry_out(self, ticket_id: int) -> None:
+        try:
+            ticket = self._load(ticket_id)
+            if not self._is_as_approved(ticket):
+                self._damaged(ticket_id)
+                return
+            execution = await self._desk.execute(_intent(ticket))
+            self.settle(execution, tell=ticket_id in self._unheard)
+        finally:
+            self._running.pop(ticket_id, None)
+            self._unheard.discard(ticket_id)
+
+    def _is_as_approved(self, ticket: TicketView) -> bool:
+        """Return whether the terms are those whose hash stands in the owner's decision."""
+        same = (
+            ticket_decisions.c.ticket_id == ticket.ticket_id,
+            ticket_decisions.c.version == ticket.version,
+            ticket_decisions.c.terms_hash == hash_terms(ticket.terms),
+            ticket_decisions.c.decision == "approved",
+            ticket_decisions.c.owner == ticket.owner,
+        )
+        with self._database.connect() as connection:
+            return connection.execute(select(ticket_decisions.c.id).where(*same)).first() is not None
+
+    def _damaged(self, ticket_id: int) -> None:
+        change = update(tickets).where(tickets.c.id == ticket_id, tickets.c.state.in_(("approved", "claimed")))
+        with self._database.begin() as connection:
+            connection.execute(change.values(state="failed", reasons=json.dumps(["ticket_damaged"])))
 
     async def recover(self) -> tuple[TicketView, ...]:
         """End what a crash left between approval and result, and tell the owners.
 
         What surely never reached the venue is made unable to, and ends as unsent; the rest is looked up there.
         """
-        query = select(tickets.c.id).where(tickets.c.state.in_(("approved", "claimed"))).order_by(tickets.c.id)
-        with self._database.connect() as connection:
-            unfinished = [row.id for row in connection.execute(query)]
+        unfinished = self._in_states("approved", "claimed")
         for ticket_id in unfinished:
-            self.settle(await self._desk.abandon(_intent(self._load(ticket_id))), tell=True)
+            await self._abandon(ticket_id)
         return tuple(self._load(ticket_id) for ticket_id in unfinished)
+
+    async def follow(self) -> None:
+        """Bring tickets up to date whose order ended elsewhere, and end those that nobody carries out any more."""
+        for ticket_id in self._in_states("working"):
+            execution = await self._desk.execution(client_order_id(_source(ticket_id)))
+            if execution is not None:
+                self.settle(execution, tell=True)
+        decided = select(ticket_decisions.c.ticket_id).where(ticket_decisions.c.decided_at < self._now() - _PATIENCE)
+        for ticket_id in self._in_states("approved", "claimed", where=tickets.c.id.in_(decided)):
+            if ticket_id not in self._running:
+                await self._abandon(ticket_id)
+
+    async def _abandon(self, ticket_id: int) -> None:
+        row = self._row(ticket_id)
+        ticket = None if row is None else _read(row)
+        if ticket is None:
+            self._damaged(ticket_id)
+        else:
+            self.settle(await self._desk.abandon(_intent(ticket)), tell=True)
+
+    def _in_states(self, *states: str, where: ColumnElement[bool] | None = None) -> list[int]:
+        query = select(tickets.c.id).where(tickets.c.state.in_(states)).order_by(tickets.c.id)
+        with self._database.connect() as connection:
+            return list(connection.scalars(query if where is None else query.where(where)))
+
+    def _is_in(self, ticket_id: int, state: TicketState) -> bool:
+        return ticket_id in self._in_states(state, where=tickets.c.id == ticket_id)
 
     def settle(self, execution: Execution, *, tell: bool) -> None:
         """Write what became of an order into its ticket; harmless when repeated.
@@ -230,11 +315,11 @@ class Tickets:
                 reasons=json.dumps(execution.reasons),
             )
         )
+        is_heard = ticket_id in self._running and ticket_id not in self._unheard
         with self._database.begin() as connection:
-            has_moved = connection.execute(change).rowcount == 1
-        if has_moved and tell:
-            ticket = self._load(ticket_id)
-            self._notices.notify(ticket.owner, f"ticket_{state}", _notice(ticket))
+            if connection.execute(change).rowcount == 1 and tell and not is_heard:
+                ticket = _to_view(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
+                self._notices.add(connection, ticket.owner, f"ticket_{state}", _notice(ticket))
 
     def expire_due(self) -> int:
         """Close pending tickets that nobody answered long after their expiry; return how many."""
@@ -244,9 +329,7 @@ class Tickets:
 
     async def _fresh_terms(self, ticket: TicketView) -> TicketTerms | TicketRefused | None:
         """Return new terms when the old ones may not be approved any more, or None when they may."""
-        price = self._drafts.price_now(ticket.terms)
-        drift = abs(price - ticket.terms.expected_price) * _BPS / ticket.terms.expected_price
-        if self._now() <= ticket.expires_at and drift <= ticket.terms.max_drift_bps:
+        if self._now() <= ticket.expires_at and not await self._drafts.are_stale(ticket.terms):
             return None
         row = self._row(ticket.ticket_id)
         assert row is not None, "the ticket was just read"
@@ -267,7 +350,14 @@ class Tickets:
     def _reprice(self, ticket: TicketView, terms: TicketTerms) -> Decided:
         if self._renew(ticket, terms, repriced_from=ticket.terms.expected_price):
             return Decided("repriced", self._load(ticket.ticket_id))
-        return Decided("already", self._load(ticket.ticket_id))
+        return self._lost(ticket.ticket_id)
+
+    def _lost(self, ticket_id: int) -> Decided:
+        """Return how somebody else was faster: the ticket is closed, or it has a new version."""
+        ticket = self._load(ticket_id)
+        if ticket.state == "pending":
+            return Decided("refused", ticket, "ticket_changed")
+        return Decided("already", ticket)
 
     def _decide(self, ticket: TicketView, state: TicketState, surface: str) -> bool:
         with self._database.begin() as connection:
@@ -327,9 +417,10 @@ class Tickets:
 
     def _load(self, ticket_id: int) -> TicketView:
         row = self._row(ticket_id)
-        if row is None:
+        ticket = None if row is None else _read(row)
+        if ticket is None:
             raise InvalidRequest("ticket_not_found", ticket_id=ticket_id)
-        return _to_view(row)
+        return ticket
 
 
 def canonical_json(terms: TicketTerms) -> str:
@@ -340,6 +431,15 @@ def canonical_json(terms: TicketTerms) -> str:
 def hash_terms(terms: TicketTerms) -> str:
     """Return the SHA-256 of the canonical text, in hex."""
     return hashlib.sha256(canonical_json(terms).encode()).hexdigest()
+
+
+def _read(row: Row[Any]) -> TicketView | None:
+    """Return a ticket, or None when what the database holds of it cannot be one: nothing can be done with that."""
+    try:
+        return _to_view(row)
+    except ValueError:
+        log.error("ticket %s is damaged in the database", row.id)
+        return None
 
 
 def _to_view(row: Row[Any]) -> TicketView:
@@ -361,9 +461,12 @@ def _to_view(row: Row[Any]) -> TicketView:
     )
 
 
+def _source(ticket_id: int) -> str:
+    return f"ticket:{ticket_id}"
+
+
 def _intent(ticket: TicketView) -> OrderIntent:
-    source = f"ticket:{ticket.ticket_id}"
-    terms = ticket.terms
+    source, terms = _source(ticket.ticket_id), ticket.terms
     request = OrderRequest(
         client_order_id=client_order_id(source),
         symbol=terms.symbol,
@@ -406,10 +509,6 @@ def _notice(ticket: TicketView) -> dict[str, str]:
 def _number(name: str, text: str) -> Decimal:
     if name not in EDITABLE:
         raise InvalidRequest("bad_argument", argument=name, value=text)
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation as error:
-        raise InvalidRequest("bad_number", value=text) from error
-    if not number.is_finite() or number <= 0:
+    if not _NUMBER.fullmatch(text.strip()) or Decimal(text.strip()) <= 0:
         raise InvalidRequest("bad_number", value=text)
-    return number
+    return Decimal(text.strip())

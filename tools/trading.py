@@ -12,15 +12,17 @@ from agents.execution.desk import Desk
 from agents.risk.values import LimitCheck, RiskLimits
 from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest
 from engine.domain.market import Instrument
+from engine.domain.orders import OrderType, Side
 from engine.domain.protocols import MarketData
 from engine.domain.signals import Direction, Signal
-from engine.ledger import ACCOUNT_CURRENCY
-from tools.drafting import Draft, NothingToClose, Situation, StopHint, draft_order
+from engine.ledger import ACCOUNT_CURRENCY, exact_product, exact_sum
+from tools.drafting import Draft, NoRoom, NothingToClose, Situation, StopHint, check_price, draft_order, held
 from tools.profile import Profiles
 from tools.results import TicketRefused, TicketTerms
 from tools.schema import ExecuteTrade
 
 _DRAFT_ID = "draft"
+_BPS = Decimal(10_000)
 _ATR_STOP = Decimal("1.5")
 """Stop distance in average true ranges when neither the person nor a signal names one."""
 _SAME_DIRECTION = {"buy": Direction.LONG, "sell": Direction.SHORT}
@@ -75,21 +77,38 @@ class TradeDrafts:
             draft = draft_order(asked, situation, _DRAFT_ID)
         except NothingToClose as error:
             return _refused(asked, (error.code,))
+        except NoRoom as error:
+            return _refused(asked, (error.code,), await self.desk.limits())
         report = await self.desk.assess(draft.order)
         if not report.is_allowed:
             return _refused(asked, report.reasons, report.checks, quantity=draft.order.quantity)
         return self._terms(draft, situation, report.checks)
 
-    def price_now(self, terms: TicketTerms) -> Decimal:
-        """Return what the terms' quantity would be priced at now: the touch for a market order, else its own price."""
-        if terms.price is not None:
-            return terms.price
-        quote = self.market.quote(terms.symbol)
-        return quote.ask if terms.side == "buy" else quote.bid
+    async def are_stale(self, terms: TicketTerms) -> bool:
+        """Return whether terms no longer say what would happen.
+
+        The market has moved too far from a market order's price, or has made a limit or stop senseless; or the
+        position is another one than the owner saw, so that the same order would do something else to it.
+
+        Raises:
+            DataUnavailable: No price.
+            VenueUnavailable: The account cannot be read.
+        """
+        quote, side = self.market.quote(terms.symbol), Side(terms.side)
+        if terms.price is None:
+            touch = quote.ask if side is Side.BUY else quote.bid
+            if abs(touch - terms.expected_price) * _BPS > terms.max_drift_bps * terms.expected_price:
+                return True
+        else:
+            try:
+                check_price(OrderType(terms.order_type), side, terms.price, quote)
+            except InvalidRequest:
+                return True
+        return held(await self.desk.account(), terms.symbol) != terms.position_before
 
     def _terms(self, draft: Draft, situation: Situation, limits: tuple[LimitCheck, ...]) -> TicketTerms:
-        order, account, sign = draft.order, situation.account, draft.order.side.sign
-        held_after = situation.held + sign * order.quantity
+        order, account, sign = draft.order, situation.account, Decimal(draft.order.side.sign)
+        held_after = exact_sum((situation.held, exact_product(sign, order.quantity)))
         mid = situation.quote.mid
         exposure_after = account.exposure + (abs(held_after) - abs(situation.held)) * mid
         return TicketTerms(
@@ -106,7 +125,7 @@ class TradeDrafts:
             stop_loss=order.stop_loss,
             take_profit=order.take_profit,
             cash_before=account.cash,
-            cash_after=account.cash - sign * draft.notional - draft.fee,
+            cash_after=exact_sum((account.cash, exact_product(-sign, draft.notional), draft.fee.copy_negate())),
             exposure_before=account.exposure,
             exposure_after=exposure_after,
             position_before=situation.held,

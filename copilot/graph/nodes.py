@@ -21,8 +21,8 @@ from pydantic import TypeAdapter
 
 from copilot.events import AnswerToken, TicketClosed, TicketOpened, ToolFinished, ToolStarted
 from copilot.graph.state import Language, PlannedCall, Said, TurnContext, TurnState
-from engine.domain.errors import InvalidRequest
-from tools.registry import Toolbox, ToolContext
+from engine.domain.errors import CopilotError, InvalidRequest
+from tools.registry import Toolbox, ToolContext, ToolKind
 from tools.results import TicketView, ToolResult, Unavailable
 
 HISTORY_LINES = 40
@@ -78,16 +78,15 @@ class Nodes:
         calls = [
             PlannedCall(id=call["id"] or str(n), tool=call["name"], args=_plain(call["args"]))
             for n, call in enumerate(reply.tool_calls)
-            if call["name"] in self._toolbox
         ]
-        queue = [call for call in calls if self._toolbox.kind(call["tool"]) == "propose"]
+        queue = [call for call in calls if self._kind(call) == "propose"]
         return {"language": language, "calls": calls, "queue": queue, "answer": "" if calls else str(reply.content)}
 
     async def read(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
         """Run everything but trades, in the order spoken; neighbours that only read run together."""
         results = list(state["results"])
-        waiting = [call for call in state["calls"] if self._toolbox.kind(call["tool"]) != "propose"]
-        for is_reading, group in groupby(waiting, key=lambda call: self._toolbox.kind(call["tool"]) == "read"):
+        waiting = [call for call in state["calls"] if self._kind(call) != "propose"]
+        for is_reading, group in groupby(waiting, key=lambda call: self._kind(call) == "read"):
             calls = list(group)
             if is_reading:
                 found = await asyncio.gather(*(self._run(call, state, runtime) for call in calls))
@@ -132,6 +131,10 @@ class Nodes:
             update = {}
         return {**update, **_remember(state, update), "decided": None}
 
+    def _kind(self, call: PlannedCall) -> ToolKind:
+        """Return what a call may do; a tool that does not exist is run like a reading one, and answers so."""
+        return self._toolbox.kind(call["tool"]) if call["tool"] in self._toolbox else "read"
+
     async def _run(self, call: PlannedCall, state: TurnState, runtime: Runtime[TurnContext]) -> ToolResult:
         write = get_stream_writer()
         write(ToolStarted(call["id"], call["tool"], dict(call["args"])))
@@ -141,6 +144,8 @@ class Nodes:
         except InvalidRequest as error:
             params = {key: str(value) for key, value in error.params.items()}
             result = Unavailable(tool=call["tool"], code=error.code, params=params)
+        except CopilotError as error:
+            result = Unavailable(tool=call["tool"], code="no_data", params={"detail": str(error)})
         write(ToolFinished(call["id"], call["tool"], result))
         return result
 
