@@ -53,7 +53,7 @@ _LEVEL_STYLES = {
 _BUTTONS_LEFT_OUT = ("lasso2d", "select2d", "toImage", "zoom2d", "pan2d", "autoScale2d")
 """Dragging stays with the page, so that a phone can scroll past a chart."""
 _TRADE_LEVELS = ("entry", "stop", "target")
-_LABEL_PX, _LABEL_WIDTH_PX = 18, 110
+_LABEL_PX, _LABEL_WIDTH_PX = 26, 110
 """Room that the name of a level takes."""
 _GUIDES: dict[str, tuple[float, ...]] = {"rsi": (30, 70), "stochastic": (20, 80), "adx": (20,), "macd": (0,)}
 

@@ -102,7 +102,7 @@ def _rows(ticket: TicketView, words: Words, language: Language) -> list[Row]:
         _row(words["fee"], format_money(terms.fee, terms.currency, language)),
         _row(words["stop_loss"], price(terms.stop_loss)),
         _row(words["take_profit"], price(terms.take_profit)),
-        _row(words["venue"], terms.venue),
+        _row(words["venue"], load_words(language, "answers")["venue"].get(terms.venue, terms.venue)),
         _row(words["quote_at"], format_time(terms.quote_at, language)),
     ]
     return rows
