@@ -94,7 +94,7 @@ async def serve(
 
 
 def listen(host: str, port: int, *, has_password: bool) -> socket.socket:
-    """Return a bound socket.
+    """Return a socket that callers can already knock at.
 
     Raises:
         ConfigError: Others could reach the page and there is no password, or the address cannot be had.
@@ -112,6 +112,8 @@ def listen(host: str, port: int, *, has_password: bool) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        # From here on callers queue: the sign-in link is told before the server accepts, and may be opened at once.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigError(
