@@ -1,0 +1,248 @@
+"""Requests inside a message: where one ends, what each asks for.
+
+A message is cut at marks and joining words. A piece with its own request starts a clause; a piece without one belongs to
+the clause before it (or behind it, at the start). What a clause asks for is decided by the weighted rules in
+`lexicon/shared.yaml`, over the meanings of its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from copilot.offline.tokens import Token
+
+TRADE = "execute_trade"
+TF_UNITS = ("minute", "hour")
+LONG_UNITS = ("day", "week", "month", "year")
+_ENDS = frozenset({".", "!", "?", ";", "\n", "…", "...", "—", "¿", "¡"})
+_JOINS = frozenset({",", ":", "+", "and", "y", "e", "plus", "then", "luego", "también", "tambien", "&", "also", "además", "-", "–"})
+
+
+@dataclass(slots=True)
+class Clause:
+    """Tokens that make one request.
+
+    Attributes:
+        tokens: In spoken order.
+        asked: Whether a question mark closes it.
+        tool: The tool it asks for; empty when it asks for nothing.
+        score: How strongly.
+    """
+
+    tokens: list[Token] = field(default_factory=list)
+    asked: bool = False
+    tool: str = ""
+    score: float = 0.0
+    features: frozenset[str] = frozenset()
+    inherits: bool = False
+
+    def settle(self) -> None:
+        """Work out the features, the tool and the score again."""
+        self.features = features_of(self.tokens, self.asked)
+        self.tool, self.score = best_tool(self.features)
+
+    def all(self, kind: str) -> list[str]:
+        """Return the payloads of a kind in spoken order, without repeats."""
+        found: list[str] = []
+        for token in self.tokens:
+            found += [value for value in token.of(kind) if value not in found]
+        return found
+
+    def first(self, kind: str) -> str | None:
+        """Return the first payload of a kind."""
+        return next(iter(self.all(kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    tool: str
+    score: float
+    needs: tuple[frozenset[str], ...]
+    none: frozenset[str]
+
+
+@cache
+def _rules() -> tuple[_Rule, ...]:
+    text = files("copilot.offline.lexicon").joinpath("shared.yaml").read_text("utf-8")
+    rows = yaml.load(text, Loader=yaml.BaseLoader)["intents"]
+    rules = [
+        _Rule(
+            row["tool"],
+            float(row["score"]),
+            tuple(frozenset(need.split("|")) for need in row["all"]),
+            frozenset(row.get("none", ())),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(rules, key=lambda rule: -rule.score))
+
+
+def best_tool(features: frozenset[str]) -> tuple[str, float]:
+    """Return the tool with the strongest claim and its score; ("", 0) when none has any."""
+    trade = trade_score(features)
+    for rule in _rules():
+        if rule.score <= trade:
+            break
+        if rule.none.isdisjoint(features) and all(not need.isdisjoint(features) for need in rule.needs):
+            return rule.tool, rule.score
+    return (TRADE, trade) if trade else ("", 0.0)
+
+
+_OTHER_HEADS = frozenset({"backtest", "agent", "agents_word", "alert", "why", "explain", "lang", "base_currency", "favourites", "rpt", "alertid"})
+_SIDES = frozenset({"buy", "sell", "dispose", "close", "halve"})
+
+
+def trade_score(features: frozenset[str]) -> float:
+    """Return how strongly the words ask for a trade."""
+    if not _OTHER_HEADS.isdisjoint(features) or ("notify" in features and "condition" in features):
+        return 0.0
+    has_size = not features.isdisjoint({"number", "money", "percent", "allfree", "all"})
+    has_sym = not features.isdisjoint({"sym", "unknown"})
+    if not features.isdisjoint({"signal", "model"}) and not ({"number", "money", "percent"} & features):
+        return 0.0
+    if not features.isdisjoint({"cancel"}) or ("pending" in features and "order" in features):
+        return 0.0
+    if not _SIDES.isdisjoint(features):
+        return _strong(features, has_sym, has_size)
+    if not features.isdisjoint({"buy.noun", "sell.noun"}) and has_size and not features.isdisjoint({"sym", "limit", "at"}):
+        return 73.0
+    return _weak(features, has_sym, has_size)
+
+
+def _strong(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
+    if not features.isdisjoint({"remove"}) and "order" in features and not ({"money", "percent"} & features):
+        return 0.0 if "number" not in features or "close" in features else 73.0
+    if "order" in features and not has_size and "question" in features:
+        return 0.0
+    if has_sym:
+        return 73.0 if not features.isdisjoint({"number", "money", "percent", "all"}) else 63.0
+    return 62.0 if has_size else 45.0
+
+
+def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
+    if "allfree" in features and has_sym:
+        return 72.0
+    moneyed = not features.isdisjoint({"money", "percent"})
+    sized = moneyed or "number" in features
+    if "buy.weak" in features and sized and has_sym and features.isdisjoint({"chart", "ind", "signal", "days", "position", "pnl", "per", "tf"}):
+        return 71.0
+    if moneyed and has_sym and "of_sym" in features:
+        return 53.0
+    if "buy.weak" in features and moneyed:
+        return 44.0
+    if has_sym and sized and features.isdisjoint({"chart", "ind", "signal", "days", "tf"}):
+        return 37.0
+    if features.isdisjoint({"question", "pnl"}) and "sym" in features and not features.isdisjoint({"trade", "order", "position"}) and not features.isdisjoint({"set", "buy.weak", "open_verb"}):
+        return 58.0
+    if sized and not features.isdisjoint({"sl", "tp", "limit", "unknown", "unit"}):
+        return 36.0
+    return 0.0
+
+
+def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
+    """Return the meanings in a clause: labels without payload, kinds of numbers, and a few relations."""
+    found: set[str] = set()
+    for token in tokens:
+        for label in token.labels:
+            kind, _, value = label.partition(":")
+            found.add(kind)
+            if kind == "ind":
+                found.add(label)
+            if value == "365" and kind == "days":
+                found.add("past_year")
+        if token.is_number:
+            found.update(_number_features(token))
+    if asked:
+        found.update({"question", "asked"})
+    found.update(_relations(tokens))
+    if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):
+        found.add("condition")
+    return frozenset(found)
+
+
+def _number_features(token: Token) -> set[str]:
+    if token.unit == "time":
+        return {"shorttime"} if token.payload in TF_UNITS else {"longtime"}
+    if token.unit == "percent":
+        return {"percent", "number"}
+    if token.unit == "money":
+        return {"money", "number"}
+    return {"number"}
+
+
+_ID_NOUNS = {"alert": "alertid", "order": "orderid", "trade": "tradeid"}
+
+
+def _relations(tokens: Sequence[Token]) -> set[str]:
+    found: set[str] = set()
+    for index, token in enumerate(tokens):
+        if is_identifier(tokens, index):
+            noun = noun_before(tokens, index)
+            if noun:
+                found.add(_ID_NOUNS[noun])
+        if token.get("sym") and index and tokens[index - 1].has("of", "into"):
+            found.add("of_sym")
+    return found
+
+
+_LINKS = frozenset({"#", "number", "numero", "num", "no", "nº", "id", ":", "con", "with", "bearing", "the", "la", "el", "and", "y", "núm", "n", ".", "with number", "?", "de", "is", "es", "its", "it"})
+
+
+def is_identifier(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether a token may be the number of an order, an alert or a trade."""
+    token = tokens[index]
+    if token.has("id"):
+        return True
+    return token.is_number and token.unit == "" and token.raw.isdigit()
+
+
+def noun_before(tokens: Sequence[Token], index: int) -> str | None:
+    """Return what a number identifies by the noun in front of it: "alert", "order" or "trade"."""
+    for back in range(index - 1, max(-1, index - 6), -1):
+        token = tokens[back]
+        for noun in ("alert", "order", "trade"):
+            if token.has(noun) and not token.has("sl"):
+                return noun
+        if token.has("stop_order"):
+            return "order"
+        if token.text not in _LINKS and not is_identifier(tokens, back):
+            return None
+    return None
+
+
+def split_sentences(tokens: Sequence[Token]) -> list[Clause]:
+    """Cut at the marks that end a sentence."""
+    sentences: list[Clause] = []
+    current = Clause()
+    for token in tokens:
+        if token.text in _ENDS and not token.is_number:
+            current.asked = token.text == "?"
+            if current.tokens:
+                sentences.append(current)
+                current = Clause()
+            elif token.text == "?" and sentences:
+                sentences[-1].asked = True
+            continue
+        current.tokens.append(token)
+    if current.tokens:
+        sentences.append(current)
+    return sentences
+
+
+def split_pieces(sentence: Clause) -> list[Clause]:
+    """Cut a sentence at commas, colons and joining words."""
+    pieces: list[Clause] = [Clause(asked=sentence.asked)]
+    for index, token in enumerate(sentence.tokens):
+        if (token.text in _JOINS or token.has("then")) and pieces[-1].tokens and not token.is_number and not _glues(sentence.tokens, index):
+            pieces.append(Clause(asked=sentence.asked))
+        pieces[-1].tokens.append(token)
+    return pieces
+
+
+def _glues(tokens: Sequence[Token], index: int) -> bool:
+    return tokens[index].text in ("-", "–", "+") and not tokens[index].raw.isspace() and index + 1 < len(tokens) and tokens[index + 1].is_number

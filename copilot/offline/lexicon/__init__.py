@@ -1,0 +1,175 @@
+"""The words: YAML lists by meaning, and the index that the tagger reads.
+
+Everything linguistic lives in the YAML files beside this module; the code only conjugates, folds accents and indexes.
+The index is built once per process.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import yaml
+
+Language = Literal["en", "es"]
+_NO_LABELS: frozenset[str] = frozenset()
+
+
+def fold(text: str) -> str:
+    """Return lower-case text without accents.
+
+    >>> fold("Órdenes, señal")
+    'ordenes, senal'
+    """
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    return "".join(mark for mark in decomposed if not unicodedata.combining(mark))
+
+
+@dataclass(slots=True)
+class Vocabulary:
+    """The words of one language.
+
+    Attributes:
+        phrases: Folded phrase (words joined by spaces) to its labels.
+        accented: Accented single words whose accent changes the meaning, to their labels.
+        known: Every folded single word, content or not.
+        fillers: Words that carry no meaning of their own in an order.
+        numbers: Number words by role, as written in the file.
+        repairable: Single content words by length, which a misspelt word may be repaired to.
+        longest: Words in the longest phrase.
+    """
+
+    phrases: dict[str, frozenset[str]] = field(default_factory=dict)
+    accented: dict[str, frozenset[str]] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    fillers: set[str] = field(default_factory=set)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    time_units: dict[str, str] = field(default_factory=dict)
+    concepts: dict[str, str] = field(default_factory=dict)
+    initial: set[str] = field(default_factory=set)
+    repairable: list[str] = field(default_factory=list)
+    longest: int = 1
+
+    def add(self, phrase: str, *labels: str) -> None:
+        """Index one phrase under labels."""
+        folded = fold(phrase).replace("'", "")
+        self.phrases[folded] = self.phrases.get(folded, _NO_LABELS) | set(labels)
+        words = folded.split(" ")
+        self.known.update(words)
+        self.longest = max(self.longest, len(words))
+
+
+@cache
+def load_lexicon() -> Lexicon:
+    """Return the index of all words; built on first use."""
+    return Lexicon(
+        shared=_shared(_read("shared")), own={"en": _language(_read("en")), "es": _language(_read("es"))}, guard=_guard()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The words of both languages, the names they share, and the marks of untrusted text."""
+
+    shared: Vocabulary
+    own: Mapping[Language, Vocabulary]
+    guard: tuple[str, ...]
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = files(__package__).joinpath(f"{name}.yaml").read_text("utf-8")
+    loaded: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)
+    return loaded
+
+
+def _guard() -> tuple[str, ...]:
+    return tuple(_read("shared")["guard"]["marks"])
+
+
+def _shared(data: Mapping[str, Any]) -> Vocabulary:
+    vocabulary = Vocabulary()
+    for kind, values in data["entities"].items():
+        for value, phrases in values.items():
+            for phrase in phrases:
+                vocabulary.add(phrase, f"{kind}:{value}")
+    for row in data["unknown_instruments"]:
+        for phrase in row:
+            vocabulary.add(phrase, "unknown")
+    vocabulary.repairable = [w for w in vocabulary.phrases if w.isalpha() and len(w) >= 4]
+    return vocabulary
+
+
+def _language(data: Mapping[str, Any]) -> Vocabulary:
+    vocabulary = Vocabulary()
+    for label, phrases in data["phrases"].items():
+        for phrase in phrases:
+            vocabulary.add(phrase, label)
+    vocabulary.repairable = [w for w in vocabulary.phrases if w.isalpha() and len(w) >= 4]
+    _add_verbs(vocabulary, data)
+    for kind, prefix in (("timeframes", "tf"), ("periods", "per")):
+        for value, phrases in data[kind].items():
+            for phrase in phrases:
+                vocabulary.add(phrase, f"{prefix}:{value}")
+    for phrase, days in data["durations"].items():
+        vocabulary.add(phrase, f"days:{days}")
+    for key, phrases in data["concepts"].items():
+        for phrase in phrases:
+            vocabulary.concepts[fold(phrase)] = key
+            vocabulary.known.update(fold(phrase).split(" "))
+    vocabulary.fillers = {fold(word) for word in data["fillers"]}
+    vocabulary.numbers = _fold_numbers(data["number_words"])
+    vocabulary.time_units = {fold(w): unit for unit, words in data["time_units"].items() for w in words}
+    vocabulary.initial = set(data["initial_buy"])
+    for role in vocabulary.numbers.values():
+        vocabulary.known.update(role)
+    vocabulary.known.update(vocabulary.fillers, (fold(w) for w in data["words"]), vocabulary.time_units)
+    return vocabulary
+
+
+def _fold_numbers(roles: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        role: {fold(w): value for w, value in words.items()} if isinstance(words, dict) else {fold(w) for w in words}
+        for role, words in roles.items()
+    }
+
+
+def _add_verbs(vocabulary: Vocabulary, data: Mapping[str, Any]) -> None:
+    clitics = data.get("clitics", ())
+    for label, classes in data.get("verbs", {}).items():
+        for kind, stems in classes.items():
+            if kind not in data["endings"]:
+                continue
+            for spelling in stems:
+                for stem in spelling.split("/"):
+                    for form, mood in _forms(stem, data["endings"][kind], clitics):
+                        _add_form(vocabulary, form, label, mood)
+
+
+def _forms(stem: str, endings: Mapping[str, list[str]], clitics: list[str]) -> Iterator[tuple[str, str]]:
+    for mood, suffixes in endings.items():
+        for suffix in suffixes:
+            yield stem + suffix, mood
+            if mood in ("order", "inf", "ger"):
+                yield from ((stem + suffix + clitic, mood) for clitic in clitics)
+
+
+def _add_form(vocabulary: Vocabulary, form: str, label: str, mood: str) -> None:
+    folded = fold(form)
+    base = label.split(".")[0]
+    if mood == "past":
+        labels = frozenset({f"{base}.past", "past"})
+        if folded != form.lower():
+            vocabulary.accented[form] = vocabulary.accented.get(form, _NO_LABELS) | labels
+            vocabulary.known.add(folded)
+            return
+        if folded not in vocabulary.phrases:
+            vocabulary.add(form, *labels)
+        return
+    extra = {"first": "first", "ger": "ger", "inf": "inf", "sub": "sub"}.get(mood)
+    vocabulary.add(form, label, *((extra,) if extra else ()))

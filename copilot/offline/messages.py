@@ -1,0 +1,295 @@
+"""From tokens to requests: group the pieces of a message into clauses and read each one.
+
+A piece that only chats is dropped; what it names (an instrument, an agent) is remembered. Every request passes the
+stance check before it may act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from copilot.offline.clauses import TRADE, Clause, split_pieces, split_sentences
+from copilot.offline.requests import Args, Context, build
+from copilot.offline.stance import ACTS, judge
+from copilot.offline.tokens import Token
+from copilot.offline.values import Question
+
+HEADED = 44.0
+_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down"})
+_CUES = frozenset({"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"})
+_SHORT, _LONG = 4, 6
+
+
+@dataclass(slots=True)
+class Frame:
+    """One request with what was understood of it."""
+
+    tool: str
+    clause: Clause
+    calls: list[Args] = field(default_factory=list)
+    question: Question | None = None
+    talk: str | None = None
+
+
+@dataclass(slots=True)
+class Message:
+    """What a message asks for.
+
+    Attributes:
+        frames: Requests in spoken order.
+        clauses: The grouped clauses, asked or not.
+        context: What the message named on its way.
+    """
+
+    frames: list[Frame]
+    clauses: list[Clause]
+    context: Context
+
+
+def read_message(tokens: Sequence[Token], context: Context | None = None, *, quoted: bool = False, reported: bool = False) -> Message:
+    """Return the requests of a message."""
+    context = context or Context()
+    grouper = _Grouper()
+    for sentence in split_sentences(tokens):
+        grouper.take(sentence)
+    clauses = grouper.finish()
+    frames = []
+    for clause in clauses:
+        frame = _frame(clause, context, quoted=quoted, reported=reported, lead=grouper.names)
+        _remember(context, clause)
+        if frame is not None:
+            frames.append(frame)
+    return Message(frames, clauses, context)
+
+
+def _frame(clause: Clause, context: Context, *, quoted: bool, reported: bool, lead: Context) -> Frame | None:
+    if clause.score < HEADED / 2 or not clause.tool:
+        return None
+    verdict = judge(clause, quoted=quoted, reported=reported)
+    tool = clause.tool
+    if verdict.talk is not None:
+        return Frame(tool, clause, talk=verdict.talk)
+    if verdict.tool:
+        clause.tool = tool = verdict.tool
+    own = Context(context.symbol or lead.symbol, context.agent, context.timeframe, context.noun, context.side_clause)
+    outcome = build(clause, own)
+    if isinstance(outcome, Question):
+        if verdict.tool:
+            return Frame(tool, clause, talk="question")
+        return Frame(tool, clause, question=outcome)
+    return Frame(tool, clause, calls=outcome)
+
+
+def _remember(context: Context, clause: Clause) -> None:
+    context.symbol = clause.first("sym") or context.symbol
+    context.agent = clause.first("agent") or context.agent
+    context.timeframe = clause.first("tf") or context.timeframe
+    if clause.tool == TRADE and not clause.inherits:
+        context.side_clause = clause
+
+
+class _Grouper:
+    """Joins pieces into clauses."""
+
+    def __init__(self) -> None:
+        self.names = Context()
+        self._clauses: list[Clause] = []
+        self._current: Clause | None = None
+
+    def take(self, sentence: Clause) -> None:
+        """Add the pieces of one sentence."""
+        starts = True
+        for piece in split_pieces(sentence):
+            piece.settle()
+            self._add(piece, starts)
+            starts = False
+
+    def finish(self) -> list[Clause]:
+        """Return the clauses."""
+        if self._current is not None:
+            self._clauses.append(self._current)
+        return self._clauses
+
+    def _add(self, piece: Clause, starts: bool) -> None:
+        current = self._current
+        if current is None:
+            self._current = piece
+        elif piece.score >= HEADED:
+            self._add_headed(current, piece, starts)
+        elif current.score >= HEADED:
+            self._add_tail(current, piece, starts)
+        else:
+            self._join(current, piece) if self._keeps(current, starts) else self._replace(piece)
+
+    def _add_headed(self, current: Clause, piece: Clause, starts: bool) -> None:
+        if current.score < HEADED:
+            if self._keeps(current, starts):
+                self._join(current, piece)
+            else:
+                self._replace(piece)
+        elif _begins_new(current, piece, starts):
+            self._close(piece)
+        else:
+            self._join(current, piece)
+
+    def _add_tail(self, current: Clause, piece: Clause, starts: bool) -> None:
+        if _lists_another(current, piece):
+            piece.tool, piece.score, piece.inherits = current.tool, current.score, True
+            self._close(piece)
+        elif not piece.features.isdisjoint(_SLOTS) and not (starts and len(piece.tokens) > _LONG and not _has_role(piece)):
+            self._join(current, piece)
+        elif current.tool == "update_profile" and not starts:
+            self._join(current, piece)
+        elif piece.asked:
+            current.asked = current.asked or not starts
+
+    def _keeps(self, lead: Clause, starts: bool) -> bool:
+        """Tell whether an unheaded lead says something about the request behind it."""
+        if lead.features.isdisjoint(_SLOTS) and lead.features.isdisjoint({"neg", "advice", "howto", "third", "hypothetical", "why", "if", "question"}):
+            return False
+        if len(lead.tokens) <= _SHORT:
+            return not lead.asked or not starts or _has_role(lead)
+        if not lead.features.isdisjoint({"past", "buy.past", "sell.past"}):
+            return False
+        return _has_role(lead) and (not starts or not lead.asked)
+
+    def _join(self, current: Clause, piece: Clause) -> None:
+        current.tokens += piece.tokens
+        current.asked = current.asked or piece.asked
+        inherited, tool, score = current.inherits, current.tool, current.score
+        current.settle()
+        current.inherits = inherited
+        if inherited and current.score < HEADED:
+            current.tool, current.score = tool, score
+
+    def _replace(self, piece: Clause) -> None:
+        if self._current is not None:
+            self.names.symbol = self._current.first("sym") or self.names.symbol
+        self._current = piece
+
+    def _close(self, piece: Clause) -> None:
+        if self._current is not None:
+            self._clauses.append(self._current)
+        self._current = piece
+
+
+def _has_role(clause: Clause) -> bool:
+    return "number" in clause.features and not clause.features.isdisjoint(_CUES)
+
+
+def _lists_another(current: Clause, piece: Clause) -> bool:
+    """Tell whether a piece repeats the request for another instrument or agent ("and 2 link", "and nova")."""
+    features = piece.features
+    if current.tool == TRADE:
+        sized = not features.isdisjoint({"number", "all"})
+        sides = {"sl", "tp", "limit", "if", "market"}
+        own = current.first("sym")
+        return "sym" in features and piece.first("sym") != own and own is not None and sized and len(features & sides) <= 1
+    if current.tool == "set_alert":
+        return "condition" in features and "sym" in features and current.first("sym") is not None
+    if current.tool == "cancel_alert":
+        return False
+    return False
+
+
+def _begins_new(current: Clause, piece: Clause, starts: bool) -> bool:
+    if current.tool != piece.tool:
+        return not _supports(current, piece)
+    return _SAME[current.tool](current, piece) if current.tool in _SAME else starts
+
+
+def _supports(current: Clause, piece: Clause) -> bool:
+    """Tell whether a headed piece still belongs to a different request before it."""
+    pair = (current.tool, piece.tool)
+    features = piece.features
+    if current.tool == TRADE and piece.score < 55 and "question" not in features:
+        return True
+    if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal", "run_backtest") and "chart" not in features:
+        return "signal" not in features or "sym" not in features
+    if piece.tool == "run_backtest" and "backtest" not in features and current.tool == "run_backtest":
+        return True
+    if piece.tool == "run_backtest" and current.score < 70 and current.tool in ("get_signal", "analyze_chart", "agent_status"):
+        return "sym" not in features or "sym" not in current.features
+    if pair in {("set_alert", "get_signal"), ("list_alerts", "set_alert"), ("set_alert", "list_alerts")}:
+        return True
+    if pair in {("set_alert", TRADE), ("analyze_chart", "set_alert")} and "sym" not in features:
+        return pair[0] == "analyze_chart" or "number" not in features
+    if current.tool == "configure_agent" and piece.tool in ("check_portfolio", "control_agent", "agent_status", TRADE):
+        return "agent" not in features and "show" not in features and "question" not in features
+    return pair in _MERGES and ("agent" not in features or "agent" not in current.features)
+
+
+_MERGES = {
+    ("cancel_order", "check_portfolio"),
+    ("check_portfolio", "cancel_order"),
+    ("agent_status", "explain_trade"),
+    ("agent_status", "control_agent"),
+    ("agent_status", "configure_agent"),
+    ("control_agent", "configure_agent"),
+    ("configure_agent", "control_agent"),
+    ("get_signal", "analyze_chart_"),
+    ("explain_trade", "agent_status"),
+    ("explain_trade", "check_portfolio"),
+    ("check_portfolio", "explain_trade"),
+    ("control_agent", "agent_status"),
+    ("cancel_alert", "list_alerts_"),
+    ("list_alerts", "cancel_alert_"),
+    ("agent_status", "check_portfolio"),
+    ("analyze_chart", "check_portfolio_"),
+    ("check_portfolio", "agent_status_"),
+}
+
+
+def _trade_again(current: Clause, piece: Clause) -> bool:
+    if "sym" not in piece.features:
+        return False
+    complete = "sym" in current.features or "unknown" in current.features
+    return complete and not (piece.first("sym") == current.first("sym") and "number" not in piece.features)
+
+
+def _other(kind: str) -> _Test:
+    def test(current: Clause, piece: Clause) -> bool:
+        return kind in piece.features and kind in current.features
+    return test
+
+
+def _other_view(current: Clause, piece: Clause) -> bool:
+    views = ("order", "pending", "position", "trade", "risk", "pnl", "portfolio")
+    first = {view for view in views if view in current.features}
+    second = {view for view in views if view in piece.features}
+    return bool(second) and not second <= first and first.isdisjoint(second) and "cash_pair" not in current.features and not (first | second <= {"portfolio", "pnl"} and "per" not in piece.features)
+
+
+def _other_setting(current: Clause, piece: Clause) -> bool:
+    settings = ("lang", "rpt", "base_currency", "favourites", "name_word", "risk")
+    first = {s for s in settings if s in current.features}
+    second = {s for s in settings if s in piece.features}
+    return bool(second - first) and bool(first)
+
+
+def _same_condition(current: Clause, piece: Clause) -> bool:
+    return "condition" in piece.features and "condition" in current.features and ("sym" in piece.features)
+
+
+from collections.abc import Callable  # noqa: E402
+
+_Test = Callable[[Clause, Clause], bool]
+_SAME: dict[str, _Test] = {
+    TRADE: _trade_again,
+    "get_signal": _other("sym"),
+    "analyze_chart": _other("sym"),
+    "set_alert": _same_condition,
+    "control_agent": _other("agent"),
+    "configure_agent": lambda current, piece: "agent" in piece.features and "agent" in current.features,
+    "agent_status": _other("agent"),
+    "check_portfolio": _other_view,
+    "update_profile": _other_setting,
+    "explain_trade": lambda current, piece: ("tradeid" in piece.features and "tradeid" in current.features) or ("agent" in piece.features and "agent" in current.features),
+    "cancel_order": lambda current, piece: False,
+    "cancel_alert": lambda current, piece: False,
+    "list_alerts": lambda current, piece: "sym" in piece.features and "sym" in current.features,
+    "run_backtest": lambda current, piece: "backtest" in piece.features and "backtest" in current.features and "strat" in piece.features and "strat" in current.features,
+}
+
+__all__ = ["ACTS", "Frame", "Message", "read_message"]

@@ -1,0 +1,128 @@
+"""Decide what a message asks for: calls, a question, or talk. Pure: the same words give the same decision.
+
+The order matters. What is not the person's own comes out first; a typed "yes" never approves; then requests are read,
+each is checked for its stance, and what is left open is asked. Every call is checked against its tool's arguments
+before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from copilot.offline.followup import resume
+from copilot.offline.guard import screen
+from copilot.offline.lexicon import load_lexicon
+from copilot.offline.messages import Frame, Message, read_message
+from copilot.offline.requests import Context
+from copilot.offline.talk import choose_talk, find_concept, is_confirmation
+from copilot.offline.tokens import Token, detect_language, tokenize
+from copilot.offline.values import ArgumentValue, Call, Decision, Language, Question, Turn
+from tools.schema import ARGUMENTS
+
+_PRIORITY = ("bad_number", "contradiction", "unknown_instrument", "amount_ambiguous", "two_prices")
+
+
+def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") -> Decision:
+    """Return what a message asks for.
+
+    Args:
+        text: The person's message.
+        history: Earlier turns, oldest first; they complete a message that leans on them.
+        fallback: Language to answer in when the words do not tell.
+    """
+    screened = screen(text)
+    language = detect_language(screened.text) or detect_language(text) or fallback
+    if screened.is_untrusted:
+        return Decision((), None, "quoted", language)
+    tokens = tokenize(screened.text, language)
+    reported = any(token.has("reported") for token in tokens)
+    _fix_initial(tokens, language)
+    if is_confirmation(tokens, language):
+        return Decision((), None, "confirmation", language)
+    if _is_concept(tokens) and not screened.quoted:
+        return Decision((), None, _concept(tokens, language), language)
+    message = read_message(tokens, quoted=screened.quoted, reported=reported)
+    if history and not screened.quoted and not reported:
+        resumed = resume(tokens, message, history)
+        if resumed is not None:
+            message = resumed
+    return _decide(message, tokens, language, quoted=screened.quoted or reported)
+
+
+def _fix_initial(tokens: list[Token], language: Language) -> None:
+    """Read a misspelt verb at the very start ("but 3 ltc") where only a verb can stand."""
+    if len(tokens) > 2 and tokens[0].text in load_lexicon().own[language].initial and tokens[1].is_number and tokens[2].get("sym"):
+        tokens[0].labels = frozenset({"buy"})
+
+
+_CONCEPT_BLOCK = frozenset({"mine", "sym", "agent", "number", "alert", "signal", "portfolio", "trade", "per"})
+
+
+def _is_concept(tokens: Sequence[Token]) -> bool:
+    labels = {label.partition(":")[0] for token in tokens for label in token.labels}
+    labels |= {"number"} if any(t.is_number for t in tokens) else set()
+    return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent", "backtest_", "why_"})
+
+
+def _concept(tokens: Sequence[Token], language: Language) -> str:
+    key = find_concept(tokens, language)
+    return f"concept:{key}" if key else choose_talk(tokens, language)
+
+
+def _decide(message: Message, tokens: Sequence[Token], language: Language, *, quoted: bool) -> Decision:
+    questions = [frame.question for frame in message.frames if frame.question is not None]
+    if questions:
+        return Decision((), _first(questions), None, language)
+    blocked = [frame.talk for frame in message.frames if frame.talk is not None]
+    calls = [Call(frame.tool, args) for frame in message.frames for args in frame.calls]
+    if blocked and (not calls or blocked[0] in ("quoted", "negated")):
+        return Decision((), None, blocked[0], language)
+    calls = _without_repeats(calls)
+    if not calls:
+        return Decision((), None, "quoted" if quoted else choose_talk(tokens, language), language)
+    checked = [_check(call) for call in calls]
+    refused = next((item for item in checked if isinstance(item, Question)), None)
+    if refused is not None:
+        return Decision((), refused, None, language)
+    return Decision(tuple(item for item in checked if isinstance(item, Call)), None, None, language)
+
+
+def _first(questions: Sequence[Question]) -> Question:
+    return min(questions, key=lambda q: _PRIORITY.index(q.code) if q.code in _PRIORITY else len(_PRIORITY))
+
+
+def _without_repeats(calls: Sequence[Call]) -> list[Call]:
+    kept: list[Call] = []
+    for call in calls:
+        if call not in kept:
+            kept.append(call)
+    return kept
+
+
+def _check(call: Call) -> Call | Question:
+    """Return the call with only its non-default arguments, or a question when the tool would refuse it."""
+    try:
+        valid = ARGUMENTS[call.tool].model_validate(dict(call.args))
+    except ValidationError:
+        return Question("unclear")
+    fields = ARGUMENTS[call.tool].model_fields
+    args: dict[str, ArgumentValue] = {}
+    for name, value in valid.model_dump(exclude_unset=True).items():
+        if value != fields[name].default:
+            args[name] = _plain(value)
+    return Call(call.tool, args)
+
+
+def _plain(value: Any) -> ArgumentValue:
+    if isinstance(value, list | tuple):
+        return tuple(str(item) for item in value)
+    if isinstance(value, Decimal):
+        return value
+    return value if isinstance(value, int) else str(value)
+
+
+__all__ = ["Context", "Frame", "parse"]

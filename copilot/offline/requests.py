@@ -1,0 +1,533 @@
+"""Arguments of every tool but the trade, read from a clause.
+
+Each function returns the calls of one clause, or the question it leaves open. A context carries what earlier clauses of
+the same message named, so that "chart btc 4h and tell me its signal" needs no repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from copilot.offline.clauses import Clause, is_identifier, noun_before
+from copilot.offline.tokens import Token
+from copilot.offline.trade import order_arguments, plain, read_terms, unknown_word
+from copilot.offline.values import ArgumentValue, Question
+
+Args = dict[str, ArgumentValue]
+Outcome = list[Args] | Question
+AGENTS = ("atlas", "orion", "nova")
+_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+_TIMEFRAMES = {("minute", 1): "1m", ("minute", 5): "5m", ("minute", 15): "15m", ("minute", 30): "30m", ("minute", 60): "1h"} | {
+    ("hour", 1): "1h",
+    ("hour", 4): "4h",
+    ("hour", 24): "1d",
+}
+_LONG_TIMEFRAMES = {("day", 1): "1d", ("week", 1): "1w", ("day", 7): "1w"}
+_PERIODS = {("day", 7): "7d", ("week", 1): "7d", ("day", 30): "30d", ("month", 1): "30d", ("week", 4): "30d", ("day", 1): "today", ("hour", 24): "today"}
+_MINUTE_COUNTS = (1, 5, 15, 30)
+_HUNDRED = Decimal(100)
+_DEFAULT_DAYS = 365
+_NAME_STOPS = frozenset({"from", "now", "on", "please", "instead", "and", "y", "por", "favor", "desde", "de", "from", "actually", "ok", "thanks", "gracias", "porfa", "a", "partir", "ahora", "úsalo", "usalo", ",", ".", "!", "then", "en", "adelante"})
+
+
+@dataclass(slots=True)
+class Context:
+    """What earlier clauses of the message, or the conversation, named."""
+
+    symbol: str | None = None
+    agent: str | None = None
+    timeframe: str | None = None
+    noun: str | None = None
+    side_clause: Clause | None = None
+
+
+def build(clause: Clause, context: Context) -> Outcome:
+    """Return the arguments of each call that the clause asks for."""
+    return _BUILDERS[clause.tool](clause, context)
+
+
+def timeframe_of(clause: Clause, *, long: bool) -> str | None:
+    """Return the timeframe; with `long`, "one day" and "one week" count as timeframes too."""
+    named = clause.first("tf")
+    if named:
+        return named
+    for token in clause.tokens:
+        found = _timeframe(token, long=long)
+        if found:
+            return found
+    return None
+
+
+def _timeframe(token: Token, *, long: bool) -> str | None:
+    if not token.is_number or token.value is None or token.value != token.value.to_integral_value():
+        return None
+    count = int(token.value)
+    if token.payload == "m" and token.unit == "" and count // 1_000_000 in _MINUTE_COUNTS:
+        return f"{count // 1_000_000}m"
+    if token.unit != "time":
+        return None
+    key = (token.payload, count)
+    return _TIMEFRAMES.get(key) or (_LONG_TIMEFRAMES.get(key) if long else None)
+
+
+def period_of(clause: Clause) -> str | None:
+    """Return the period that a clause names."""
+    for token in clause.tokens:
+        named = token.get("per")
+        if named:
+            return named
+        if token.unit == "time" and token.value is not None and token.value == token.value.to_integral_value():
+            found = _PERIODS.get((token.payload, int(token.value)))
+            if found:
+                return found
+    return None
+
+
+def days_of(clause: Clause) -> int | Question | None:
+    """Return the length of a backtest in days."""
+    found: int | None = None
+    for token in clause.tokens:
+        if token.get("days"):
+            found = int(str(token.get("days")))
+        if token.unit == "time" and token.payload in _DAYS:
+            if token.value is None or token.value <= 0:
+                return Question("bad_number", {"value": token.raw})
+            found = int(token.value * _DAYS[token.payload])
+    return found
+
+
+def _symbol(clause: Clause, context: Context) -> str | Question:
+    symbols = clause.all("sym")
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    if symbols:
+        return symbols[0]
+    stranger = unknown_word(clause)
+    if context.symbol and stranger is None:
+        return context.symbol
+    return Question("unknown_instrument", {"symbol": stranger}) if stranger else Question("which_symbol")
+
+
+def _market_view(clause: Clause, context: Context) -> Outcome:
+    symbol = _symbol(clause, context)
+    if isinstance(symbol, Question):
+        return symbol
+    symbols = clause.all("sym") or [symbol]
+    timeframe = timeframe_of(clause, long=True) or (context.timeframe if not clause.all("sym") else None)
+    indicators = tuple(clause.all("ind")) if clause.tool == "analyze_chart" else ()
+    calls: list[Args] = []
+    for one in symbols:
+        args: Args = {"symbol": one}
+        if timeframe and timeframe != "1h":
+            args["timeframe"] = timeframe
+        if indicators:
+            args["indicators"] = indicators
+        calls.append(args)
+    return calls
+
+
+def _portfolio(clause: Clause, context: Context) -> Outcome:
+    features = clause.features
+    view = _view(features)
+    args: Args = {} if view == "summary" else {"view": view}
+    period = period_of(clause)
+    if period and view not in ("orders", "positions"):
+        args["period"] = period
+    if view == "orders" and period and "trade_history" in features:
+        args["period"] = period
+    return [args]
+
+
+def _view(features: frozenset[str]) -> str:
+    if not features.isdisjoint({"order", "pending"}):
+        return "orders"
+    if "position" in features or ("open" in features and "trade" in features):
+        return "positions"
+    if "trade" in features:
+        return "trades"
+    if "risk" in features:
+        return "risk"
+    if "pnl" in features:
+        return "pnl"
+    return "positions" if "open" in features else "summary"
+
+
+def _trade(clause: Clause, context: Context) -> Outcome:
+    terms = read_terms(clause, context.symbol)
+    if terms.side is None and clause.inherits and context.side_clause is not None:
+        terms = read_terms(_with_side(clause, context.side_clause), context.symbol)
+    if terms.symbol is None and terms.question is None:
+        stranger = unknown_word(clause)
+        if stranger:
+            return Question("unknown_instrument", {"symbol": stranger})
+    arguments = order_arguments(terms)
+    return arguments if isinstance(arguments, Question) else [arguments]
+
+
+def _with_side(clause: Clause, giver: Clause) -> Clause:
+    sides = [t for t in giver.tokens if t.has("buy", "sell", "close", "dispose", "buy.weak", "buy.noun", "sell.noun") and not t.has("sl", "tp")]
+    joined = Clause([*sides[:1], *clause.tokens], clause.asked)
+    joined.settle()
+    return joined
+
+
+def _identifiers(clause: Clause, noun: str) -> list[str]:
+    found = []
+    for index, token in enumerate(clause.tokens):
+        if is_identifier(clause.tokens, index) and noun_before(clause.tokens, index) in (noun, None):
+            found.append(token.raw.lstrip("#") if not token.has("id") else token.raw)
+    return found
+
+
+def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: str) -> Outcome:
+    identifiers = _identifiers(clause, noun)
+    if identifiers:
+        return [{key: identifier} for identifier in identifiers]
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    symbol = clause.first("sym")
+    plural = any(t.text.endswith("s") and t.has(noun) for t in clause.tokens) or not clause.features.isdisjoint({"all", "pending", "nomore", "notify", "watch"})
+    if symbol and (plural or noun in clause.features or clause.tool == "cancel_order"):
+        return [{key: "all", "symbol": symbol}]
+    if plural and not (noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features):
+        return [{key: "all"}]
+    return Question(question)
+
+
+def _cancel_order(clause: Clause, context: Context) -> Outcome:
+    return _cancel(clause, context, noun="order", key="order_id", question="which_order")
+
+
+def _cancel_alert(clause: Clause, context: Context) -> Outcome:
+    return _cancel(clause, context, noun="alert", key="alert_id", question="which_alert")
+
+
+def _list_alerts(clause: Clause, context: Context) -> Outcome:
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    symbol = clause.first("sym")
+    return [{"symbol": symbol} if symbol else {}]
+
+
+def _set_alert(clause: Clause, context: Context) -> Outcome:
+    symbol = _symbol(clause, context)
+    features = clause.features
+    number = next((t for t in clause.tokens if t.is_number and t.unit != "time" and not (t.payload == "m" and "ind:rsi" in features)), None)
+    wants_signal = "change_word" in features and not features.isdisjoint({"signal", "model"}) and number is None
+    if isinstance(symbol, Question):
+        return symbol
+    if wants_signal:
+        return [_alert(clause, symbol, "signal_change", None)]
+    if number is not None and (number.value is None or number.value <= 0 and number.unit != "percent" or number.value == 0):
+        return Question("bad_number", {"value": number.raw})
+    symbols = clause.all("sym") or [symbol]
+    conditions = _conditions(clause)
+    if isinstance(conditions, Question):
+        return conditions
+    pairs = [(one, *condition) for one in symbols for condition in conditions] if len(symbols) * len(conditions) < 2 or len(symbols) == 1 else [
+        (one, *condition) for one, condition in zip(symbols, conditions, strict=False)
+    ]
+    return [_alert(clause, one, name, value) for one, name, value in pairs]
+
+
+def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
+    found: list[tuple[str, Decimal]] = []
+    rsi = "ind:rsi" in clause.features
+    direction = ""
+    for index, token in enumerate(clause.tokens):
+        if token.has("up") != token.has("down"):
+            direction = "up" if token.has("up") else "down"
+        elif token.has("reach", "break") and not direction:
+            direction = "up" if token.has("break") or token.text in ("hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque") else direction
+        if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
+            continue
+        ahead = next((t for t in clause.tokens[index + 1 : index + 5] if t.has("up", "down") and t.has("up") != t.has("down")), None)
+        later_number = any(t.is_number and t.unit != "time" for t in clause.tokens[index + 1 :])
+        if ahead is not None and (not direction or not later_number and token.unit != "percent"):
+            direction = direction if direction and ahead.text in ("up", "down") else "up" if ahead.has("up") else "down"
+        value = token.value
+        if value is None:
+            return Question("bad_number", {"value": token.raw})
+        if not direction:
+            return Question("alert_condition")
+        if token.unit == "percent" and not rsi:
+            found.append((f"change_{direction}", abs(value)))
+        elif rsi:
+            if not 0 < value < _HUNDRED:
+                return Question("bad_number", {"value": token.raw})
+            found.append(("rsi_above" if direction == "up" else "rsi_below", value))
+        else:
+            found.append(("price_above" if direction == "up" else "price_below", value))
+        direction = ""
+    if found:
+        return found
+    return Question("alert_value" if not clause.features.isdisjoint({"up", "down"}) else "alert_condition")
+
+
+def _alert(clause: Clause, symbol: str, condition: str, value: Decimal | None) -> Args:
+    args: Args = {"symbol": symbol, "condition": condition}
+    if value is not None:
+        args["value"] = plain(value)
+    timeframe = timeframe_of(clause, long=True)
+    if timeframe:
+        args["timeframe"] = timeframe
+    return args
+
+
+def _agents(clause: Clause) -> list[str]:
+    return clause.all("agent")
+
+
+def _agent_status(clause: Clause, context: Context) -> Outcome:
+    stranger = unknown_word(clause)
+    agents = _agents(clause)
+    if not agents and stranger and "agents" in clause.features and not any(t.text.endswith("s") and t.has("agents") for t in clause.tokens):
+        return Question("which_agent")
+    period = period_of(clause)
+    calls: list[Args] = []
+    for agent in agents or ["all"]:
+        args: Args = {} if agent == "all" else {"agent": agent}
+        if period:
+            args["period"] = period
+        calls.append(args)
+    return calls
+
+
+def _control(clause: Clause, context: Context) -> Outcome:
+    actions = _actions(clause)
+    agents = _agents(clause)
+    if not agents and _means_all(clause):
+        agents = ["all"]
+    if not agents and context.agent and any(t.has("it") for t in clause.tokens):
+        agents = [context.agent]
+    if not agents:
+        return Question("which_agent")
+    if actions == {"start", "stop"}:
+        return Question("contradiction")
+    return [{"agent": agent, "action": _action(clause, actions)} for agent in agents]
+
+
+def _means_all(clause: Clause) -> bool:
+    if any(t.has("all") for t in clause.tokens):
+        return True
+    return any(t.has("agents") and t.text not in ("agent", "bot", "robot", "agente", "el agente", "el bot", "alguno") for t in clause.tokens)
+
+
+def _actions(clause: Clause) -> set[str]:
+    return {name for name in ("start", "stop", "pause", "resume") if name in clause.features} | ({"stop"} if "remove" in clause.features else set())
+
+
+def _action(clause: Clause, actions: set[str]) -> str:
+    for name in ("resume", "pause"):
+        if name in actions:
+            return name
+    firm = next((t for t in clause.tokens if t.has("start") != t.has("stop") and t.has("start", "stop")), None)
+    if firm is not None:
+        return "start" if firm.has("start") else "stop"
+    return "stop" if "stop" in actions else "start"
+
+
+def _configure(clause: Clause, context: Context) -> Outcome:
+    agents = _agents(clause) or ([context.agent] if context.agent else [])
+    if not agents and any(t.has("all") or t.has("agents") and t.text.endswith("s") for t in clause.tokens):
+        agents = ["all"]
+    if not agents:
+        return Question("which_agent")
+    settings = _settings(clause)
+    if isinstance(settings, Question):
+        return settings
+    return [{"agent": agent, "setting": name, "value": value} for agent in agents for name, value in settings]
+
+
+def _settings(clause: Clause) -> list[tuple[str, ArgumentValue]] | Question:
+    strategies, symbols = clause.all("strat"), clause.all("sym")
+    numbers = [t for t in clause.tokens if t.is_number and t.unit != "time"]
+    numeric = not clause.features.isdisjoint({"size", "maxpos", "drawdown"})
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    if strategies and not (numeric and numbers):
+        return [("strategies", tuple(strategies))]
+    if symbols and not (numeric and numbers):
+        return [("pairs", tuple(symbols))]
+    if not numeric:
+        return _unnamed(clause, numbers)
+    return _numeric(clause, numbers)
+
+
+def _unnamed(clause: Clause, numbers: Sequence[Token]) -> Question:
+    if "pairs" in clause.features:
+        return Question("which_value")
+    if "strategies" in clause.features:
+        return Question("which_strategy")
+    return Question("which_setting")
+
+
+_SETTING = {"size": "position_size_pct", "maxpos": "max_positions", "drawdown": "max_drawdown_pct"}
+
+
+def _numeric(clause: Clause, numbers: Sequence[Token]) -> list[tuple[str, ArgumentValue]] | Question:
+    if not numbers:
+        return Question("which_value")
+    found: list[tuple[str, ArgumentValue]] = []
+    for number in numbers:
+        kind = _nearest(clause, number)
+        value = number.value
+        if value is None or value <= 0 or (kind != "maxpos" and value > _HUNDRED):
+            return Question("bad_number", {"value": number.raw})
+        if kind == "maxpos" and value != value.to_integral_value():
+            return Question("bad_number", {"value": number.raw})
+        found.append((_SETTING[kind], plain(value)))
+    return found if len({name for name, _ in found}) == len(found) else Question("unclear")
+
+
+def _nearest(clause: Clause, number: Token) -> str:
+    """Return the setting named closest to a number; what stands in front counts before what stands behind."""
+    position = next(i for i, t in enumerate(clause.tokens) if t is number)
+    best, best_distance = "", 99
+    for index, token in enumerate(clause.tokens):
+        kinds = [kind for kind in ("drawdown", "size", "maxpos") if token.has(kind)]
+        if not kinds:
+            continue
+        distance = position - index if index < position else (index - position) + 1
+        if number.unit == "percent" and kinds == ["maxpos"]:
+            distance += 50
+        if distance < best_distance:
+            best, best_distance = kinds[0], distance
+    return best
+
+
+def _explain(clause: Clause, context: Context) -> Outcome:
+    args: Args = {}
+    agents = _agents(clause)
+    identifiers = _identifiers(clause, "trade")
+    if identifiers:
+        return [{"trade_id": identifier} for identifier in identifiers]
+    if agents:
+        args["agent"] = agents[0]
+    elif context.agent and any(t.text in ("it", "its", "she", "he", "her", "his", "su", "sus", "lo", "it's") or t.has("buy.past", "sell.past") for t in clause.tokens):
+        args["agent"] = context.agent
+    symbol = clause.first("sym")
+    if symbol:
+        args["symbol"] = symbol
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    return [args] if args else Question("unclear")
+
+
+def _backtest(clause: Clause, context: Context) -> Outcome:
+    targets = [value for token in clause.tokens for value in (token.of("agent") + token.of("strat"))]
+    targets = list(dict.fromkeys(targets))
+    if not targets and "signal" in clause.features | ({"signal"} if "model" in clause.features else set()):
+        targets = ["signal"]
+    unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
+    if unknown:
+        return Question("unknown_instrument", {"symbol": unknown})
+    if not targets:
+        return Question("which_target")
+    days = days_of(clause)
+    if isinstance(days, Question):
+        return days
+    if any(t.is_number and t.value is not None and t.value <= 0 for t in clause.tokens):
+        return Question("bad_number", {"value": "0"})
+    timeframe = timeframe_of(clause, long=False) or _long_timeframe(clause)
+    if days == 1 and timeframe == "1d":
+        days = None
+    symbols: list[str | None] = list(clause.all("sym")) or [None]
+    return [_backtest_args(target, symbol, timeframe, days) for target in targets for symbol in symbols]
+
+
+def _long_timeframe(clause: Clause) -> str | None:
+    """Read the glued "1d" and "1w" as timeframes; "one week" in words is a length."""
+    for token in clause.tokens:
+        if token.raw.lower() in ("1d", "1w"):
+            return token.raw.lower()
+    return None
+
+
+def _backtest_args(target: str, symbol: str | None, timeframe: str | None, days: int | None) -> Args:
+    args: Args = {"target": target}
+    if symbol:
+        args["symbol"] = symbol
+    if timeframe and timeframe != "1h":
+        args["timeframe"] = timeframe
+    if days and days != _DEFAULT_DAYS:
+        args["days"] = days
+    return args
+
+
+def _profile(clause: Clause, context: Context) -> Outcome:
+    features = clause.features
+    if "lang" in features:
+        return [{"setting": "language", "value": clause.all("lang")[-1]}]
+    if "favourites" in features:
+        symbols = clause.all("sym")
+        return [{"setting": "favourites", "value": tuple(symbols)}] if symbols else Question("which_value")
+    if "base_currency" in features:
+        return _currency(clause)
+    if not features.isdisjoint({"rpt", "risk"}) and "number" in features:
+        return _risk(clause)
+    if "name_word" in features:
+        name = _name(clause)
+        return [{"setting": "name", "value": name}] if name else Question("which_value")
+    return Question("which_value")
+
+
+_CURRENCY_OF = {"EURUSD": "EUR", "GBPUSD": "GBP"}
+
+
+def _currency(clause: Clause) -> Outcome:
+    codes = clause.all("cur")
+    codes = [code for code in codes if code in [t.raw for t in clause.tokens]] or codes
+    if not codes:
+        codes = [_CURRENCY_OF[s] for s in clause.all("sym") if s in _CURRENCY_OF]
+    return [{"setting": "base_currency", "value": codes[-1]}] if codes else Question("which_value")
+
+
+def _risk(clause: Clause) -> Outcome:
+    number = next(t for t in clause.tokens if t.is_number and t.unit != "time")
+    if number.value is None or number.value <= 0 or number.value > _HUNDRED:
+        return Question("bad_number", {"value": number.raw})
+    return [{"setting": "risk_per_trade_pct", "value": plain(number.value)}]
+
+
+def _name(clause: Clause) -> str | None:
+    """Return the words behind "call me" as written."""
+    start = next(i for i, t in enumerate(clause.tokens) if t.has("name_word"))
+    words: list[str] = []
+    for token in clause.tokens[start + 1 :]:
+        if token.has("name_word") or (not words and (token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be") or token.has("set", "change_word") and token.raw.islower())):
+            continue
+        if token.text in _NAME_STOPS and not (token.text == "." and words and len(words[-1]) <= 3):
+            break
+        words.append(token.raw)
+    text = " ".join(words).replace(" .", ".")
+    return text if any(c.isalpha() for c in text) else None
+
+
+def _signal(clause: Clause, context: Context) -> Outcome:
+    return _market_view(clause, context)
+
+
+_BUILDERS: dict[str, Callable[[Clause, Context], Outcome]] = {
+    "get_signal": _signal,
+    "analyze_chart": _market_view,
+    "check_portfolio": _portfolio,
+    "execute_trade": _trade,
+    "cancel_order": _cancel_order,
+    "set_alert": _set_alert,
+    "list_alerts": _list_alerts,
+    "cancel_alert": _cancel_alert,
+    "agent_status": _agent_status,
+    "control_agent": _control,
+    "configure_agent": _configure,
+    "explain_trade": _explain,
+    "run_backtest": _backtest,
+    "update_profile": _profile,
+}

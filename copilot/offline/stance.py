@@ -1,0 +1,153 @@
+"""Whether a clause is an order of the person, and not a question, a story, a refusal or somebody else's words.
+
+Only an order may act. The default for a trade word in any other stance is no action.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from copilot.offline.clauses import TRADE, Clause
+from copilot.offline.tokens import Token
+
+ACTS = frozenset({TRADE, "cancel_order", "set_alert", "cancel_alert", "control_agent", "configure_agent", "update_profile"})
+_ACTION = ("buy", "sell", "close", "dispose", "halve", "buy.weak")
+_DOES = {
+    "cancel_order": ("cancel", "remove"),
+    "cancel_alert": ("cancel", "remove", "stop"),
+    "control_agent": ("start", "stop", "pause", "resume", "remove"),
+    "configure_agent": ("set", "opers", "cap"),
+    "set_alert": ("notify", "set", "alert"),
+    "update_profile": ("set",),
+}
+_REACH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a clause may do: act as it says, become another tool, or only be talked about."""
+
+    talk: str | None = None
+    tool: str = ""
+
+
+_ACT = Verdict()
+
+
+def judge(clause: Clause, *, quoted: bool, reported: bool) -> Verdict:
+    """Return what a clause may do."""
+    if clause.tool not in ACTS:
+        return _reading(clause)
+    if quoted and not _is_own_order(clause):
+        return Verdict(talk="quoted")
+    if reported and not quoted:
+        return Verdict(talk="quoted")
+    return _trade(clause) if clause.tool == TRADE else _change(clause)
+
+
+def _reading(clause: Clause) -> Verdict:
+    return _ACT
+
+
+def _is_own_order(clause: Clause) -> bool:
+    """Tell whether a clause next to a quotation plainly starts with the person's own order."""
+    if "reported" in clause.features or clause.asked:
+        return False
+    for token in clause.tokens[:4]:
+        if token.has(*_ACTION, "cancel", "remove", "pause", "stop") and not token.has("buy.past", "sell.past"):
+            return True
+        if token.has("if") or token.is_number:
+            return False
+    return False
+
+
+def _trade(clause: Clause) -> Verdict:
+    features = clause.features
+    if _negated(clause, _ACTION):
+        return Verdict(talk="negated")
+    advice = Verdict(tool="get_signal") if "sym" in features else Verdict(talk="question")
+    if "hypothetical" in features:
+        return Verdict(talk="question")
+    if "howto" in features and not ("polite" in features and "number" in features):
+        return Verdict(talk="question")
+    if "advice" in features and _is_advice(clause):
+        return advice
+    if _is_story(clause):
+        return Verdict(talk="past")
+    if _is_question(clause):
+        return advice
+    if "future" in features:
+        return Verdict(talk="negated")
+    if "third" in features:
+        return Verdict(talk="past")
+    return _ACT
+
+
+def _is_advice(clause: Clause) -> bool:
+    """Tell whether advice is asked for; a plain order that ends "or not" is rare, and a signal is harmless."""
+    first = next((t for t in clause.tokens if t.has("advice")), None)
+    return first is not None
+
+
+def _is_question(clause: Clause) -> bool:
+    features = clause.features
+    if "polite" in features and not features.isdisjoint({"number", "all", "money", "percent", "mine", "close"}):
+        return False
+    starts = bool(clause.tokens) and clause.tokens[0].has("question") and not clause.tokens[0].has("if", "all")
+    if clause.asked:
+        return not ("buy" in features and "number" in features and "first" not in features and _imperative_first(clause)) or starts
+    return starts and clause.tokens[0].text not in ("que", "como", "a", "hay", "do", "have", "tengo", "esta", "alguna", "any", "what", "q") and not _has_order_verb(clause)
+
+
+def _imperative_first(clause: Clause) -> bool:
+    return bool(clause.tokens) and clause.tokens[0].has("buy", "sell", "close") and "first" not in clause.tokens[0].labels
+
+
+def _has_order_verb(clause: Clause) -> bool:
+    return any(t.has("buy", "sell", "close", "dispose") and not t.has("first", "inf", "sub", "buy.past", "sell.past") for t in clause.tokens)
+
+
+def _is_story(clause: Clause) -> bool:
+    past = [t for t in clause.tokens if t.has("buy.past", "sell.past", "close.past")]
+    orders = [t for t in clause.tokens if t.has("buy", "sell", "close", "dispose", "halve", "buy.weak") and t not in past]
+    if past and not any(t.has("buy", "sell", "close", "dispose") for t in orders):
+        return True
+    return "past" in clause.features and not orders and "number" in clause.features
+
+
+def _change(clause: Clause) -> Verdict:
+    features = clause.features
+    if not features.isdisjoint({"howto", "hypothetical"}) and clause.tool != "set_alert":
+        return Verdict(talk="question")
+    if clause.tool in ("control_agent", "cancel_order", "cancel_alert") and _negated(clause, _DOES[clause.tool]):
+        if clause.tool == "control_agent" or "nomore" not in features and not _refuses(clause):
+            return Verdict(talk="negated")
+    return _ACT
+
+
+def _refuses(clause: Clause) -> bool:
+    """Tell whether the negation is itself the request ("I don't want order 88")."""
+    return any(t.has("remove", "nomore") and (t.has("neg") or t.text.startswith(("no ", "ya no", "dont", "i dont"))) for t in clause.tokens)
+
+
+def _negated(clause: Clause, labels: tuple[str, ...]) -> bool:
+    """Tell whether a negation stands closely before an action word."""
+    last: int | None = None
+    for index, token in enumerate(clause.tokens):
+        if token.has("neg") and not token.is_number:
+            last = index if not _is_correction(clause.tokens, index) else None
+        elif token.text in (",", ":", ";") or token.has("if"):
+            last = None if token.text != "," else last
+        if last is not None and index > last and index - last <= _REACH and _acts(token, labels):
+            return True
+    return False
+
+
+def _acts(token: Token, labels: tuple[str, ...]) -> bool:
+    return token.has(*labels) and not (token.has("neg") and not token.has("stop"))
+
+
+def _is_correction(tokens: list[Token], index: int) -> bool:
+    return tokens[index].text in ("no", "not", "nah", "espera") and index > 0 and (
+        (index + 1 < len(tokens) and (tokens[index + 1].text in (",", "...") or tokens[index + 1].is_number)) or tokens[index - 1].text in ("...", ",", "—")
+    )

@@ -1,0 +1,611 @@
+"""From text to tagged tokens: words by meaning, numbers by value.
+
+The tagger is the only place that reads characters. It folds accents, keeps them where they change a verb's tense,
+repairs spelling carefully, and reads numbers in digits and in words. What follows sees only labels and values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from rapidfuzz.distance import OSA
+
+from copilot.offline.lexicon import Lexicon, Vocabulary, fold, load_lexicon
+from copilot.offline.numbers import is_magnitude, read_digits, read_scaled, read_scientific
+
+Language = Literal["en", "es"]
+Unit = Literal["", "percent", "money", "cents", "time"]
+
+_TOKEN = re.compile(
+    r"""
+    (?P<sci>\d+(?:\.\d+)?e-?\d+\b)
+  | (?P<ratio>(?<![\w.,/])\d{1,2}\s?[/⁄]\s?\d{1,2}(?![\w/⁄]|[.,]\d))
+  | (?P<num>(?:(?<![\w)])[-−+]\s?)?[$€£]?\s?(?:(?<=[$€£])-)?(?:\d+(?:[.,'’]+\d+)*|(?<![\w.,])[.,]\d+)
+        (?P<suffix>\s?%|[^\W\d_]+|[$€£])?)
+  | (?P<id>[^\W\d_]{1,3}-?\d+[^\W_]*)
+  | (?P<word>[^\W\d_]+(?:[/&_'’-][^\W\d_]+)*)
+  | (?P<punct><=|>=|->|→|=>|\.\.\.|…|\S)
+    """,
+    re.VERBOSE,
+)
+_VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
+_COMMA_DECIMAL = re.compile(r"\d,\d{1,2}(?![\d,])|\d\.\d{3},\d|\d,\d{4,}")
+_POINT_DECIMAL = re.compile(r"\d\.\d{1,2}(?![\d.])|\d,\d{3}\.\d")
+_MAX_TOKENS = 160
+_MIN_REPAIR = 4
+_CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
+
+
+@dataclass(slots=True)
+class Token:
+    """One word, phrase, number or mark.
+
+    Attributes:
+        text: Folded text.
+        raw: Text as written.
+        labels: Meanings; payload labels are `kind:value`.
+        value: Value of a number; `None` for anything else and for a malformed number.
+        unit: What a number counts.
+        payload: Time unit or currency of a number.
+        is_number: Whether it is a number, well-formed or not.
+        is_fraction: Whether it was said as a part ("half", "1/4").
+        signed: Whether a sign was written in front.
+    """
+
+    text: str
+    raw: str
+    labels: frozenset[str] = frozenset()
+    value: Decimal | None = None
+    unit: Unit = ""
+    payload: str = ""
+    is_number: bool = False
+    is_fraction: bool = False
+    is_word_number: bool = False
+    signed: bool = False
+    repaired: bool = False
+    negated: bool = field(default=False)
+
+    def has(self, *labels: str) -> bool:
+        """Tell whether it carries one of these labels."""
+        return any(label in self.labels for label in labels)
+
+    def get(self, kind: str) -> str | None:
+        """Return the payload of the first label of a kind, if any."""
+        for label in self.labels:
+            if label.startswith(kind) and label[len(kind) : len(kind) + 1] == ":":
+                return label[len(kind) + 1 :]
+        return None
+
+    def of(self, kind: str) -> list[str]:
+        """Return all payloads of a kind."""
+        prefix = kind + ":"
+        return sorted(label[len(prefix) :] for label in self.labels if label.startswith(prefix))
+
+
+def detect_language(text: str) -> Language | None:
+    """Return the language of the words, or `None` when they do not tell."""
+    lexicon = load_lexicon()
+    spanish, english = lexicon.own["es"], lexicon.own["en"]
+    score = 2 * sum(mark in text.lower() for mark in "ñ¿¡áéíóú")
+    for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text):
+        folded = fold(word).replace("'", "").replace("’", "")
+        if folded in lexicon.shared.known:
+            continue
+        score += (_weight(folded, spanish) - _weight(folded, english)) * (2 if len(folded) > 3 else 1)
+    if score == 0:
+        return None
+    return "es" if score > 0 else "en"
+
+
+def _weight(word: str, vocabulary: Vocabulary) -> int:
+    return int(word in vocabulary.known)
+
+
+def tokenize(text: str, language: Language) -> list[Token]:
+    """Return the tagged tokens of a text."""
+    for sign, digits in _VULGAR.items():
+        text = text.replace(sign, f" {digits} ")
+    comma = _writes_comma(text, language)
+    plain = [_plain(match, comma) for match in _TOKEN.finditer(text)][:_MAX_TOKENS]
+    return _join_units(_join_number_words(_tag(plain, language), language), language)
+
+
+def _writes_comma(text: str, language: Language) -> bool:
+    if _COMMA_DECIMAL.search(text) and not _POINT_DECIMAL.search(text):
+        return True
+    if _POINT_DECIMAL.search(text) and not _COMMA_DECIMAL.search(text) and re.search(r"\d,\d{3}\.\d", text):
+        return False
+    return language == "es"
+
+
+def _plain(match: re.Match[str], comma: bool) -> Token:
+    raw = match[0].strip()
+    kind = match.lastgroup if match.lastgroup != "suffix" else "num"
+    if match["ratio"]:
+        return _ratio(raw)
+    if match["sci"]:
+        return Token(raw, raw, value=read_scientific(raw), is_number=True)
+    if match["num"]:
+        return _number(raw, comma)
+    if kind == "id":
+        return Token(fold(raw), raw, frozenset({"id"}))
+    return Token(fold(raw).replace("'", "").replace("’", ""), raw)
+
+
+def _ratio(raw: str) -> Token:
+    top, bottom = (int(part) for part in re.split(r"[/⁄]", raw))
+    if bottom == 0:
+        return Token(raw, raw, is_number=True)
+    return Token(raw, raw, value=_decimal(Fraction(top, bottom)), is_number=True, is_fraction=True)
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return (Decimal(value.numerator) / Decimal(value.denominator)).normalize()
+
+
+def _number(raw: str, comma: bool) -> Token:
+    negative = raw[0] in "-−"
+    body = raw.lstrip("-−+ ")
+    currency = next((_CURRENCY[mark] for mark in _CURRENCY if mark in body), "")
+    body = body.strip("$€£ ")
+    if body.startswith("-"):
+        negative, body = True, body[1:]
+    digits = re.match(r"[\d.,'’]+", body)
+    if digits is None:
+        return Token(raw, raw)
+    suffix = fold(body[digits.end() :]).strip()
+    unit: Unit = "money" if currency else "percent" if suffix == "%" else ""
+    if suffix and suffix != "%" and not is_magnitude(suffix) and not _known_suffix(suffix):
+        return Token(fold(raw), raw, frozenset({"id"}))
+    value = read_scaled(digits[0], suffix, comma_decimal=comma)
+    token = Token(fold(raw), raw, value=value, unit=unit, payload=currency or suffix, is_number=True)
+    token.signed = raw[0] in "-−+"
+    if negative and value is not None:
+        token.value = -value
+    return token
+
+
+def _known_suffix(suffix: str) -> bool:
+    lexicon = load_lexicon()
+    return any(
+        suffix in v.time_units or suffix in v.numbers["cents"] or suffix in v.numbers["scales"]
+        for v in lexicon.own.values()
+    ) or any(s in lexicon.shared.phrases for s in (suffix, suffix.rstrip("s"))) or suffix in ("oz", "ozs", "x", "pct", "st", "nd", "th", "rd")
+
+
+def _tag(plain: Sequence[Token], language: Language) -> list[Token]:
+    lexicon = load_lexicon()
+    own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
+    tagged: list[Token] = []
+    position = 0
+    while position < len(plain):
+        token, width = _match(plain, position, lexicon, own, other)
+        tagged.append(token)
+        position += width
+    return tagged
+
+
+def _match(
+    plain: Sequence[Token], position: int, lexicon: Lexicon, own: Vocabulary, other: Vocabulary
+) -> tuple[Token, int]:
+    first = plain[position]
+    for width in range(min(6, len(plain) - position), 1, -1):
+        span = plain[position : position + width]
+        phrase = " ".join(token.text for token in span)
+        labels = own.phrases.get(phrase, frozenset()) | lexicon.shared.phrases.get(phrase, frozenset())
+        labels = labels or other.phrases.get(phrase, frozenset())
+        if labels:
+            return Token(phrase, " ".join(token.raw for token in span), labels), width
+    if first.is_number or first.has("id"):
+        if first.has("id") and not any(c.isdigit() for c in first.text[:1]):
+            first.labels |= own.phrases.get(first.text, frozenset())
+        return first, 1
+    first.labels = first.labels | _single(first, lexicon, own, other)
+    return first, 1
+
+
+def _single(token: Token, lexicon: Lexicon, own: Vocabulary, other: Vocabulary) -> frozenset[str]:
+    text = token.text
+    accented = own.accented.get(token.raw.lower()) or other.accented.get(token.raw.lower())
+    if accented:
+        return accented
+    labels = own.phrases.get(text, frozenset()) | lexicon.shared.phrases.get(text, frozenset())
+    if labels or text in own.known:
+        return labels
+    if len(text) >= 3 and text in other.phrases:
+        return other.phrases[text]
+    for base in _bases(text):
+        labels = lexicon.shared.phrases.get(base, frozenset()) or (own.phrases.get(base, frozenset()) if len(base) > 3 else frozenset())
+        if labels:
+            return labels
+    if text in other.known or not text.isalpha():
+        return frozenset()
+    return _repair(token, lexicon, own)
+
+
+def _bases(text: str) -> Iterator[str]:
+    if text.endswith("s") and len(text) > 3:
+        yield text[:-1]
+    if "-" in text:
+        yield text.replace("-", "/")
+        yield text.replace("-", "")
+        yield text.replace("-", " ")
+
+
+def _repair(token: Token, lexicon: Lexicon, own: Vocabulary) -> frozenset[str]:
+    text = token.text
+    if len(text) < _MIN_REPAIR or token.raw.isupper() and len(text) < 6:
+        return frozenset()
+    best, best_distance = "", 3
+    for words in (lexicon.shared.repairable, own.repairable):
+        for word in words:
+            if abs(len(word) - len(text)) > 1 or not _same_start(text, word):
+                continue
+            distance = OSA.distance(text, word, score_cutoff=2)
+            if distance < best_distance:
+                best, best_distance = word, distance
+    if not best or best_distance > _allowed(text, best):
+        return frozenset()
+    token.repaired = True
+    token.text = best
+    return own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
+
+
+def _same_start(text: str, word: str) -> bool:
+    return text[0] == word[0] or text[:2] == word[1::-1]
+
+
+def _allowed(text: str, word: str) -> int:
+    if sorted(text) == sorted(word):
+        return 2 if len(text) >= 6 else 1
+    if len(word) <= 4:
+        return 1 if len(text) > len(word) and text[-1] == text[-2] else 0
+    return 2 if len(word) >= 9 else 1
+
+
+def _join_number_words(tokens: list[Token], language: Language) -> list[Token]:
+    own = load_lexicon().own[language]
+    joined: list[Token] = []
+    position = 0
+    while position < len(tokens):
+        read = _read_words(tokens, position, own, language)
+        if read is None:
+            joined.append(tokens[position])
+            position += 1
+        else:
+            joined.append(read[0])
+            position = read[1]
+    return joined
+
+
+def _is_word(token: Token, own: Vocabulary, *roles: str) -> bool:
+    return not token.is_number and any(token.text in own.numbers[role] for role in roles)
+
+
+def _read_words(
+    tokens: list[Token], start: int, own: Vocabulary, language: Language
+) -> tuple[Token, int] | None:
+    position = start
+    negative = False
+    if _is_word(tokens[position], own, "minus") and position + 1 < len(tokens):
+        following = tokens[position + 1]
+        if following.is_number and following.value is not None:
+            following.value, following.signed = -abs(following.value), True
+            return following, position + 2
+        negative, position = True, position + 1
+    reader = _WordReader(tokens, own, language)
+    end = reader.read(position)
+    if end == position or (negative and reader.value is None):
+        return None
+    value = -reader.value if negative else reader.value
+    text = " ".join(token.text for token in tokens[start:end])
+    raw = " ".join(token.raw for token in tokens[start:end])
+    token = Token(text, raw, value=value, is_number=True, is_fraction=reader.is_fraction, is_word_number=True)
+    token.signed = negative
+    first = tokens[start]
+    if first.is_number:
+        token.unit, token.payload = first.unit, first.payload if first.unit == "money" else ""
+        token.is_word_number = False
+    return token, end
+
+
+class _WordReader:
+    """Reads one spoken number; `value` and `is_fraction` hold the result."""
+
+    def __init__(self, tokens: list[Token], own: Vocabulary, language: Language) -> None:
+        self._tokens, self._own, self._language = tokens, own, language
+        self.value = Decimal(0)
+        self.is_fraction = False
+
+    def read(self, position: int) -> int:
+        """Read from `position` and return the position behind the number (`position` itself if there is none)."""
+        first = self._tokens[position]
+        if first.is_number:
+            return self._scale_digits(position)
+        if self._word(position, "article", "groups"):
+            end = self._group(position)
+            if end > position:
+                return end
+        if not self._word(position, "units", "scales", "fractions", "hundreds"):
+            return position
+        if self._word(position, "fractions"):
+            return self._fraction(position, Decimal(1))
+        if self._language == "es" and first.text in ("un", "una") and not self._follows_number(position + 1):
+            return position
+        end = self._integer(position)
+        return self._tail(position, end)
+
+    def _word(self, position: int, *roles: str) -> bool:
+        return position < len(self._tokens) and _is_word(self._tokens[position], self._own, *roles)
+
+    def _follows_number(self, position: int) -> bool:
+        return self._word(position, "scales", "fractions", "groups")
+
+    def _scale_digits(self, position: int) -> int:
+        token = self._tokens[position]
+        scales = self._own.numbers["scales"]
+        following = self._tokens[position + 1].text if position + 1 < len(self._tokens) else ""
+        if following in scales and token.value is not None and token.unit in ("", "money") and not token.payload.isalpha():
+            self.value = token.value * Decimal(scales[following])
+            return position + 2
+        if following in scales and token.unit == "money" and token.value is not None:
+            self.value = token.value * Decimal(scales[following])
+            return position + 2
+        return position
+
+    def _group(self, position: int) -> int:
+        start = position
+        if self._word(position, "article"):
+            position += 1
+        if self._word(position, "groups"):
+            self.value = Decimal(self._own.numbers["groups"][self._tokens[position].text])
+            return position + 1
+        if self._word(position, "fractions") and self._language == "en":
+            return self._fraction(position, Decimal(1))
+        if self._word(position, "fractions") and self._tokens[position].text not in ("media",):
+            return self._fraction(position, Decimal(1))
+        if self._word(position, "scales", "hundreds") and position > start and self._language == "en":
+            end = self._integer(position, implied=True)
+            return self._tail(position, end)
+        return start
+
+    def _fraction(self, position: int, count: Decimal) -> int:
+        token = self._tokens[position]
+        self.value = (count * _part(self._own.numbers["fractions"][token.text])).normalize()
+        self.is_fraction = True
+        position += 1
+        scales = self._own.numbers["scales"]
+        articles = self._own.numbers["article"]
+        ahead = position
+        if ahead < len(self._tokens) and self._tokens[ahead].text in articles:
+            ahead += 1
+        if ahead < len(self._tokens) and self._tokens[ahead].text in scales:
+            self.value *= Decimal(scales[self._tokens[ahead].text])
+            self.is_fraction = False
+            return ahead + 1
+        if self._language == "es" and position < len(self._tokens) and self._tokens[position].text == "parte":
+            return position + 1
+        return position
+
+    def _integer(self, position: int, *, implied: bool = False) -> int:
+        units, hundreds, scales = (self._own.numbers[r] for r in ("units", "hundreds", "scales"))
+        total, current = Decimal(0), Decimal(1 if implied else 0)
+        previous = Decimal(0)
+        while position < len(self._tokens) and not self._tokens[position].is_number:
+            text = self._tokens[position].text
+            if text in units:
+                value = Decimal(units[text])
+                if not _continues(previous, value, current, self._language):
+                    break
+                if _is_year_style(previous, value, current, self._language):
+                    current = current * 100 + value
+                else:
+                    current += value
+                previous = value
+            elif text in hundreds:
+                current, previous = max(current, Decimal(1)) * 100, Decimal(100)
+            elif text in scales:
+                total += max(current, Decimal(1)) * Decimal(scales[text])
+                current, previous = Decimal(0), Decimal(1000)
+            elif text in self._own.numbers["and"] and self._joins(position, previous):
+                position += 1
+                continue
+            elif "-" in text and all(part in units for part in text.split("-")):
+                current += sum((Decimal(units[part]) for part in text.split("-")), Decimal(0))
+                previous = Decimal(1)
+            else:
+                break
+            position += 1
+        self.value = total + current
+        return position
+
+    def _joins(self, position: int, previous: Decimal) -> bool:
+        following = self._tokens[position + 1].text if position + 1 < len(self._tokens) else ""
+        units = self._own.numbers["units"]
+        if following not in units:
+            return False
+        if self._language == "es":
+            return 30 <= previous <= 90 and Decimal(units[following]) < 10
+        return previous in (100, 1000)
+
+    def _tail(self, start: int, end: int) -> int:
+        if end == start:
+            return start
+        if self._word(end, "fractions"):
+            return self._fraction(end, self.value)
+        if self._word(end, "point"):
+            read = self._decimals(end + 1)
+            if read > end + 1:
+                return read
+        joined = self._and_fraction(end)
+        return joined or end
+
+    def _decimals(self, position: int) -> int:
+        units = self._own.numbers["units"]
+        digits = ""
+        while position < len(self._tokens) and self._tokens[position].text in units:
+            digits += units[self._tokens[position].text]
+            position += 1
+        if digits:
+            self.value = Decimal(f"{self.value}.{digits}")
+        return position
+
+    def _and_fraction(self, end: int) -> int:
+        """Read "and a half", "y medio", "con cincuenta"; return 0 when there is none."""
+        tokens, own = self._tokens, self._own
+        if end >= len(tokens):
+            return 0
+        whole = self.value
+        if tokens[end].text in own.numbers["and"]:
+            ahead = end + 1
+            if ahead < len(tokens) and tokens[ahead].text in own.numbers["article"]:
+                ahead += 1
+            count = Decimal(1)
+            if self._word(ahead, "units") and self._word(ahead + 1, "fractions"):
+                count, ahead = Decimal(own.numbers["units"][tokens[ahead].text]), ahead + 1
+            if self._word(ahead, "fractions"):
+                end = self._fraction(ahead, count)
+                self.value, self.is_fraction = whole + self.value, False
+                return end
+        if self._language == "es" and tokens[end].text == "con" and self._word(end + 1, "units"):
+            behind = self._integer(end + 1)
+            cents = self.value
+            self.value = whole
+            if 10 <= cents < 100:
+                self.value = whole + cents / 100
+                return behind
+        return 0
+
+
+def _part(text: str) -> Decimal:
+    return _decimal(Fraction(text))
+
+
+def _continues(previous: Decimal, value: Decimal, current: Decimal, language: Language) -> bool:
+    if previous == 0:
+        return current == 0 or value < 1000
+    if previous in (100, 1000):
+        return value < 1000
+    if 100 < previous < 1000:
+        return value < 100
+    if 20 <= previous <= 90 and 0 < value < 10:
+        return True
+    return language == "en" and 10 <= value < 100 and 10 < current < 100
+
+
+def _is_year_style(previous: Decimal, value: Decimal, current: Decimal, language: Language) -> bool:
+    return language == "en" and previous < 100 and value >= 10 and 10 < current < 100
+
+
+def _join_units(tokens: list[Token], language: Language) -> list[Token]:
+    """Give each number the unit written beside it: percent, currency, cents, time."""
+    joined: list[Token] = []
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        if token.is_number:
+            position = _absorb(tokens, position, language)
+        elif token.get("cur") and position + 1 < len(tokens) and _bare(tokens[position + 1]) and token.text.isupper() is False:
+            following = tokens[position + 1]
+            if token.text in ("usd", "usdt", "eur", "gbp", "$") and not token.get("sym"):
+                following.unit, following.payload = "money", token.get("cur") or "USD"
+                position += 1
+                token = following
+        joined.append(token)
+        position += 1
+    return joined
+
+
+def _bare(token: Token) -> bool:
+    return token.is_number and token.unit == "" and not token.payload
+
+
+def _absorb(tokens: list[Token], position: int, language: Language) -> int:
+    """Take the unit words behind a number into it; return the position of the last token taken."""
+    token = tokens[position]
+    lexicon = load_lexicon()
+    own = lexicon.own[language]
+    suffix = token.payload if token.unit == "" else ""
+    if suffix and _apply_suffix(token, suffix, own, lexicon):
+        return position
+    if position + 1 >= len(tokens):
+        return position
+    following = tokens[position + 1]
+    if following.is_number and _is_spaced_group(tokens, position):
+        token.value = Decimal(token.text + following.text)
+        return position + 1
+    text = following.text
+    if text in own.numbers["percent"] or (text == "%"):
+        token.unit = "percent"
+        return position + 1
+    two = f"{text} {tokens[position + 2].text}" if position + 2 < len(tokens) else ""
+    if two in own.numbers["percent"]:
+        token.unit = "percent"
+        return position + 2
+    if text in own.numbers["cents"] and token.value is not None:
+        token.unit, token.value = "money", token.value / 100
+        token.payload = "cents"
+        return position + 1
+    if text in own.time_units and (len(text) > 1 or not token.is_word_number) and not (len(text) == 1 and language == "es" and text == "a"):
+        token.unit, token.payload = "time", own.time_units[text]
+        return position + 1
+    currency = following.get("cur")
+    if currency:
+        token.unit, token.payload = "money", currency
+        if following.get("sym"):
+            token.labels |= {f"sym?:{following.get('sym')}"}
+        elif following.text in ("euros", "libras", "pounds", "libras esterlinas", "pounds sterling"):
+            token.labels |= {"sym?:EURUSD" if currency == "EUR" else "sym?:GBPUSD"}
+        return position + 1
+    if token.is_fraction and language == "es" and text == "de" and tokens[position + 2 : position + 3] and tokens[position + 2].text in own.time_units:
+        return position
+    return position
+
+
+def _is_spaced_group(tokens: list[Token], position: int) -> bool:
+    first, second = tokens[position], tokens[position + 1]
+    if not (re.fullmatch(r"[1-9]\d{0,2}", first.text) and re.fullmatch(r"\d{3}", second.text)):
+        return False
+    behind = tokens[position + 2] if position + 2 < len(tokens) else None
+    return behind is not None and (behind.get("sym") is not None or behind.has("unit") or behind.get("cur") is not None)
+
+
+def _apply_suffix(token: Token, suffix: str, own: Vocabulary, lexicon: Lexicon) -> bool:
+    """Read the letters glued to a number; tell whether they are a unit."""
+    if is_magnitude(suffix):
+        if suffix != "m":
+            token.payload = ""
+        return False
+    for vocabulary in (own, *lexicon.own.values()):
+        if suffix in vocabulary.numbers["cents"]:
+            token.unit, token.payload = "money", "cents"
+            token.value = None if token.value is None else token.value / 100
+            return True
+        if suffix in vocabulary.time_units:
+            token.unit, token.payload = "time", vocabulary.time_units[suffix]
+            return True
+        if suffix in vocabulary.numbers["scales"]:
+            token.value = None if token.value is None else token.value * Decimal(vocabulary.numbers["scales"][suffix])
+            token.payload = ""
+            return False
+    if suffix == "pct":
+        token.unit = "percent"
+        return True
+    labels = lexicon.shared.phrases.get(suffix) or lexicon.shared.phrases.get(suffix.rstrip("s")) or frozenset()
+    for label in labels:
+        if label.startswith("cur:"):
+            token.unit, token.payload = "money", label[4:]
+            return True
+    token.labels |= labels
+    if suffix in ("oz", "ozs"):
+        token.labels |= {"unit"}
+    token.payload = ""
+    return False
+
+
+__all__ = ["Token", "detect_language", "read_digits", "tokenize"]

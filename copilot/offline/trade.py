@@ -1,0 +1,477 @@
+"""A trade in words becomes exact order terms, or a question.
+
+Every number must have a role: amount, price, trigger, stop or target. A number without one, two readings of one, or
+terms that contradict each other make a question; nothing is guessed, because a wrong trade is the worst outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from copilot.offline.clauses import Clause
+from copilot.offline.lexicon import load_lexicon
+from copilot.offline.tokens import Token
+from copilot.offline.values import ArgumentValue, Question
+
+_HUNDRED = Decimal(100)
+_AMBIGUOUS_FROM = Decimal(10)
+_FX_PRICE_LIMIT = Decimal(100)
+_FX = ("EURUSD", "GBPUSD")
+
+
+@dataclass(slots=True)
+class Terms:
+    """What was said about an order so far."""
+
+    symbol: str | None = None
+    side: str | None = None
+    amount: Token | None = None
+    price: Token | None = None
+    stop: Token | None = None
+    target: Token | None = None
+    stop_pct: Token | None = None
+    target_pct: Token | None = None
+    exits: list[Token] = field(default_factory=list)
+    order_type: str = ""
+    direction: str = ""
+    breaks: bool = False
+    conditional: bool = False
+    market: bool = False
+    question: Question | None = None
+
+    def ask(self, code: str, **params: str) -> None:
+        """Keep the first question."""
+        if self.question is None:
+            self.question = Question(code, params)
+
+
+def read_terms(clause: Clause, symbol: str | None) -> Terms:
+    """Return the terms of a trade clause; `symbol` is used when the clause names none."""
+    terms = Terms()
+    tokens = clause.tokens
+    symbols = clause.all("sym") or clause.all("sym?")
+    if len(symbols) > 1:
+        symbols = _without_currencies(tokens, symbols)
+    terms.side = find_side(clause)
+    _Reader(tokens, terms).read()
+    if _has_unknown(clause, bool(symbols)):
+        terms.ask("unknown_instrument", symbol=_unknown_name(clause))
+    elif len(symbols) > 1:
+        terms.ask("which_symbol")
+    terms.symbol = symbols[0] if symbols else symbol
+    _settle_amount(clause, terms)
+    return terms
+
+
+def _without_currencies(tokens: Sequence[Token], symbols: list[str]) -> list[str]:
+    """Drop a currency that only names the money ("500 euros of bitcoin")."""
+    strong = [s for s in symbols if s not in _FX]
+    money = any(t.get("cur") in ("EUR", "GBP") and t.get("sym") for t in tokens)
+    return strong if strong and money and len(strong) == 1 else symbols
+
+
+def _has_unknown(clause: Clause, has_symbol: bool) -> bool:
+    if any(token.has("unknown") and not token.get("sym") for token in clause.tokens):
+        return True
+    return any(_looks_like_pair(token) for token in clause.tokens)
+
+
+def _looks_like_pair(token: Token) -> bool:
+    left, mark, right = token.text.partition("/")
+    return bool(mark) and not token.labels and left.isalpha() and right.isalpha() and 2 < len(left) < 6 and 2 < len(right) < 6
+
+
+def _unknown_name(clause: Clause) -> str:
+    return next((t.raw for t in clause.tokens if t.has("unknown") or _looks_like_pair(t)), "")
+
+
+def unknown_word(clause: Clause) -> str | None:
+    """Return a content word that is in no vocabulary, if there is one."""
+    lexicon = load_lexicon()
+    for token in clause.tokens:
+        if token.has("unknown"):
+            return token.raw
+        text = token.text
+        if token.is_number or token.labels or not text.isalpha() or len(text) < 3:
+            continue
+        if any(text in vocabulary.known for vocabulary in (lexicon.shared, *lexicon.own.values())):
+            continue
+        return token.raw
+    return None
+
+
+def find_side(clause: Clause) -> str | None:
+    """Return buy, sell or close; `both` when the words say two of them; `None` when they say none."""
+    strong = [token for token in clause.tokens if token.has("buy", "sell", "dispose", "close", "halve")]
+    strong = [token for token in strong if not _is_exit_phrase(token)]
+    sides = {_side_of(token) for token in strong}
+    if "buy" in sides and "sell" in sides:
+        return _of_two(clause, strong)
+    if "close" in sides:
+        return "close"
+    if "dispose" in sides and "buy" not in sides:
+        return "dispose"
+    if sides & {"buy", "sell"}:
+        return "sell" if "sell" in sides else "buy"
+    return _soft_side(clause)
+
+
+def _is_exit_phrase(token: Token) -> bool:
+    return token.has("tp", "sl") and not token.text.startswith(("buy", "sell", "compr", "vend", "recog", "recoj", "cort", "fuera", "salg"))
+
+
+def _side_of(token: Token) -> str:
+    if token.has("buy") and token.has("sell"):
+        return "sell"
+    if token.has("dispose"):
+        return "dispose"
+    for side in ("sell", "buy", "close"):
+        if token.has(side):
+            return side
+    return "sell"
+
+
+def _of_two(clause: Clause, strong: Sequence[Token]) -> str:
+    last = _side_of(strong[-1])
+    first = _side_of(strong[0])
+    if clause.tokens.index(strong[-1]) and any(t.has("instead") for t in clause.tokens):
+        return last
+    if first == "sell" and any(t.text in ("short", "corto", "en corto", "sell short") for t in strong):
+        return "sell" if last == "buy" and strong[-1].text.startswith(("recompr", "cubr", "buy back")) else "both"
+    return "both"
+
+
+def _soft_side(clause: Clause) -> str | None:
+    features = clause.features
+    if "buy.noun" in features and "sell.noun" not in features:
+        return "buy"
+    if "sell.noun" in features and "buy.noun" not in features:
+        return "sell"
+    if "allfree" in features or "buy.weak" in features:
+        return "buy"
+    if "money" in features and "of_sym" in features:
+        return "buy"
+    return None
+
+
+class _Reader:
+    """Walks the tokens once and gives every number a role."""
+
+    def __init__(self, tokens: Sequence[Token], terms: Terms) -> None:
+        self._tokens, self._terms = tokens, terms
+        self._role = ""
+        self._last = ""
+        self._corrects = False
+        self._either = False
+        self._vague = False
+
+    def read(self) -> None:
+        """Fill the terms."""
+        for index, token in enumerate(self._tokens):
+            if token.is_number:
+                self._number(index, token)
+            else:
+                self._word(index, token)
+        if self._role in ("stop", "target") and self._refers(self._tokens):
+            self._terms.ask("which_price")
+        if self._role == "trigger" and self._terms.conditional and self._terms.price is None:
+            self._terms.ask("which_price")
+
+    def _refers(self, tokens: Sequence[Token]) -> bool:
+        missing = self._terms.stop if self._role == "stop" else self._terms.target
+        percent = self._terms.stop_pct if self._role == "stop" else self._terms.target_pct
+        return missing is None and percent is None
+
+    def _word(self, index: int, token: Token) -> None:
+        terms = self._terms
+        if token.has("or"):
+            self._either = True
+        if token.has("instead") or token.text in ("no", "not", "..."):
+            self._corrects = True
+        if token.has("approx"):
+            self._vague = True
+        if token.has("market"):
+            terms.market = True
+            if self._either:
+                terms.ask("two_prices")
+        if token.has("if"):
+            terms.conditional = True
+        self._cue(index, token)
+
+    def _cue(self, index: int, token: Token) -> None:
+        terms = self._terms
+        if token.has("stop_order"):
+            terms.order_type, self._role = "stop", "price"
+        elif token.has("limit") and not token.has("sl"):
+            terms.order_type = terms.order_type or "limit"
+            if not self._is_postfix(index):
+                self._role = "price"
+        elif token.has("tp") and not self._is_postfix(index):
+            self._role = "target"
+        elif token.has("sl") and not self._is_postfix(index) and not (token.has("buy", "sell") and not token.has("stop")):
+            self._role = "stop"
+        elif self._role in ("stop", "target"):
+            return
+        elif token.has("break", "up", "down", "reach"):
+            self._trigger(token)
+        elif token.has("at") and self._role == "":
+            self._role = "at"
+        elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role == "at":
+            self._role = ""
+
+    def _trigger(self, token: Token) -> None:
+        terms = self._terms
+        if terms.price is not None:
+            return
+        terms.breaks = terms.breaks or token.has("break")
+        if token.has("up") != token.has("down"):
+            terms.direction = "up" if token.has("up") else "down"
+        self._role = "trigger"
+
+    def _is_postfix(self, index: int) -> bool:
+        """Tell whether a cue belongs to the number right before it ("a 3% stop")."""
+        before = self._tokens[index - 1] if index else None
+        if before is None or not before.is_number:
+            before = self._tokens[index - 2] if index > 1 and self._tokens[index - 1].text in ("tight", "protective", "de", "of") else None
+        if before is None or not before.is_number:
+            return False
+        ahead = self._next_number(index)
+        return not ahead
+
+    def _next_number(self, index: int) -> bool:
+        for token in self._tokens[index + 1 : index + 4]:
+            if token.is_number:
+                return True
+            if not token.has("at") and token.text not in ("de", "del", "of", "a", "al", "en", ":", "="):
+                return False
+        return False
+
+    def _number(self, index: int, token: Token) -> None:
+        if token.unit == "time":
+            return
+        if self._is_denied(index):
+            return
+        if token.value is None or (token.signed and token.value <= 0 and not self._is_distance(index, token)):
+            self._terms.ask("bad_number", value=token.raw)
+            return
+        if token.value == 0:
+            self._terms.ask("bad_number", value=token.raw)
+            return
+        role = self._role_of(index, token)
+        self._place(role, token)
+        self._last, self._role = role, ""
+        self._corrects = self._either = self._vague = False
+
+    def _is_distance(self, index: int, token: Token) -> bool:
+        return token.unit == "percent" and self._role_of(index, token) in ("stop", "target")
+
+    def _is_denied(self, index: int) -> bool:
+        """Tell whether the number is what the person does not mean ("$100, not 100 eth")."""
+        before = self._tokens[index - 1] if index else None
+        return before is not None and before.text in ("not", "no") and self._last != ""
+
+    def _role_of(self, index: int, token: Token) -> str:
+        after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
+        cue = after
+        if after is not None and after.text in ("tight", "protective", "trailing", "de", "of"):
+            cue = self._tokens[index + 2] if index + 2 < len(self._tokens) else None
+        if cue is not None and cue.has("sl", "tp", "limit") and self._role not in ("stop", "target") and not cue.has("buy", "sell"):
+            if not self._next_number(self._tokens.index(cue, index)):
+                return "stop" if cue.has("sl") else "target" if cue.has("tp") else "price"
+        if self._role in ("stop", "target"):
+            return self._role
+        if token.unit == "percent" or self._counts(index, token):
+            return "amount"
+        if token.unit == "money" and self._role not in ("price", "trigger", "at"):
+            return "amount"
+        if self._role == "" and self._corrects and self._last in ("price", "trigger"):
+            return self._last
+        return self._role or "amount"
+
+    def _counts(self, index: int, token: Token) -> bool:
+        """Tell whether a unit or a coin right behind makes it an amount."""
+        after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
+        if after is None or token.unit == "money" and token.payload != "":
+            return False
+        if token.labels and any(label == "unit" or label.startswith("sym") for label in token.labels):
+            return True
+        return after.has("unit") or after.get("sym") is not None
+
+    def _place(self, role: str, token: Token) -> None:
+        terms = self._terms
+        if role == "stop":
+            self._put("stop_pct" if token.unit == "percent" else "stop", token)
+        elif role == "target":
+            self._put("target_pct" if token.unit == "percent" else "target", token)
+        elif role in ("price", "trigger", "at"):
+            if self._vague:
+                terms.ask("which_price")
+            if role == "trigger" and not terms.order_type:
+                terms.order_type = "trigger"
+            elif role == "at" and not terms.order_type:
+                terms.order_type = "limit"
+            self._put("price", token)
+        else:
+            self._put_amount(token)
+
+    def _put_amount(self, token: Token) -> None:
+        terms = self._terms
+        if terms.amount is not None and terms.price is None and not self._corrects and not self._either and terms.order_type and token.unit == "":
+            terms.price = token
+            return
+        self._put("amount", token)
+
+    def _put(self, slot: str, token: Token) -> None:
+        old: Token | None = getattr(self._terms, slot)
+        if old is not None and (old.value != token.value or old.unit != token.unit):
+            if self._either:
+                self._terms.ask("two_prices")
+            elif not self._corrects:
+                self._terms.ask("two_prices" if slot == "price" else "unclear")
+        setattr(self._terms, slot, token)
+
+
+def _settle_amount(clause: Clause, terms: Terms) -> None:
+    features, amount = clause.features, terms.amount
+    if terms.side == "dispose":
+        terms.side = "close" if amount is None else "sell"
+    if "halve" in features and amount is None:
+        terms.amount = Token("50", "50", value=Decimal(50), unit="percent", is_number=True)
+    if amount is None and terms.side == "sell" and ("all" in features or "mine" in features):
+        terms.side = "close"
+    if amount is None and terms.side == "buy" and "allfree" in features:
+        terms.amount = Token("100", "100", value=_HUNDRED, unit="percent", is_number=True)
+    if amount is not None and amount.is_fraction and amount.value is not None:
+        _settle_fraction(clause, terms, amount, amount.value)
+    if amount is not None and amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
+        terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
+
+
+def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal) -> None:
+    """Read "half of my ltc" as a share and "half a bitcoin" as coins."""
+    index = clause.tokens.index(amount)
+    ahead = clause.tokens[index + 1 : index + 4]
+    share = any(token.has("mine", "cash") for token in ahead) or "cash" in clause.features
+    if terms.side in ("sell", "close", "dispose") and ahead:
+        share = share or ahead[0].text in ("the", "del", "de", "of", "that", "el", "la", "out")
+        share = share and not any(token.has("unit") for token in ahead)
+    if share:
+        amount.value, amount.unit, amount.is_fraction = value * _HUNDRED, "percent", False
+
+
+def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
+    """Tell whether "100 of eth" could be coins or money."""
+    if amount.value is None or amount.value < _AMBIGUOUS_FROM or "coins_said" in clause.features:
+        return False
+    index = clause.tokens.index(amount) if amount in clause.tokens else -1
+    ahead = clause.tokens[index + 1 : index + 4]
+    if index < 0 or len(ahead) < 2 or ahead[0].text not in ("of", "de"):
+        return False
+    if amount.is_word_number and amount.value >= 1_000_000 or any(s in amount.text for s in ("millon", "million")):
+        return False
+    mine = ahead[1].has("mine") and len(ahead) > 2 and ahead[2].get("sym")
+    return ahead[1].get("sym") is not None or bool(mine)
+
+
+def order_arguments(terms: Terms) -> dict[str, ArgumentValue] | Question:
+    """Return the arguments of `execute_trade`, or the question that the terms leave open."""
+    if terms.question is not None:
+        return terms.question
+    if terms.symbol is None:
+        return Question("which_symbol")
+    if terms.side == "both":
+        return Question("contradiction")
+    if terms.side is None:
+        return Question("buy_or_sell")
+    _fix_fx_prices(terms)
+    args: dict[str, ArgumentValue] = {"symbol": terms.symbol, "side": terms.side}
+    question = _add_amount(args, terms) or _add_price(args, terms) or _add_exits(args, terms)
+    return question or _contradiction(args) or args
+
+
+def _fix_fx_prices(terms: Terms) -> None:
+    """Read "1.305" as a price of a currency even where a dot groups thousands."""
+    if terms.symbol not in _FX:
+        return
+    for slot in ("price", "stop", "target"):
+        token: Token | None = getattr(terms, slot)
+        if token is not None and token.value is not None and token.value >= _FX_PRICE_LIMIT and token.raw.count(".") == 1:
+            token.value = Decimal(token.raw)
+
+
+def _add_amount(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
+    amount = terms.amount
+    if amount is None or amount.value is None:
+        return None
+    if amount.unit == "percent":
+        if amount.value > _HUNDRED:
+            return Question("bad_number", {"value": amount.raw})
+        if amount.value == _HUNDRED and args["side"] in ("sell", "close"):
+            args["side"] = "close"
+            return None
+        args["unit"] = "percent"
+    elif amount.unit == "money":
+        args["unit"] = "quote"
+    args["amount"] = plain(amount.value)
+    return None
+
+
+def _add_price(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
+    price = terms.price
+    if price is None or price.value is None:
+        return Question("which_price") if terms.order_type in ("limit", "stop") and not terms.market else None
+    if terms.market and terms.order_type == "":
+        return Question("two_prices")
+    args["order_type"] = _order_type(terms)
+    args["price"] = plain(price.value)
+    return None
+
+
+def _order_type(terms: Terms) -> str:
+    if terms.order_type in ("limit", "stop"):
+        return terms.order_type
+    if terms.breaks and not (terms.side == "buy" and terms.direction == "down"):
+        return "stop"
+    upward = terms.direction == "up"
+    if terms.direction == "":
+        return "stop" if terms.breaks else "limit"
+    return "stop" if upward == (terms.side == "buy") else "limit"
+
+
+def _add_exits(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
+    for name, token in (
+        ("stop_loss", terms.stop),
+        ("take_profit", terms.target),
+        ("stop_loss_pct", terms.stop_pct),
+        ("take_profit_pct", terms.target_pct),
+    ):
+        if token is None or token.value is None:
+            continue
+        value = abs(token.value)
+        if name == "stop_loss_pct" and value > _HUNDRED:
+            return Question("bad_number", {"value": token.raw})
+        args[name] = plain(value)
+    return None
+
+
+def _contradiction(args: Mapping[str, ArgumentValue]) -> Question | None:
+    stop, price, target = (args.get(name) for name in ("stop_loss", "price", "take_profit"))
+    if args["side"] == "close":
+        return None
+    ladder = [value for value in (stop, price, target) if isinstance(value, Decimal)]
+    rising = all(low < high for low, high in zip(ladder, ladder[1:], strict=False))
+    falling = all(low > high for low, high in zip(ladder, ladder[1:], strict=False))
+    fits = rising if args["side"] == "buy" else falling
+    return None if fits else Question("contradiction")
+
+
+def plain(value: Decimal) -> Decimal:
+    """Return a number without trailing zeros or exponent.
+
+    >>> plain(Decimal("1.50")), plain(Decimal("1E+3"))
+    (Decimal('1.5'), Decimal('1000'))
+    """
+    normal = value.normalize()
+    return normal.quantize(Decimal(1)) if normal == normal.to_integral_value() else normal
