@@ -7,6 +7,7 @@
     ├── OrderRejected       final; journal it and tell the person
     ├── OrderUncertain      the outcome is unknown; reconcile before anything else
     ├── ModelUnavailable    fall back to the offline model
+    ├── MemoryUnavailable   the store of conversations fails; say so, the turn is not kept
     └── InvalidRequest      the arguments are wrong; correct them and ask again
 
 A refusal by the risk gate is not an error: it is a `Denied` value with reasons.
@@ -49,6 +50,10 @@ class OrderUncertain(CopilotError):
 
 class ModelUnavailable(CopilotError):
     """A chat model cannot answer now."""
+
+
+class MemoryUnavailable(CopilotError):
+    """The store of conversations does not answer or refuses."""
 
 
 class InvalidRequest(CopilotError):

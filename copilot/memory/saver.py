@@ -1,0 +1,280 @@
+"""LangGraph's checkpoint saver over a store of threads.
+
+A conversation needs its latest checkpoint and what is pending on it, nothing older: stock savers keep every step of
+every turn and grow by the whole history each time. So a thread that has an owner (`configurable.owner`) keeps its
+latest checkpoint only; the older ones go in the same transaction that writes the new one. A thread without an owner
+keeps all its steps until `aprune`, as LangGraph's contract says.
+
+A thread belongs to the first owner who writes to it; for any other owner it does not exist, and writing to it fails.
+
+Only plain types are revived, never a class that the data names, and nothing is ever unpickled. Async only. Pruning
+keeps one checkpoint per namespace, so channels rebuilt from older checkpoints (`DeltaChannel`) are not for it.
+
+Fields of a thread, as bytes, where a checkpoint id sorts by time::
+
+    namespace NUL checkpoint-id NUL c                      the checkpoint, its metadata and its parent's id
+    namespace NUL checkpoint-id NUL w NUL task NUL index   one pending write: channel, value, path of the task
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_serializable_checkpoint_metadata,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from copilot.memory.store import Change, ForeignThread, StoredThread, ThreadStore
+from engine.domain.errors import InvalidRequest
+
+_NUL = b"\0"
+_AFTER_NUL = b"\x01"
+_MSGPACK = "msgpack"
+
+
+class MemorySaver(BaseCheckpointSaver[Any]):
+    """Checkpoints of conversations in a `ThreadStore`."""
+
+    def __init__(self, store: ThreadStore) -> None:
+        super().__init__(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
+        self._store = store
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint that the config names, or the thread's latest; None when there is none."""
+        namespace = config["configurable"].get("checkpoint_ns", "")
+        thread = await self._read(config)
+        wanted = get_checkpoint_id(config)
+        found = [key for key in _checkpoints(thread) if key.namespace == namespace]
+        if wanted:
+            found = [key for key in found if key.checkpoint_id == wanted]
+        if not found:
+            return None
+        latest = max(found, key=lambda key: key.checkpoint_id)
+        return self._revive(_thread_id(config), latest, thread)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Yield the checkpoints that match, newest first; a config of None looks through every thread."""
+        newest_first = sorted(
+            await self._matching(config, before), key=lambda found: found[1].checkpoint_id, reverse=True
+        )
+        left = len(newest_first) if limit is None else limit
+        for thread_id, key, thread in newest_first:
+            if left <= 0:
+                return
+            revived = self._revive(thread_id, key, thread)
+            metadata: Mapping[str, Any] = {**revived.metadata}
+            if all(metadata.get(name) == value for name, value in (filter or {}).items()):
+                left -= 1
+                yield revived
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint; in an owner's thread it takes the place of all older ones, in the same transaction."""
+        thread_id, namespace = _thread_id(config), config["configurable"].get("checkpoint_ns", "")
+        key = _CheckpointKey(namespace, checkpoint["id"])
+        owner = _owner(config)
+        kept = (
+            checkpoint,
+            get_serializable_checkpoint_metadata(config, metadata),
+            None if owner else get_checkpoint_id(config),
+        )
+        change = Change(
+            owner=owner, drop=[key.older] if owner else [], put={key.field: self._dump(kept)}
+        )  # fmt: skip
+        try:
+            await self._store.change(thread_id, change)
+        except ForeignThread as error:
+            raise InvalidRequest("conversation_not_found", conversation_id=thread_id) from error
+        return _config(thread_id, key)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a task wrote beside its checkpoint; a repeated call changes nothing."""
+        place = config["configurable"]
+        key = _CheckpointKey(place.get("checkpoint_ns", ""), place["checkpoint_id"])
+        put = {
+            key.write_field(task_id, WRITES_IDX_MAP.get(channel, n)): self._dump((channel, value, task_path))
+            for n, (channel, value) in enumerate(writes)
+        }
+        is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        await self._store.change(_thread_id(config), Change(put=put, is_replacing=is_special))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Remove a thread with everything in it."""
+        await self._store.erase([thread_id])
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints that these runs made, with their writes."""
+        wanted = set(run_ids)
+        for thread_id in await self._store.thread_ids() if wanted else []:
+            thread = await self._store.read(thread_id)
+            gone = [
+                key
+                for key in _checkpoints(thread)
+                if self._revive(thread_id, key, thread).metadata.get("run_id") in wanted
+            ]
+            if gone:
+                await self._store.change(thread_id, Change(drop=[key.own for key in gone]))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread, owner included, onto another name."""
+        thread = await self._store.read(source_thread_id)
+        if thread.fields:
+            await self._store.change(target_thread_id, Change(owner=thread.owner, put=thread.fields))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep each namespace's latest checkpoint with its writes (`keep_latest`), or nothing (`delete`).
+
+        Raises:
+            ValueError: The strategy is neither.
+        """
+        if strategy == "delete":
+            await self._store.erase(thread_ids)
+        elif strategy == "keep_latest":
+            for thread_id in thread_ids:
+                await self._keep_latest(thread_id)
+        else:
+            raise ValueError(f"strategy is {strategy!r}: it must be 'keep_latest' or 'delete'")
+
+    async def forget(self, owner: str) -> int:
+        """Erase every conversation of the owner and return how many there were.
+
+        A turn that is running writes its conversation again: let it end first.
+        """
+        return await self._store.erase_owner(owner)
+
+    async def _keep_latest(self, thread_id: str) -> None:
+        latest: dict[str, _CheckpointKey] = {}
+        for key in _checkpoints(await self._store.read(thread_id)):
+            known = latest.get(key.namespace, key)
+            latest[key.namespace] = max(known, key, key=lambda one: one.checkpoint_id)
+        if latest:
+            await self._store.change(thread_id, Change(drop=[key.older for key in latest.values()]))
+
+    async def _read(self, config: RunnableConfig) -> StoredThread:
+        thread, owner = await self._store.read(_thread_id(config)), _owner(config)
+        is_foreign = owner is not None and thread.owner is not None and thread.owner != owner
+        return StoredThread(None, {}) if is_foreign else thread
+
+    async def _matching(
+        self, config: RunnableConfig | None, before: RunnableConfig | None
+    ) -> list[tuple[str, _CheckpointKey, StoredThread]]:
+        place = {} if config is None else config["configurable"]
+        cursor = get_checkpoint_id(before) if before else None
+        if config is None:
+            threads = [(name, await self._store.read(name)) for name in await self._store.thread_ids()]
+        else:
+            threads = [(_thread_id(config), await self._read(config))]
+        return [
+            (thread_id, key, thread)
+            for thread_id, thread in threads
+            for key in _checkpoints(thread)
+            if key.namespace == place.get("checkpoint_ns", key.namespace)
+            and key.checkpoint_id == (place.get("checkpoint_id") or key.checkpoint_id)
+            and (cursor is None or key.checkpoint_id < cursor)
+        ]
+
+    def _revive(self, thread_id: str, key: _CheckpointKey, thread: StoredThread) -> CheckpointTuple:
+        checkpoint, metadata, parent_id = self._load(thread.fields[key.field])
+        parent = _config(thread_id, _CheckpointKey(key.namespace, parent_id)) if parent_id else None
+        return CheckpointTuple(
+            _config(thread_id, key), checkpoint, metadata, parent, self._pending_writes(key, thread)
+        )  # fmt: skip
+
+    def _pending_writes(self, key: _CheckpointKey, thread: StoredThread) -> list[tuple[str, str, Any]]:
+        found = []
+        for field, packed in thread.fields.items():
+            if field.startswith(key.write_prefix):
+                task, index = field.removeprefix(key.write_prefix).rsplit(_NUL, 1)
+                channel, value, path = self._load(packed)
+                task_id = task.decode()
+                found.append((writes_sort_key(path, task_id, int(index)), (task_id, channel, value)))
+        return [write for _, write in sorted(found, key=lambda one: one[0])]
+
+    def _dump(self, value: tuple[Any, ...]) -> bytes:
+        kind, packed = self.serde.dumps_typed(value)
+        if kind != _MSGPACK:
+            raise TypeError(f"a checkpoint packs as msgpack, not {kind}")
+        return packed
+
+    def _load(self, packed: bytes) -> Any:
+        return self.serde.loads_typed((_MSGPACK, packed))
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckpointKey:
+    """Where a checkpoint and its writes lie within a thread's fields."""
+
+    namespace: str
+    checkpoint_id: str
+
+    @property
+    def _place(self) -> bytes:
+        return self.namespace.encode() + _NUL + self.checkpoint_id.encode()
+
+    @property
+    def field(self) -> bytes:
+        return self._place + b"\0c"
+
+    @property
+    def write_prefix(self) -> bytes:
+        return self._place + b"\0w\0"
+
+    @property
+    def own(self) -> tuple[bytes, bytes]:
+        """Return the range of the checkpoint and its writes."""
+        return self._place + _NUL, self._place + _AFTER_NUL
+
+    @property
+    def older(self) -> tuple[bytes, bytes]:
+        """Return the range of everything older in the same namespace."""
+        return self.namespace.encode() + _NUL, self._place
+
+    def write_field(self, task_id: str, index: int) -> bytes:
+        return self.write_prefix + task_id.encode() + _NUL + str(index).encode()
+
+
+def _checkpoints(thread: StoredThread) -> Iterator[_CheckpointKey]:
+    for field in thread.fields:
+        namespace, checkpoint_id, kind = field.split(_NUL, 2)
+        if kind == b"c":
+            yield _CheckpointKey(namespace.decode(), checkpoint_id.decode())
+
+
+def _config(thread_id: str, key: _CheckpointKey) -> RunnableConfig:
+    place = {"thread_id": thread_id, "checkpoint_ns": key.namespace, "checkpoint_id": key.checkpoint_id}
+    return {"configurable": place}
+
+
+def _thread_id(config: RunnableConfig) -> str:
+    return str(config["configurable"]["thread_id"])
+
+
+def _owner(config: RunnableConfig) -> str | None:
+    owner = config["configurable"].get("owner")
+    return None if owner is None else str(owner)
