@@ -17,6 +17,7 @@ from sqlalchemy import func, select, update
 from engine.domain.errors import InvalidRequest, VenueUnavailable
 from engine.domain.orders import OrderRequest, VenueOrder
 from tests.agents.execution.fakes import D
+from tests.copilot.wording.samples import ticket as sample_ticket
 from tests.tools.world import ELSEWHERE, HERE, OWNER, TTL, World, open_fast
 from tools.results import TicketRefused, TicketTerms, TicketView
 from tools.tables import ticket_decisions, tickets
