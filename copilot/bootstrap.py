@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
 from copilot.service import Copilot
 from copilot.settings import Settings
+from engine.data.files import write_atomically
 from engine.data.replay import ReplayAnchor, ReplayMarket, start_of_replay
 from engine.data.simulated_cache import ParquetChunkStore
 from engine.data.store import BarStore
@@ -94,10 +97,11 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     Raises:
         ConfigError: A setting cannot be used.
     """
+    prepare_data_dir(settings)
     database = open_database(settings.database)
     clock = SystemClock()
     market = open_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
-    signals = await asyncio.to_thread(_prepare_signals, settings, market, report)
+    signals = await _prepare_signals(settings, market, report)
     limits = RiskLimits()
     venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
     desk = Desk(database, venue, market, limits, starting_cash=settings.starting_balance)
@@ -109,15 +113,33 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
     toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool)
     closing = AsyncExitStack()
+    background = Background(venue, desk, tickets, alerts)
+    await background.recover()
     memory = await closing.enter_async_context(open_memory(settings.data_dir / "memory.db"))
     graph = build_graph(Nodes(OfflineChatModel(), toolbox, tickets), memory)
     copilot = Copilot(
         graph, tickets, profiles, notices, market, brain=BRAIN, fallback_language=settings.language
     )  # fmt: skip
-    background = Background(venue, desk, tickets, alerts)
-    await background.recover()
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, closing)
+
+
+def prepare_data_dir(settings: Settings) -> None:
+    """Make the data folder and see that it can be written.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"COPILOT_DATA_DIR is {str(folder)!r}: nothing can be written there ({error.strerror}); "
+            "choose a folder that this account may write"
+        ) from error
 
 
 @asynccontextmanager
@@ -147,12 +169,12 @@ def open_market(settings: Settings, progress: Callable[[float], None]) -> Market
 def _open_replay(settings: Settings, progress: Callable[[float], None]) -> ReplayMarket:
     store, source = open_bar_store(settings), settings.replay_source
     symbols = settings.replay_symbols or None
-    if not store.contents(source):
-        raise ConfigError(
-            f"COPILOT_REPLAY_SOURCE is {source!r}, and no bars are stored there; "
-            f"add some with: trading-copilot ingest --source {source} FILES"
-        )
     try:
+        if not store.contents(source):
+            raise ConfigError(
+                f"COPILOT_REPLAY_SOURCE is {source!r}, and no bars are stored there; "
+                f"add some with: trading-copilot ingest --source {source} FILES"
+            )
         anchor = _replay_anchor(settings, store)
         replay = ReplayMarket(store, source, SystemClock(), anchor, symbols=symbols)
         replay.prepare(progress)
@@ -166,20 +188,26 @@ def _replay_anchor(settings: Settings, store: BarStore) -> ReplayAnchor:
     path = settings.data_dir / "replay.json"
     wanted = [settings.replay_source, settings.replay_start, settings.replay_speed]
     if path.exists():
-        kept = json.loads(path.read_text())
-        if kept["settings"] == wanted:
-            return ReplayAnchor(
-                datetime.fromisoformat(kept["wall_at"]),
-                datetime.fromisoformat(kept["market_at"]),
-                settings.replay_speed,
-            )
+        kept_settings, anchor = _kept_anchor(path, settings.replay_speed)
+        if kept_settings == wanted:
+            return anchor
     start = _replay_start(settings, store)
     anchor = ReplayAnchor(datetime.now(UTC), start, settings.replay_speed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"settings": wanted, "wall_at": anchor.wall_at.isoformat(), "market_at": start.isoformat()})
-    )
+    kept = json.dumps({"settings": wanted, "wall_at": anchor.wall_at.isoformat(), "market_at": start.isoformat()})
+    write_atomically(path, lambda draft: draft.write_text(kept))
     return anchor
+
+
+def _kept_anchor(path: Path, speed: float) -> tuple[object, ReplayAnchor]:
+    """Return the settings that a kept anchor belongs to, and the anchor."""
+    try:
+        kept = json.loads(path.read_text())
+        wall_at, market_at = (datetime.fromisoformat(kept[name]) for name in ("wall_at", "market_at"))
+        if wall_at.tzinfo is None or market_at.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return kept["settings"], ReplayAnchor(wall_at, market_at, speed)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}): delete it, and the replay starts over") from error
 
 
 def _replay_start(settings: Settings, store: BarStore) -> datetime:
@@ -205,9 +233,24 @@ def open_registry(settings: Settings) -> ModelRegistry:
     return ModelRegistry(settings.data_dir / "models" / name)
 
 
-def _prepare_signals(settings: Settings, market: MarketData, report: Report) -> LiveSignals:
-    signals = LiveSignals(market, open_registry(settings))
-    signals.prepare(lambda done, what: report(_MARKET_SHARE + done * (1 - _MARKET_SHARE), what))
+class _Interrupted(Exception):
+    """Ends a training that nobody waits for any more."""
+
+
+async def _prepare_signals(settings: Settings, market: MarketData, report: Report) -> LiveSignals:
+    """Train a first model where there is none, beside the event loop; an interruption ends it at its next step."""
+    signals, is_interrupted = LiveSignals(market, open_registry(settings)), threading.Event()
+
+    def tell(done: float, what: str) -> None:
+        if is_interrupted.is_set():
+            raise _Interrupted
+        report(_MARKET_SHARE + done * (1 - _MARKET_SHARE), what)
+
+    try:
+        await asyncio.to_thread(signals.prepare, tell)
+    except asyncio.CancelledError:
+        is_interrupted.set()
+        raise
     return signals
 
 

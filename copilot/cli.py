@@ -1,6 +1,7 @@
 """The command line: every command explains itself with `--help`, and errors are one line.
 
-Exit status: 0 done, 1 the answer is "no" (a score missed, a part missing), 2 wrong use or settings, 130 interrupted.
+Exit status: 0 done, 1 the answer is "no" (a score missed, a file without bars), 2 wrong use or settings,
+130 interrupted. Standard output holds results alone; progress, warnings and errors go to standard error.
 Heavy parts are imported by the command that needs them, so that `--help` and `route` start at once.
 """
 
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from copilot.settings import Settings, load_settings
-from engine.domain.errors import ConfigError, CopilotError
+from engine.domain.errors import ConfigError, CopilotError, InvalidRequest
 
 app = typer.Typer(
     name="trading-copilot",
@@ -32,19 +34,22 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-ModelOption = Annotated[str, typer.Option("--model", help="Chat model that decides: offline.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Chat model that decides: offline. Default: the one in the settings.")
+]
+OUR_ROOMS = ("copilot", "tools", "agents", "engine", "prompts")
 
 
 def main() -> None:
     """Run the command line; known errors become one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # What cannot be encoded must not end an answer half way; in JSON the escape is the character itself.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # real streams can
     try:
         app()
-    except ConfigError as error:
-        err.print(f"trading-copilot: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
     except CopilotError as error:
-        err.print(f"trading-copilot: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _complain(_worded(error))
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -100,16 +105,25 @@ def ingest(
     time_zone: Annotated[str, typer.Option(help="Zone of times without one.")] = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON lines.")] = False,
 ) -> None:
-    """Read bars into the columnar store, with a quality report; nothing is written when a file is unusable."""
-    from copilot.commands import ingest_files
+    """Read bars into the columnar store, with a quality report each; stops at a file that cannot be used.
 
-    with _progress() as report:
-        reports = ingest_files(
-            _settings(), files, source, symbol=symbol, timeframe=timeframe, columns=columns, time_zone=time_zone,
-            progress=report,
-        )  # fmt: skip
-    for each in reports:
-        _print_lines(each.lines(), each, as_json)
+    Nothing of such a file is stored; the files before it are.
+    """
+    from copilot.commands import ingest_files, to_json
+
+    done = 0
+    try:
+        with _progress() as report:
+            for each in ingest_files(
+                _settings(), files, source, symbol=symbol, timeframe=timeframe, columns=columns, time_zone=time_zone,
+                progress=report,
+            ):  # fmt: skip
+                done += 1
+                _print_lines(each.lines(), to_json(each, indent=None), as_json)
+    finally:
+        # The error itself follows, on the line of `main`.
+        if 0 < done < len(files):
+            _complain(f"{done} of {len(files)} files stored; {files[done]} is not, nor what comes after it")
 
 
 @app.command()
@@ -121,26 +135,32 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's manifest as JSON.")] = False,
 ) -> None:
     """Train on the market at hand by purged walk-forward and register the model with its out-of-sample figures."""
-    from copilot.commands import train_model
+    from copilot.commands import to_json, train_model
 
     with _progress() as report:
         manifest = train_model(_settings(), symbol, timeframe, report)
-    _print_lines(manifest.lines(), manifest, as_json)
+    _print_lines(manifest.lines(), to_json(manifest), as_json)
 
 
 @app.command()
 def route(
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line, in and out.")] = True,
-    model: ModelOption = "offline",
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl/--text", help="One JSON object a line; or one plain message a line.")
+    ] = True,
+    model: ModelOption = None,
 ) -> None:
-    """Tell what each message on standard input would call; nothing is executed, no state changes."""
-    decide = _router(model)
-    for number, line in enumerate(sys.stdin, 1):
+    """Tell what each message on standard input would call, one JSON object a line; nothing is executed.
+
+    In: {"id": "17", "text": "buy 0.05 bitcoin", "history": []}
+    """
+    decide = _router(model or _settings().chat_model)
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        line = _decode(raw, number)
         if not line.strip():
             continue
-        record = _record(line, number)
+        record: dict[str, Any] = _record(line, number) if jsonl else {"text": line.strip(), "history": []}
         started = time.perf_counter()
-        decided = decide(str(record["text"]), record.get("history") or [])
+        decided = decide(record["text"], record["history"])
         elapsed_ms = round((time.perf_counter() - started) * 1000, 3)
         answer = {"id": record.get("id"), **decided, "ms": elapsed_ms}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_json_number) + "\n")
@@ -152,34 +172,43 @@ def evaluate(
     file: Annotated[
         Path, typer.Argument(help="JSON lines with text, lang, tags, expect.", exists=True, dir_okay=False)
     ],
-    model: ModelOption = "offline",
-    min_exact: Annotated[float | None, typer.Option(help="Exit 1 below this exact-match accuracy (0-1).")] = None,
-    max_wrong_trades: Annotated[int | None, typer.Option(help="Exit 1 above this many wrong trades.")] = None,
+    model: ModelOption = None,
+    min_exact: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit 1 below this exact-match accuracy.")
+    ] = None,
+    max_wrong_trades: Annotated[int | None, typer.Option(min=0, help="Exit 1 above this many wrong trades.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Score a chat model on a file of utterances: tool and exact accuracy, wrong trades, latency."""
+    from copilot.commands import to_json
     from copilot.evaluation import score
 
-    records = [_record(line, n) for n, line in enumerate(file.read_text("utf-8").splitlines(), 1) if line.strip()]
-    report = score(records, _router(model))
-    _print_lines(report.lines(), report.as_dict(), as_json)
-    too_low = min_exact is not None and report.exact_accuracy < min_exact
-    too_many = max_wrong_trades is not None and report.wrong_trades > max_wrong_trades
-    raise typer.Exit(1 if too_low or too_many else 0)
+    decide = _router(model or _settings().chat_model)
+    lines = ((number, _decode(raw, number)) for number, raw in enumerate(file.read_bytes().splitlines(), 1))
+    records = [_graded(_record(line, number), number) for number, line in lines if line.strip()]
+    if not records:
+        raise ConfigError(f"{file} holds no utterances")
+    report = score(records, decide)
+    _print_lines(report.lines(), to_json(report.as_dict()), as_json)
+    missed = []
+    if min_exact is not None and report.exact_accuracy < min_exact:
+        missed.append(f"exact accuracy {report.exact_accuracy:.4f} is below {min_exact}")
+    if max_wrong_trades is not None and report.wrong_trades > max_wrong_trades:
+        missed.append(f"{report.wrong_trades} wrong trades are more than {max_wrong_trades}")
+    if missed:
+        _complain("; ".join(missed))
+        raise typer.Exit(1)
 
 
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """Tell for each part what is in use, what is missing and the one command that would add it."""
+    from copilot.commands import to_json
     from copilot.doctor import examine, render
 
     settings = _settings()
     parts = examine(settings)
-    if as_json:
-        _print_lines([], [part.as_dict() for part in parts], as_json)
-        return
-    for line in render(parts, settings.language):
-        _say(line)
+    _print_lines(render(parts, settings.language), to_json([part.as_dict() for part in parts]), as_json)
 
 
 @app.command()
@@ -187,13 +216,26 @@ def password() -> None:
     """Set the password of the web page (at least 10 characters); only its Argon2 hash is kept."""
     from copilot.passwords import PasswordFile
 
-    chosen = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
-    PasswordFile(_settings().data_dir).set(chosen)
+    file = PasswordFile(_settings().data_dir)
+    try:
+        chosen = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+    except typer.Abort:
+        raise typer.Exit(130) from None
+    file.set(chosen)
     out.print("The password is set; the next `trading-copilot run` asks for it.")
 
 
 def _settings(**overrides: object) -> Settings:
-    return load_settings(**{key: value for key, value in overrides.items() if value is not None})
+    settings = load_settings(**{key: value for key, value in overrides.items() if value is not None})
+    _set_up_logging(settings.log_level)
+    return settings
+
+
+def _set_up_logging(level: str) -> None:
+    """Show our own messages from `level` on, and of libraries only errors."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    for room in OUR_ROOMS:
+        logging.getLogger(room).setLevel(level)
 
 
 def _router(model: str) -> Callable[[str, list[dict[str, str]]], dict[str, Any]]:
@@ -201,7 +243,15 @@ def _router(model: str) -> Callable[[str, list[dict[str, str]]], dict[str, Any]]
         raise ConfigError(f"--model {model!r} is not known here; this version routes with: offline")
     from copilot.offline import routing
 
+    routing.route("hello", [])  # reads its vocabulary now, outside of what is timed
     return routing.route
+
+
+def _decode(raw: bytes, number: int) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"line {number} is not UTF-8 (byte {error.start + 1})") from error
 
 
 def _record(line: str, number: int) -> dict[str, Any]:
@@ -209,9 +259,31 @@ def _record(line: str, number: int) -> dict[str, Any]:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ConfigError(f"line {number} is not JSON ({error.msg} at column {error.colno})") from error
-    if not isinstance(record, dict) or "text" not in record:
+    except RecursionError as error:
+        raise ConfigError(f"line {number} is nested too deeply") from error
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise ConfigError(f'line {number} must be a JSON object with "text"')
+    history = record.get("history") or []
+    if not isinstance(history, list) or not all(_is_turn(turn) for turn in history):
+        raise ConfigError(f'line {number}: "history" must list objects with "role" (user or assistant) and "text"')
+    return {**record, "history": history}
+
+
+def _is_turn(turn: object) -> bool:
+    return isinstance(turn, dict) and turn.get("role") in ("user", "assistant") and isinstance(turn.get("text"), str)
+
+
+def _graded(record: dict[str, Any], number: int) -> dict[str, Any]:
+    if not all(_is_answer(answer) for answer in [record.get("expect"), *(record.get("also") or [])]):
+        raise ConfigError(f'line {number}: "expect" must be {{"calls": [...]}} or {{"ask": true}}')
     return record
+
+
+def _is_answer(answer: object) -> bool:
+    if not isinstance(answer, dict) or not isinstance(answer.get("calls") or [], list):
+        return False
+    calls = answer.get("calls") or []
+    return all(isinstance(call, dict) and "tool" in call and isinstance(call.get("args"), dict) for call in calls)
 
 
 def _json_number(value: object) -> object:
@@ -223,7 +295,7 @@ def _json_number(value: object) -> object:
 @contextmanager
 def _progress() -> Iterator[Callable[[float, str], None]]:
     """Show a bar on a terminal, and nothing elsewhere; report with a fraction (0-1) and what is being done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0, visible=False)
 
@@ -234,14 +306,25 @@ def _progress() -> Iterator[Callable[[float, str], None]]:
 
 
 def _say(line: str) -> None:
-    out.print(line, markup=False, highlight=False, soft_wrap=True)
+    out.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def _print_lines(lines: list[str] | tuple[str, ...], value: object, as_json: bool) -> None:
+def _complain(line: str) -> None:
+    err.print(f"trading-copilot: {line}", markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _worded(error: CopilotError) -> str:
+    """Return an error as one line; one that carries a code is worded in the person's language."""
+    if not isinstance(error, InvalidRequest):
+        return " ".join(str(error).split())
+    from copilot.wording import render_error
+
+    return render_error(error, load_settings().language)
+
+
+def _print_lines(lines: Sequence[str], json_text: str, as_json: bool) -> None:
     if as_json:
-        from copilot.commands import to_json
-
-        sys.stdout.write(to_json(value) + "\n")
+        sys.stdout.write(json_text + "\n")
         return
     for line in lines:
         _say(line)

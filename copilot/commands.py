@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from copilot.bootstrap import open_bar_store, open_market, open_registry
+from copilot.bootstrap import open_bar_store, open_market, open_registry, prepare_data_dir
 from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
@@ -32,36 +33,33 @@ def ingest_files(
     columns: str | None,
     time_zone: str,
     progress: Progress,
-) -> list[QualityReport]:
-    """Read files into the bar store, one after the other, and return their quality reports.
+) -> Iterator[QualityReport]:
+    """Read files into the bar store, one after the other, and yield each quality report once its bars are stored.
 
     Raises:
         ConfigError: The mapping or the timeframe cannot be understood.
         InvalidRequest: A file does not fit; the ones before it are stored.
         DataUnavailable: A file holds no usable bars.
     """
+    prepare_data_dir(settings)
     store = open_bar_store(settings)
     mapping = None if columns is None else _mapping(columns)
     wanted = None if timeframe is None else _timeframe(timeframe)
-    reports = []
     for number, path in enumerate(files):
 
         def tell(done: float, number: int = number, path: Path = path) -> None:
             progress((number + done) / len(files), path.name)
 
-        reports.append(
-            ingest_file(
-                path,
-                store,
-                source=source,
-                symbol=symbol,
-                timeframe=wanted,
-                columns=mapping,
-                time_zone=time_zone,
-                progress=tell,
-            )
+        yield ingest_file(
+            path,
+            store,
+            source=source,
+            symbol=symbol,
+            timeframe=wanted,
+            columns=mapping,
+            time_zone=time_zone,
+            progress=tell,
         )
-    return reports
 
 
 def train_model(settings: Settings, symbol: str | None, timeframe: str, progress: Progress) -> Manifest:
@@ -71,6 +69,7 @@ def train_model(settings: Settings, symbol: str | None, timeframe: str, progress
         ConfigError: The timeframe or the symbol is unknown.
         DataUnavailable: There are too few bars.
     """
+    prepare_data_dir(settings)
     market = open_market(settings, lambda done: progress(0.2 * done, "market"))
     wanted = _timeframe(timeframe)
     if symbol is not None and symbol not in market.instruments():
@@ -85,9 +84,9 @@ def train_model(settings: Settings, symbol: str | None, timeframe: str, progress
     return open_registry(settings).save(model)
 
 
-def to_json(value: object) -> str:
-    """Return any report as JSON; decimals and times as text."""
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2)
+def to_json(value: object, indent: int | None = 2) -> str:
+    """Return any report as JSON; decimals and times as text, and what is no finite number as null."""
+    return json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -99,6 +98,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, Decimal | Path):
         return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value.isoformat() if isinstance(value, datetime) else value
 
 

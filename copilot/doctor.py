@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from copilot.bootstrap import open_bar_store, open_registry
+from copilot.bootstrap import open_bar_store, open_registry, prepare_data_dir
 from copilot.database import open_database
 from copilot.settings import Settings
-from engine.domain.errors import ConfigError
+from engine.domain.errors import ConfigError, DataUnavailable
 from prompts import load_words
 
 State = Literal["in_use", "simulated", "missing"]
@@ -35,7 +35,12 @@ class Part:
 
 
 def examine(settings: Settings) -> list[Part]:
-    """Look at every part without changing anything but bringing the database up to date."""
+    """Look at every part without changing anything but bringing the database up to date.
+
+    Raises:
+        ConfigError: The data folder cannot be written.
+    """
+    prepare_data_dir(settings)
     return [
         Part("chat_model", "in_use", "chat_model_offline"),
         Part("memory", "in_use", "memory_sqlite", {"path": str(settings.data_dir / "memory.db")}),
@@ -70,14 +75,17 @@ def _database(settings: Settings) -> Part:
 
 
 def _market(settings: Settings) -> Part:
-    if settings.market == "simulated":
-        adds = "trading-copilot ingest FILES, then COPILOT_MARKET=replay make run"
-        return Part("market", "simulated", "market_simulated", {"seed": str(settings.market_seed)}, adds)
     source = settings.replay_source
-    series = len(open_bar_store(settings).contents(source))
+    ingest = f"trading-copilot ingest --source {source} FILES"
+    try:
+        series = len(open_bar_store(settings).contents(source))
+    except DataUnavailable as error:
+        return Part("market", "missing", "market_bad", {"error": str(error)}, ingest)
+    if settings.market == "simulated":
+        adds = "COPILOT_MARKET=replay trading-copilot run" if series else ingest
+        return Part("market", "simulated", "market_simulated", {"seed": str(settings.market_seed)}, adds)
     if series == 0:
-        adds = f"trading-copilot ingest --source {source} FILES"
-        return Part("market", "missing", "market_replay_empty", {"source": source}, adds)
+        return Part("market", "missing", "market_replay_empty", {"source": source}, ingest)
     return Part("market", "in_use", "market_replay", {"source": source, "series": str(series)})
 
 

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         ticket_ttl_s: How long a ticket may wait for its owner.
         ticket_max_drift_bps: How far the price may move before a ticket asks again.
         chat_model: `offline`; other models come as `ollama:NAME`.
+        log_level: From which level on our own messages are shown; libraries show errors only.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     ticket_ttl_s: Annotated[int, Field(ge=5, le=3600)] = 120
     ticket_max_drift_bps: Annotated[int, Field(ge=1, le=1000)] = 30
     chat_model: Annotated[str, Field(pattern=r"^offline$")] = "offline"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     @field_validator("replay_symbols", mode="before")
     @classmethod

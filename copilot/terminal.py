@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from rich.console import Console
@@ -33,15 +35,25 @@ class Terminal:
         self._console = console
 
     async def run(self, conversation_id: str, banner: str) -> None:
-        """Talk until end of input; open tickets and notices come first."""
+        """Talk until end of input; notices and open tickets come first, and an empty line shows what is open."""
         self._show(banner)
-        for notice in self._copilot.notices(self._owner, SURFACE):
-            self._show(notice)
-        for ticket in self._copilot.open_tickets(self._owner):
-            await self._ask_ticket(ticket)
+        self._show_notices()
+        await self._ask_open()
         while (line := await self._read("> ")) is not None:
             if line.strip():
                 await self._follow(self._copilot.send(self._owner, conversation_id, line))
+            else:
+                await self._ask_open()
+            self._show_notices()
+        self._show(str(self._words()["goodbye"]))
+
+    async def _ask_open(self) -> None:
+        for ticket in self._copilot.open_tickets(self._owner):
+            await self._ask_ticket(ticket)
+
+    def _show_notices(self) -> None:
+        for notice in self._copilot.notices(self._owner, SURFACE):
+            self._show(notice)
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
         opened: TicketView | None = None
@@ -57,7 +69,7 @@ class Terminal:
 
     async def _ask_ticket(self, ticket: TicketView) -> None:
         words = self._words()
-        self._console.print(render_ticket(ticket, ticket.language), markup=False, highlight=False)
+        self._print(render_ticket(ticket, ticket.language))
         choice = (await self._read(f"{words['prompt']} ") or "").strip().lower()
         decision = _decision(choice, words)
         if decision == "edit":
@@ -77,13 +89,37 @@ class Terminal:
         return changes
 
     async def _read(self, prompt: str) -> str | None:
-        try:
-            return await asyncio.to_thread(input, prompt if sys.stdin.isatty() else "")
-        except EOFError:
-            return None
+        """Return the next line, or None at the end of input.
+
+        It waits in a thread of its own that dies with the program: a pool's thread would hold up an interruption
+        until the next line comes.
+        """
+        loop = asyncio.get_running_loop()
+        line: asyncio.Future[str | None] = loop.create_future()
+
+        def hand_over(read: str | None) -> None:
+            if not line.done():
+                line.set_result(read)
+
+        def wait() -> None:
+            try:
+                read: str | None = input(prompt if sys.stdin.isatty() else "")
+            except (EOFError, UnicodeDecodeError):
+                read = None
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(hand_over, read)
+
+        threading.Thread(target=wait, name="terminal-input", daemon=True).start()
+        return await line
 
     def _show(self, text: str) -> None:
-        self._console.print(Markdown(text) if self._console.is_terminal else text, highlight=False)
+        if self._console.is_terminal:
+            self._console.print(Markdown(text))
+        else:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _words(self) -> Mapping[str, Any]:
         language = self._copilot.language(self._owner, self._fallback)

@@ -82,14 +82,14 @@ def connect_database(url: str) -> Engine:
     write transaction takes the lock at its start, so that two of them queue instead of failing.
 
     Raises:
-        ConfigError: The URL is malformed or its driver is missing.
+        ConfigError: The URL is malformed, its driver is missing, or its folder cannot be made.
     """
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
         database = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, ImportError, ValueError) as error:
+    except (ArgumentError, ImportError, OSError, ValueError) as error:
         raise ConfigError(
             f"COPILOT_DATABASE_URL is not usable ({error}); write it like sqlite:///data/copilot.db "
             "or mysql+pymysql://user:password@host/name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from engine.features.indicators import average_true_range
 from engine.ml.registry import ModelRegistry, TrainedModel
 from engine.ml.signal import BARS_READ, SignalGenerator
 from engine.ml.training import train_on_market
+
+log = logging.getLogger(__name__)
 
 FIRST_TIMEFRAME: Timeframe = "1h"
 _ATR_BARS = 200
@@ -44,13 +47,16 @@ class LiveSignals:
         self._lock = threading.RLock()
 
     def prepare(self, progress: Callable[[float, str], None]) -> None:
-        """Train a first model on the market at hand if there is none; a market too short for it stays without."""
+        """Train a first model on the market at hand if there is none that works.
+
+        A market too short for it stays without.
+        """
         symbols = tuple(self._market.instruments())
-        if symbols and self._registry.latest(FIRST_TIMEFRAME, symbols[0]) is None:
+        if symbols and not self._has_model(symbols[0]):
             try:
                 self._train(FIRST_TIMEFRAME, progress)
-            except DataUnavailable:
-                return
+            except DataUnavailable as error:
+                log.warning("no first model: %s", error)
 
     def signal(self, symbol: str, timeframe: str) -> Signal:
         """Return the signal of the last closed bar.
@@ -100,6 +106,13 @@ class LiveSignals:
                 )
             self._models[symbol, timeframe] = model
         return self._models[symbol, timeframe]
+
+    def _has_model(self, symbol: str) -> bool:
+        try:
+            return self._registry.latest(FIRST_TIMEFRAME, symbol) is not None
+        except DataUnavailable as error:
+            log.warning("%s; training a new one now", error)
+            return False
 
     def _train(self, timeframe: Timeframe, progress: Callable[[float, str], None]) -> TrainedModel:
         model = train_on_market(self._market, timeframe, created_at=self._wall_clock(), progress=progress)
