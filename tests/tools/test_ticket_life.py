@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sqlalchemy import func, select, update
 from engine.domain.errors import InvalidRequest, VenueUnavailable
 from engine.domain.orders import OrderRequest, VenueOrder
 from tests.agents.execution.fakes import D
+from tests.copilot.wording.samples import sizing
 from tests.copilot.wording.samples import ticket as sample_ticket
 from tests.tools.world import ELSEWHERE, HERE, OWNER, TTL, World, open_fast
 from tools.results import TicketRefused, TicketTerms, TicketView
@@ -484,16 +485,26 @@ async def test_random_attacks_never_approve(world: World, attacks: int) -> None:
     assert (await world.tickets.approve(ticket.ticket_id, ticket.nonce, OWNER, "web")).outcome == "approved"
 
 
+def other(name: str, value: object) -> object:
+    """Return a different value of a field of the terms."""
+    match value:
+        case bool():
+            return not value
+        case str():
+            return value + "x"
+        case datetime():
+            return value + timedelta(seconds=1)
+        case Decimal() | int():
+            return value + 1
+        case None:
+            return sizing() if name == "sizing" else D(7)
+        case _:
+            return ()
+
+
 def test_hash_covers_every_field_of_the_terms() -> None:
     terms = sample_ticket().terms
     for name in TicketTerms.model_fields:
-        value = getattr(terms, name)
-        changed: object = value + 1 if isinstance(value, Decimal | int) and not isinstance(value, bool) else None
-        if changed is None:
-            changed = {"limits": (), "sizing": None, "quote_at": terms.quote_at + timedelta(seconds=1)}.get(name)
-        if isinstance(value, str):
-            changed = value + "x"
-        if isinstance(value, bool):
-            changed = not value
-        assert hash_terms(terms.model_copy(update={name: changed})) != hash_terms(terms), name
+        changed = terms.model_copy(update={name: other(name, getattr(terms, name))})
+        assert hash_terms(changed) != hash_terms(terms), name
     assert TicketTerms.model_validate_json(canonical_json(terms)) == terms
