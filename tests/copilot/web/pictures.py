@@ -34,10 +34,9 @@ def main(link: str, folder: Path) -> None:
         door.close()
 
         english = _open(browser, cookies, home, "en-US", (1180, 1330), "light")
-        _say(english, "Show me the gold 1h chart with RSI and Bollinger, and the signal")
+        _say(english, "Show me the gold 1h chart with RSI and Bollinger")
         expect(english.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=30_000)
         english.wait_for_timeout(PAUSE_MS)
-        _scroll(english, ".js-plotly-plot")
         english.screenshot(path=folder / "chat-en.png")
 
         spanish = _open(browser, cookies, home, "es-ES", (900, 1010), "dark")
