@@ -21,11 +21,11 @@ from engine.domain.market import Bars
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.indicators import rsi
+from tools.instruments import check_symbol
 from tools.notices import Notices
 from tools.registry import ToolContext
 from tools.results import AlertList, AlertsCancelled, AlertSet, AlertView
 from tools.schema import CancelAlert, ListAlerts, SetAlert
-from tools.signal import check_symbol
 from tools.tables import alerts, inserted_id
 from tools.trading import SignalSource
 

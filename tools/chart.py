@@ -25,10 +25,10 @@ from engine.features.indicators import (
     stochastic,
     swing_levels,
 )
+from tools.instruments import check_symbol
 from tools.registry import ToolContext
 from tools.results import ChartData, ChartLevel, ChartLine, ChartResult
 from tools.schema import AnalyzeChart
-from tools.signal import check_symbol
 
 BARS_READ = 400
 BARS_SHOWN = 150
@@ -103,6 +103,11 @@ def describe(bars: Bars, indicators: tuple[str, ...], *, market: str, is_simulat
         market=market,
         is_simulated=is_simulated,
     )
+
+
+def draw(bars: Bars, indicators: tuple[str, ...] = ()) -> ChartData:
+    """Return the picture of some closed bars; pure."""
+    return _chart(bars, _lines(bars, indicators), (), (), indicators)
 
 
 def _trend(close: float, fast: float, slow: float, strength: float) -> Literal["up", "down", "sideways"]:

@@ -32,17 +32,6 @@ class QuoteView(Result):
     is_open: bool
 
 
-class SignalResult(Result):
-    """`get_signal`: the engine's signal beside the present price."""
-
-    kind: Literal["signal"] = "signal"
-    signal: Signal
-    quote: QuoteView
-    age_s: float
-    market: str
-    is_simulated: bool
-
-
 class ChartLine(Result):
     """One drawn series; `values` aligns with the bars (None before its warm-up).
 
@@ -75,6 +64,18 @@ class ChartData(Result):
     volume: tuple[float, ...]
     lines: tuple[ChartLine, ...]
     levels: tuple[ChartLevel, ...]
+
+
+class SignalResult(Result):
+    """`get_signal`: the engine's signal beside the present price, and the bars it was read from, as a picture."""
+
+    kind: Literal["signal"] = "signal"
+    signal: Signal
+    quote: QuoteView
+    age_s: float
+    market: str
+    is_simulated: bool
+    chart: ChartData | None = None
 
 
 class ChartResult(Result):

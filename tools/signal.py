@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from engine.domain.errors import InvalidRequest
 from engine.domain.market import Quote
 from engine.domain.protocols import MarketData
+from tools.chart import BARS_NEEDED, BARS_SHOWN, draw
+from tools.instruments import check_symbol
 from tools.registry import ToolContext
 from tools.results import QuoteView, SignalResult
 from tools.schema import GetSignal
@@ -32,17 +33,8 @@ class SignalTool:
             age_s=max((self.market.now() - signal.price_at).total_seconds(), 0.0),
             market=self.market.name,
             is_simulated=self.market.is_simulated,
+            chart=draw(self.market.bars(arguments.symbol, arguments.timeframe, BARS_SHOWN + BARS_NEEDED)),
         )
-
-
-def check_symbol(market: MarketData, symbol: str) -> None:
-    """Refuse a symbol that the market does not list.
-
-    Raises:
-        InvalidRequest: `unknown_instrument`.
-    """
-    if symbol not in market.instruments():
-        raise InvalidRequest("unknown_instrument", symbol=symbol)
 
 
 def quote_view(quote: Quote) -> QuoteView:

@@ -281,6 +281,8 @@ class Turn:
             self._charts.append(result.chart)
         elif isinstance(result, SignalResult):
             self.browser.signals[result.signal.symbol] = result.signal
+            if result.chart is not None:
+                self._charts.append(result.chart)
 
     def _plot(self, chart: ChartData) -> chainlit.Plotly:
         signal = self.browser.signals.get(chart.symbol)
