@@ -77,7 +77,9 @@ class EvalReport:
         rows.append(f"wrong trades: {self.wrong_trades}")
         rows.append(f"latency: p50 {self.p50_ms:.2f} ms, p95 {self.p95_ms:.2f} ms")
         rows += [f"  {expected} -> {got}: {count}" for expected, got, count in self.confusion[:_PAIRS_SHOWN]]
-        rows += [f"  {miss.record_id}: expected {miss.expected}, got {miss.got}" for miss in self.misses[:_MISSES_SHOWN]]
+        rows += [
+            f"  {miss.record_id}: expected {miss.expected}, got {miss.got}" for miss in self.misses[:_MISSES_SHOWN]
+        ]
         return rows
 
     def as_dict(self) -> dict[str, Any]:

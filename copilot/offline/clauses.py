@@ -19,8 +19,8 @@ from copilot.offline.tokens import Token
 TRADE = "execute_trade"
 TF_UNITS = ("minute", "hour")
 LONG_UNITS = ("day", "week", "month", "year")
-_ENDS = frozenset({".", "!", "?", ";", "\n", "…", "...", "—", "¿", "¡"})
-_JOINS = frozenset({",", ":", "+", "and", "y", "e", "plus", "then", "luego", "también", "tambien", "&", "also", "además", "-", "–"})
+_ENDS = frozenset({".", "!", "?", "\n", "¿", "¡"})
+_JOINS = frozenset({",", ";", "…", "...", "—", "→", "->", ":", "+", "and", "y", "e", "plus", "then", "luego", "también", "tambien", "&", "also", "además", "-", "–"})
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def trade_score(features: frozenset[str]) -> float:
 
 def _strong(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     if not features.isdisjoint({"remove"}) and "order" in features and not ({"money", "percent"} & features):
-        return 0.0 if "number" not in features or "close" in features else 73.0
+        return 0.0 if "number" not in features or "orderid" in features else 73.0
     if "order" in features and not has_size and "question" in features:
         return 0.0
     if has_sym:
@@ -150,6 +150,8 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     for token in tokens:
         for label in token.labels:
             kind, _, value = label.partition(":")
+            if label == "question":
+                continue
             found.add(kind)
             if kind == "ind":
                 found.add(label)
@@ -159,10 +161,17 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
             found.update(_number_features(token))
     if asked:
         found.update({"question", "asked"})
+    if any(token.has("question") and not is_plain_que(token) for token in tokens[:2]):
+        found.add("question")
     found.update(_relations(tokens))
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):
         found.add("condition")
     return frozenset(found)
+
+
+def is_plain_que(token: Token) -> bool:
+    """Tell whether it is the joining "que" and not the asking "qué"."""
+    return token.raw.lower() in ("que", "como")
 
 
 def _number_features(token: Token) -> set[str]:

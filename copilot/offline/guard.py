@@ -35,7 +35,7 @@ class Screened:
 
 def screen(text: str) -> Screened:
     """Return the message without its quotations, and whether it may act at all."""
-    left = _QUOTES.sub(" … ", text)
+    left = _QUOTES.sub(" . ", text)
     quoted = left != text
     untrusted = _is_disguised(text) or _has_marks(text) or len(text) > _MAX_LENGTH
     return Screened(left, quoted, untrusted)

@@ -16,7 +16,7 @@ from copilot.offline.tokens import Token
 from copilot.offline.values import Question
 
 HEADED = 44.0
-_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down"})
+_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal"})
 _CUES = frozenset({"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"})
 _SHORT, _LONG = 4, 6
 
@@ -146,6 +146,8 @@ class _Grouper:
 
     def _keeps(self, lead: Clause, starts: bool) -> bool:
         """Tell whether an unheaded lead says something about the request behind it."""
+        if lead.tool:
+            return not (starts and lead.asked)
         if lead.features.isdisjoint(_SLOTS) and lead.features.isdisjoint({"neg", "advice", "howto", "third", "hypothetical", "why", "if", "question"}):
             return False
         if len(lead.tokens) <= _SHORT:
@@ -203,10 +205,16 @@ def _supports(current: Clause, piece: Clause) -> bool:
     """Tell whether a headed piece still belongs to a different request before it."""
     pair = (current.tool, piece.tool)
     features = piece.features
+    if piece.tool == TRADE and piece.score <= 45 and current.tool != TRADE:
+        return True
+    if piece.tool == TRADE and "condition" in features and current.tool in ("list_alerts", "set_alert") and "sym" not in current.features:
+        return True
+    if current.tool == TRADE and piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features:
+        return True
     if current.tool == TRADE and piece.score < 55 and "question" not in features:
         return True
-    if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal", "run_backtest") and "chart" not in features:
-        return "signal" not in features or "sym" not in features
+    if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal", "run_backtest"):
+        return "sym" not in features
     if piece.tool == "run_backtest" and "backtest" not in features and current.tool == "run_backtest":
         return True
     if piece.tool == "run_backtest" and current.score < 70 and current.tool in ("get_signal", "analyze_chart", "agent_status"):

@@ -65,7 +65,9 @@ _CONCEPT_BLOCK = frozenset({"mine", "sym", "agent", "number", "alert", "signal",
 def _is_concept(tokens: Sequence[Token]) -> bool:
     labels = {label.partition(":")[0] for token in tokens for label in token.labels}
     labels |= {"number"} if any(t.is_number for t in tokens) else set()
-    return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent", "backtest_", "why_"})
+    if "number" in labels and labels & {"trade", "order", "alert", "tradeid"}:
+        return False
+    return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent"})
 
 
 def _concept(tokens: Sequence[Token], language: Language) -> str:

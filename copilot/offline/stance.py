@@ -75,7 +75,7 @@ def _trade(clause: Clause) -> Verdict:
     if _is_story(clause):
         return Verdict(talk="past")
     if _is_question(clause):
-        return advice
+        return Verdict(talk="past") if "past" in features else advice
     if "future" in features:
         return Verdict(talk="negated")
     if "third" in features:
@@ -85,7 +85,7 @@ def _trade(clause: Clause) -> Verdict:
 
 def _is_advice(clause: Clause) -> bool:
     """Tell whether advice is asked for; a plain order that ends "or not" is rare, and a signal is harmless."""
-    first = next((t for t in clause.tokens if t.has("advice")), None)
+    first = next((t for t in clause.tokens if t.has("advice") and not t.has("limit")), None)
     return first is not None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from rapidfuzz.distance import OSA
@@ -25,7 +26,7 @@ _TOKEN = re.compile(
     r"""
     (?P<sci>\d+(?:\.\d+)?e-?\d+\b)
   | (?P<ratio>(?<![\w.,/])\d{1,2}\s?[/⁄]\s?\d{1,2}(?![\w/⁄]|[.,]\d))
-  | (?P<num>(?:(?<![\w)])[-−+]\s?)?[$€£]?\s?(?:(?<=[$€£])-)?(?:\d+(?:[.,'’]+\d+)*|(?<![\w.,])[.,]\d+)
+  | (?P<num>(?:(?<![\w)])[-−+]\s?)?(?:[$€£]\s?-?)?(?:\d+(?:[.,'’]+\d+)*|(?<![\w.,])[.,]\d+)
         (?P<suffix>\s?%|[^\W\d_]+|[$€£])?)
   | (?P<id>[^\W\d_]{1,3}-?\d+[^\W_]*)
   | (?P<word>[^\W\d_]+(?:[/&_'’-][^\W\d_]+)*)
@@ -38,6 +39,7 @@ _COMMA_DECIMAL = re.compile(r"\d,\d{1,2}(?![\d,])|\d\.\d{3},\d|\d,\d{4,}")
 _POINT_DECIMAL = re.compile(r"\d\.\d{1,2}(?![\d.])|\d,\d{3}\.\d")
 _MAX_TOKENS = 160
 _MIN_REPAIR = 4
+_NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
 _CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
 
 
@@ -132,6 +134,8 @@ def _plain(match: re.Match[str], comma: bool) -> Token:
         return Token(raw, raw, value=read_scientific(raw), is_number=True)
     if match["num"]:
         return _number(raw, comma)
+    if fold(raw) in _NOT_FINITE:
+        return Token(fold(raw), raw, is_number=True)
     if kind == "id":
         return Token(fold(raw), raw, frozenset({"id"}))
     return Token(fold(raw).replace("'", "").replace("’", ""), raw)
@@ -180,19 +184,17 @@ def _known_suffix(suffix: str) -> bool:
 
 def _tag(plain: Sequence[Token], language: Language) -> list[Token]:
     lexicon = load_lexicon()
-    own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
     tagged: list[Token] = []
     position = 0
     while position < len(plain):
-        token, width = _match(plain, position, lexicon, own, other)
+        token, width = _match(plain, position, lexicon, language)
         tagged.append(token)
         position += width
     return tagged
 
 
-def _match(
-    plain: Sequence[Token], position: int, lexicon: Lexicon, own: Vocabulary, other: Vocabulary
-) -> tuple[Token, int]:
+def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: Language) -> tuple[Token, int]:
+    own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
     first = plain[position]
     for width in range(min(6, len(plain) - position), 1, -1):
         span = plain[position : position + width]
@@ -205,11 +207,12 @@ def _match(
         if first.has("id") and not any(c.isdigit() for c in first.text[:1]):
             first.labels |= own.phrases.get(first.text, frozenset())
         return first, 1
-    first.labels = first.labels | _single(first, lexicon, own, other)
+    first.labels = first.labels | _single(first, lexicon, language)
     return first, 1
 
 
-def _single(token: Token, lexicon: Lexicon, own: Vocabulary, other: Vocabulary) -> frozenset[str]:
+def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str]:
+    own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
     text = token.text
     accented = own.accented.get(token.raw.lower()) or other.accented.get(token.raw.lower())
     if accented:
@@ -225,7 +228,7 @@ def _single(token: Token, lexicon: Lexicon, own: Vocabulary, other: Vocabulary) 
             return labels
     if text in other.known or not text.isalpha():
         return frozenset()
-    return _repair(token, lexicon, own)
+    return _repair(token, lexicon, own, language)
 
 
 def _bases(text: str) -> Iterator[str]:
@@ -237,23 +240,31 @@ def _bases(text: str) -> Iterator[str]:
         yield text.replace("-", " ")
 
 
-def _repair(token: Token, lexicon: Lexicon, own: Vocabulary) -> frozenset[str]:
+def _repair(token: Token, lexicon: Lexicon, own: Vocabulary, language: Language) -> frozenset[str]:
     text = token.text
-    if len(text) < _MIN_REPAIR or token.raw.isupper() and len(text) < 6:
+    if len(text) < _MIN_REPAIR or (token.raw.isupper() and len(text) < 6):
         return frozenset()
+    best = _nearest_word(text, language)
+    if not best:
+        return frozenset()
+    token.repaired = True
+    token.text = best
+    return own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
+
+
+@lru_cache(maxsize=4096)
+def _nearest_word(text: str, language: Language) -> str:
+    """Return the content word that a misspelt word most likely is, or an empty string."""
+    lexicon = load_lexicon()
     best, best_distance = "", 3
-    for words in (lexicon.shared.repairable, own.repairable):
+    for words in (lexicon.shared.repairable, lexicon.own[language].repairable):
         for word in words:
             if abs(len(word) - len(text)) > 1 or not _same_start(text, word):
                 continue
             distance = OSA.distance(text, word, score_cutoff=2)
             if distance < best_distance:
                 best, best_distance = word, distance
-    if not best or best_distance > _allowed(text, best):
-        return frozenset()
-    token.repaired = True
-    token.text = best
-    return own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
+    return best if best and best_distance <= _allowed(text, best) else ""
 
 
 def _same_start(text: str, word: str) -> bool:
@@ -292,6 +303,8 @@ def _read_words(
 ) -> tuple[Token, int] | None:
     position = start
     negative = False
+    if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]):
+        return None
     if _is_word(tokens[position], own, "minus") and position + 1 < len(tokens):
         following = tokens[position + 1]
         if following.is_number and following.value is not None:
@@ -312,6 +325,11 @@ def _read_words(
         token.unit, token.payload = first.unit, first.payload if first.unit == "money" else ""
         token.is_word_number = False
     return token, end
+
+
+def _points(token: Token) -> bool:
+    """Tell whether "one" behind a word stands for a thing and not for a number ("the eth one")."""
+    return token.get("sym") is not None or token.has("it") or token.text in ("the", "last", "which", "no", "any", "every", "each", "first", "second", "next")
 
 
 class _WordReader:

@@ -214,11 +214,11 @@ class _Reader:
             self._role = "stop"
         elif self._role in ("stop", "target"):
             return
-        elif token.has("break", "up", "down", "reach"):
+        elif token.has("break", "up", "down", "reach") and (terms.conditional or not token.has("buy", "sell", "buy.weak", "dispose")):
             self._trigger(token)
         elif token.has("at") and self._role == "":
             self._role = "at"
-        elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role == "at":
+        elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role in ("at", "price"):
             self._role = ""
 
     def _trigger(self, token: Token) -> None:
@@ -337,16 +337,31 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
     features, amount = clause.features, terms.amount
     if terms.side == "dispose":
         terms.side = "close" if amount is None else "sell"
+    if terms.side == "close" and amount is not None and amount.unit != "percent" and not amount.is_fraction:
+        terms.side = "sell"
     if "halve" in features and amount is None:
-        terms.amount = Token("50", "50", value=Decimal(50), unit="percent", is_number=True)
+        terms.side = "sell"
+        amount = terms.amount = Token("50", "50", value=Decimal(50), unit="percent", is_number=True)
     if amount is None and terms.side == "sell" and ("all" in features or "mine" in features):
         terms.side = "close"
     if amount is None and terms.side == "buy" and "allfree" in features:
         terms.amount = Token("100", "100", value=_HUNDRED, unit="percent", is_number=True)
+    if amount is None and terms.side in ("buy", "sell") and _has_article(clause):
+        terms.amount = amount = Token("1", "1", value=Decimal(1), is_number=True)
     if amount is not None and amount.is_fraction and amount.value is not None:
         _settle_fraction(clause, terms, amount, amount.value)
     if amount is not None and amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
+
+
+def _has_article(clause: Clause) -> bool:
+    """Tell whether one coin was said ("buy a bitcoin", "vende un ether")."""
+    tokens = clause.tokens
+    for index, token in enumerate(tokens[:-1]):
+        if token.text in ("a", "an", "un", "una") and tokens[index + 1].get("sym"):
+            after = tokens[index + 2] if index + 2 < len(tokens) else None
+            return after is None or not after.has("position", "trade", "order", "chart", "signal", "buy", "sell", "alert")
+    return False
 
 
 def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal) -> None:
@@ -388,7 +403,7 @@ def order_arguments(terms: Terms) -> dict[str, ArgumentValue] | Question:
     _fix_fx_prices(terms)
     args: dict[str, ArgumentValue] = {"symbol": terms.symbol, "side": terms.side}
     question = _add_amount(args, terms) or _add_price(args, terms) or _add_exits(args, terms)
-    return question or _contradiction(args) or args
+    return question or contradiction(args) or args
 
 
 def _fix_fx_prices(terms: Terms) -> None:
@@ -456,7 +471,7 @@ def _add_exits(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
     return None
 
 
-def _contradiction(args: Mapping[str, ArgumentValue]) -> Question | None:
+def contradiction(args: Mapping[str, ArgumentValue]) -> Question | None:
     stop, price, target = (args.get(name) for name in ("stop_loss", "price", "take_profit"))
     if args["side"] == "close":
         return None
