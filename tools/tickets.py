@@ -303,21 +303,17 @@ class Tickets:
         state = _STATES.get(execution.state)
         if kind != "ticket" or state is None:
             return
-        ticket_id = int(number)
-        fill = _fill(execution)
-        change = (
-            update(tickets)
-            .where(tickets.c.id == ticket_id, tickets.c.state.in_(("approved", "claimed", "working")))
-            .where(tickets.c.state != state)
-            .values(
-                state=state,
-                fill=None if fill is None else fill.model_dump_json(),
-                reasons=json.dumps(execution.reasons),
-            )
-        )
+        ticket_id, fill = int(number), _fill(execution)
+        told = None if fill is None else fill.model_dump_json()
         is_heard = ticket_id in self._running and ticket_id not in self._unheard
+        here = (tickets.c.id == ticket_id, tickets.c.state.in_(("approved", "claimed", "working")))
         with self._database.begin() as connection:
-            if connection.execute(change).rowcount == 1 and tell and not is_heard:
+            row = connection.execute(select(tickets).where(*here).with_for_update()).one_or_none()
+            if row is None or (row.state, row.fill) == (state, told):
+                return
+            values = {"state": state, "fill": told, "reasons": json.dumps(execution.reasons)}
+            connection.execute(update(tickets).where(*here).values(values))
+            if row.state != state and tell and not is_heard:
                 ticket = _to_view(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
                 self._notices.add(connection, ticket.owner, f"ticket_{state}", _notice(ticket))
 
