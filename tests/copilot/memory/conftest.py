@@ -38,7 +38,7 @@ class RedisServer:
     def start(self) -> None:
         secret = ["--requirepass", self.password] if self.password else []
         place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        options = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
         command = [self.program, *place, *options, *secret]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self._wait()
