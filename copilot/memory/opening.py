@@ -31,9 +31,7 @@ not asked again: the person waits already."""
 
 
 @asynccontextmanager
-async def open_memory(
-    url: str, *, ttl_s: int | None = None, confirmation_s: int = 0
-) -> AsyncIterator[MemorySaver]:  # fmt: skip
+async def open_memory(url: str, *, ttl_s: int | None = None, confirmation_s: int = 0) -> AsyncIterator[MemorySaver]:
     """Yield conversation memory in the store that the URL names.
 
     Args:

@@ -102,13 +102,8 @@ class MemorySaver(BaseCheckpointSaver[Any]):
             get_serializable_checkpoint_metadata(config, metadata),
             None if owner else get_checkpoint_id(config),
         )
-        change = Change(
-            owner=owner, drop=[key.older] if owner else [], put={key.field: self._dump(kept)}
-        )  # fmt: skip
-        try:
-            await self._store.change(thread_id, change)
-        except ForeignThread as error:
-            raise InvalidRequest("conversation_not_found", conversation_id=thread_id) from error
+        change = Change(owner=owner, drop=[key.older] if owner else [], put={key.field: self._dump(kept)})
+        await self._change(thread_id, change)
         return _config(thread_id, key)
 
     async def aput_writes(
@@ -122,7 +117,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
             for n, (channel, value) in enumerate(writes)
         }
         is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        await self._store.change(_thread_id(config), Change(put=put, is_replacing=is_special))
+        await self._change(_thread_id(config), Change(owner=_owner(config), put=put, is_replacing=is_special))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a thread with everything in it."""
@@ -168,6 +163,12 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         """
         return await self._store.erase_owner(owner)
 
+    async def _change(self, thread_id: str, change: Change) -> None:
+        try:
+            await self._store.change(thread_id, change)
+        except ForeignThread as error:
+            raise InvalidRequest("conversation_not_found", conversation_id=thread_id) from error
+
     async def _keep_latest(self, thread_id: str) -> None:
         latest: dict[str, _CheckpointKey] = {}
         for key in _checkpoints(await self._store.read(thread_id)):
@@ -202,9 +203,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     def _revive(self, thread_id: str, key: _CheckpointKey, thread: StoredThread) -> CheckpointTuple:
         checkpoint, metadata, parent_id = self._load(thread.fields[key.field])
         parent = _config(thread_id, _CheckpointKey(key.namespace, parent_id)) if parent_id else None
-        return CheckpointTuple(
-            _config(thread_id, key), checkpoint, metadata, parent, self._pending_writes(key, thread)
-        )  # fmt: skip
+        return CheckpointTuple(_config(thread_id, key), checkpoint, metadata, parent, self._pending_writes(key, thread))
 
     def _pending_writes(self, key: _CheckpointKey, thread: StoredThread) -> list[tuple[str, str, Any]]:
         found = []

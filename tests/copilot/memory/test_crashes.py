@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Literal
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.types import Command
 
 from copilot.memory import open_memory
@@ -123,3 +125,15 @@ async def test_a_silent_redis_is_told_in_time(tmp_path: Path) -> None:
             assert await memory.aget_tuple(conversation("web-1")) is None
     finally:
         server.kill()
+
+
+async def test_a_broken_file_is_told_to_everyone_who_waits(tmp_path: Path) -> None:
+    async with open_memory(f"sqlite:///{tmp_path / 'memory.db'}") as memory:
+        broken = sqlite3.connect(tmp_path / "memory.db")
+        broken.execute("DROP TABLE memory_field")
+        broken.close()
+        puts = (memory.aput(conversation(f"web-{n}"), empty_checkpoint(), {}, {}) for n in range(3))
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [MemoryUnavailable] * 3
+        with pytest.raises(MemoryUnavailable):
+            await memory.aget_tuple(conversation("web-1"))

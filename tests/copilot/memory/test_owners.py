@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from copilot.memory import MemorySaver, open_memory
@@ -18,6 +20,13 @@ async def test_another_owner_sees_nothing_and_changes_nothing(memory: MemorySave
     await _say(memory, "web-1", "ana", "a secret")
     with pytest.raises(InvalidRequest):
         await _say(memory, "web-1", "eve", "show me")
+    mine = await memory.aget_tuple(conversation("web-1", "ana"))
+    assert mine is not None
+    with pytest.raises(InvalidRequest):
+        await memory.aput_writes(
+            {"configurable": {**mine.config["configurable"], "owner": "eve"}}, [("text", "forged")], "task"
+        )
+    assert (await memory.aget_tuple(conversation("web-1", "ana"))) == mine
     assert await memory.aget_tuple(conversation("web-1", "eve")) is None
     assert [found async for found in memory.alist(conversation("web-1", "eve"))] == []
     state = await build_turns(memory).aget_state(conversation("web-1", "ana"))
@@ -36,12 +45,25 @@ async def test_names_that_look_alike_are_apart(memory: MemorySaver, left: str, r
 async def test_forgetting_erases_all_of_an_owner_and_nobody_else(memory: MemorySaver, memory_url: str) -> None:
     await _say(memory, "web-9", "eve", "hers")
     others = held_bytes(memory_url)
-    for n in range(250):
+    for n in range(110):
         await _say(memory, f"web-a{n}", "ana", "mine")
     await _say(memory, "web-paused", "ana", "buy gold")
-    assert await memory.forget("ana") == 251
+    assert await memory.forget("ana") == 111
     assert held_bytes(memory_url) == others
     assert await memory.forget("ana") == 0
+
+
+def _is_in_a_file(folder: Path, words: bytes) -> bool:
+    return any(words in path.read_bytes() for path in folder.iterdir())
+
+
+async def test_what_was_forgotten_is_in_no_file(tmp_path: Path) -> None:
+    async with open_memory(f"sqlite:///{tmp_path / 'memory.db'}") as memory:
+        for n in range(20):
+            await _say(memory, "web-1", "ana", f"my-secret {n} " + "x" * 5_000 * n)
+        assert _is_in_a_file(tmp_path, b"my-secret")
+        await memory.forget("ana")
+        assert not _is_in_a_file(tmp_path, b"my-secret")
 
 
 async def test_deleting_a_thread_leaves_nothing_of_it(memory: MemorySaver, memory_url: str) -> None:
