@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,8 @@ err = Console(stderr=True)
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="Chat model that decides: offline. Default: the one in the settings.")
 ]
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|!~&])")
+"""A sign that is made harmless for Markdown, which the command line does not write."""
 OUR_ROOMS = ("copilot", "tools", "agents", "engine", "prompts")
 
 
@@ -73,6 +76,7 @@ def run(
             await serve_web(runtime, _say)
 
     asyncio.run(serve())
+    raise typer.Exit(130)  # only an interruption ends it
 
 
 @app.command()
@@ -319,7 +323,7 @@ def _worded(error: CopilotError) -> str:
         return " ".join(str(error).split())
     from copilot.wording import render_error
 
-    return render_error(error, load_settings().language)
+    return _ESCAPED.sub(r"\1", render_error(error, load_settings().language))
 
 
 def _print_lines(lines: Sequence[str], json_text: str, as_json: bool) -> None:

@@ -1,0 +1,304 @@
+"""The command line: exit statuses, what goes to which stream, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from copilot.cli import app
+from copilot.passwords import PasswordFile
+
+COMMANDS = ("run", "chat", "ingest", "train", "route", "eval", "doctor", "password")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("COPILOT_")]:
+        monkeypatch.delenv(name)
+
+
+def start(*args: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "copilot", *args],
+        env={**os.environ, **environment},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def call(*args: str, said: str = "", **environment: str) -> tuple[int, str, str]:
+    process = start(*args, **environment)
+    out, err = process.communicate(said, timeout=60)
+    return process.returncode, out, err
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"it ended without saying {text!r}: {process.stderr and process.stderr.read()}")
+
+
+def bars_file(path: Path, rows: int = 48) -> Path:
+    lines = ["date,o,h,l,c,v"]
+    lines += [f"2024-01-{1 + n // 24:02} {n % 24:02}:00,{100 + n},{101 + n},{99 + n},{100 + n},5" for n in range(rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+COLUMNS = "time=date,open=o,high=h,low=l,close=c,volume=v"
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    shown = CliRunner().invoke(app, [])
+    for command in COMMANDS:
+        assert command in shown.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage" in shown.output
+    assert len(shown.output.split()) > 15
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("doctor", "COPILOT_PORT", "abc"),
+        ("route", "COPILOT_LANGUAGE", "fr"),
+        ("doctor", "COPILOT_LOG_LEVEL", "LOUD"),
+        ("train", "COPILOT_DATA_DIR", "taken"),
+        ("chat", "COPILOT_DATABASE_URL", "sqlite:////proc/none/x.db"),
+        ("chat", "COPILOT_DATABASE_URL", "nonsense"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_with_one_line(command: str, name: str, value: str) -> None:
+    Path("taken").write_text("a file, not a folder")
+    status, out, err = call(command, **{name: value})
+    assert (status, out) == (2, "")
+    assert err.startswith(f"trading-copilot: {name} is ")
+    assert err.count("\n") == 1
+
+
+def test_a_password_of_the_database_is_not_shown() -> None:
+    url = "mysql+pymysql://u:s3cret@127.0.0.1:1/copilot"
+    status, _, err = call("chat", COPILOT_DATABASE_URL=url)
+    assert status == 2
+    assert "127.0.0.1:1/copilot" in err
+    assert "s3cret" not in err
+
+
+def test_ingest_maps_columns_and_prints_pure_json_lines() -> None:
+    file = bars_file(Path("BTCUSDT_1h.csv"))
+    status, out, err = call("ingest", str(file), str(file), "--columns", COLUMNS, "--json")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert (status, err) == (0, "")
+    assert (first["symbol"], first["timeframe"], first["added"]) == ("BTC/USDT", "1h", 48)
+    assert (second["added"], second["unchanged"]) == (0, 48)
+
+
+def test_ingest_keeps_the_files_before_a_bad_one_and_says_so() -> None:
+    good, bad = bars_file(Path("BTCUSDT_1h.csv")), bars_file(Path("my_file.csv"))
+    status, out, err = call("ingest", str(good), str(bad), "--columns", COLUMNS)
+    assert status == 1
+    assert "48 new" in out
+    assert "1 of 2 files stored; my_file.csv is not" in err
+    assert "my_file.csv does not tell its symbol" in err
+    _, again, _ = call("ingest", str(good), "--columns", COLUMNS)
+    assert "0 new, 0 replaced, 48 already there" in again
+
+
+def test_ingest_words_its_errors_in_the_language_of_the_settings() -> None:
+    file = bars_file(Path("other.csv"))
+    status, _, err = call("ingest", str(file), "--columns", COLUMNS, COPILOT_LANGUAGE="es")
+    assert status == 1
+    assert "no dice su símbolo" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"), [("--columns", "time", "--columns 'time'"), ("--timeframe", "7h", "--timeframe '7h'")]
+)
+def test_ingest_names_the_option_that_it_cannot_read(option: str, value: str, named: str) -> None:
+    status, _, err = call("ingest", str(bars_file(Path("BTCUSDT_1h.csv"))), option, value)
+    assert status == 2
+    assert named in err
+
+
+def test_route_keeps_order_ids_and_takes_history() -> None:
+    lines = [
+        {"id": "a", "text": "compra 0,05 bitcoin con stop en 58k", "history": []},
+        {"id": 2, "text": "buy some"},
+        {"id": "c", "text": "signal for gold", "history": [{"role": "user", "text": "hello"}]},
+    ]
+    said = "\ufeff" + "\n\n".join(json.dumps(line) for line in lines)
+    status, out, err = call("route", "--jsonl", "--model", "offline", said=said)
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert (status, err) == (0, "")
+    assert [answer["id"] for answer in answers] == ["a", 2, "c"]
+    assert answers[0]["calls"] == [
+        {"tool": "execute_trade", "args": {"symbol": "BTC/USDT", "side": "buy", "amount": 0.05, "stop_loss": 58000}}
+    ]
+    assert answers[1]["calls"] == []
+    assert answers[1]["ask"]
+    assert set(answers[2]) == {"id", "calls", "ask", "ms"}
+    assert not Path("data").exists()
+
+
+def test_route_answers_each_line_before_the_next_comes() -> None:
+    with start("route") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in (1, 2):
+            process.stdin.write(json.dumps({"id": number, "text": "hello"}) + "\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["id"] == number
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"{oops}", "is not JSON"),
+        (b'{"id": 1}', 'must be a JSON object with "text"'),
+        (b'{"text": 5}', 'must be a JSON object with "text"'),
+        (b'{"text": "hi", "history": [{"role": "user"}]}', '"history" must list'),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"[" * 200_000, "is nested too deeply"),
+    ],
+)
+def test_route_names_a_line_that_it_cannot_read(bad: bytes, reason: str) -> None:
+    ran = CliRunner().invoke(app, ["route"], input=b'{"text": "hello"}\n' + bad + b"\n")
+    assert len(ran.stdout.splitlines()) == 1
+    assert "line 2" in str(ran.exception)
+    assert reason in str(ran.exception)
+
+
+def test_route_gives_characters_back_that_cannot_be_encoded() -> None:
+    status, out, _ = call("route", said='{"id": "\\ud800", "text": "hola"}\n', PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert json.loads(out)["id"] == "\ud800"
+
+
+def test_route_takes_plain_messages_too() -> None:
+    ran = CliRunner().invoke(app, ["route", "--text"], input="signal for gold\n")
+    assert json.loads(ran.stdout)["calls"][0]["tool"] == "get_signal"
+
+
+def test_an_unknown_model_is_refused() -> None:
+    status, _, err = call("route", "--model", "crystal-ball", said="{}\n")
+    assert status == 2
+    assert "crystal-ball" in err
+
+
+def utterances(path: Path) -> Path:
+    right = {"id": "1", "text": "signal for gold", "lang": "en", "tags": []}
+    right["expect"] = {"calls": [{"tool": "get_signal", "args": {"symbol": "XAUUSD"}}]}
+    wrong = {"id": "2", "text": "buy 1 bitcoin", "lang": "en", "tags": [], "expect": {"ask": True}}
+    path.write_text(json.dumps(right) + "\n" + json.dumps(wrong) + "\n")
+    return path
+
+
+def test_eval_prints_pure_json() -> None:
+    status, out, err = call("eval", str(utterances(Path("u.jsonl"))), "--json")
+    report = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (report["total"], report["exact_accuracy"], report["wrong_trades"]) == (2, 0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        (["--min-exact", "0.6"], 1),
+        (["--min-exact", "0.5"], 0),
+        (["--max-wrong-trades", "0"], 1),
+        (["--max-wrong-trades", "1"], 0),
+        (["--min-exact", "1.5"], 2),
+    ],
+)
+def test_eval_fails_on_a_missed_limit(limits: list[str], status: int) -> None:
+    ran = CliRunner().invoke(app, ["eval", str(utterances(Path("u.jsonl"))), *limits])
+    assert ran.exit_code == status
+
+
+@pytest.mark.parametrize("content", ["", '{"text": "hello"}\n', '{"text": "hello", "expect": {"calls": [{}]}}\n'])
+def test_eval_refuses_a_file_that_it_cannot_score(content: str) -> None:
+    Path("u.jsonl").write_text(content)
+    status, out, err = call("eval", "u.jsonl")
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_password_is_kept_as_a_hash() -> None:
+    ran = CliRunner().invoke(app, ["password"], input="correct horse\ncorrect horse\n")
+    assert ran.exit_code == 0
+    assert PasswordFile(Path("data")).verify("correct horse")
+
+
+def test_run_prints_the_login_link_and_ends_when_interrupted(data_dir: Path) -> None:
+    with start("run", "--port", "0", COPILOT_DATA_DIR=str(data_dir)) as process:
+        link = read_until(process, "/enter?token=")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert "http://127.0.0.1:" in link
+    assert (process.returncode, err) == (130, "")
+
+
+def test_a_port_in_use_stops_with_one_line(data_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, out, err = call("run", "--port", str(port), COPILOT_DATA_DIR=str(data_dir))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"trading-copilot: COPILOT_PORT is {port}")
+    assert err.count("\n") == 1
+
+
+def test_chat_in_two_programs_on_one_folder(data_dir: Path) -> None:
+    first = start("chat", COPILOT_DATA_DIR=str(data_dir))
+    second = start("chat", COPILOT_DATA_DIR=str(data_dir))
+    outs = []
+    for process in (first, second):
+        out, err = process.communicate("buy 0.01 bitcoin with a 2% stop\na\n", timeout=60)
+        assert (process.returncode, err) == (0, "")
+        outs.append(out)
+    assert all("Done: Buy 0.01 BTC/USDT" in out for out in outs)
+    _, out, _ = call("chat", said="positions\n", COPILOT_DATA_DIR=str(data_dir))
+    assert "| BTC/USDT | 0.02 |" in out
+
+
+def test_chat_ends_at_once_when_interrupted_while_it_waits(data_dir: Path) -> None:
+    with start("chat", COPILOT_DATA_DIR=str(data_dir)) as process:
+        read_until(process, "simulated")
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - interrupted_at < 5
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_training_ends_when_interrupted(data_dir: Path) -> None:
+    with start("train", COPILOT_DATA_DIR=str(data_dir)) as process:
+        time.sleep(4)  # nothing tells from outside when it begins; any moment will do
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
