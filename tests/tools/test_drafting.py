@@ -1,6 +1,7 @@
 """Drafting: exact arithmetic, rounded down to the venue's grid, on the right side of the market."""
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -79,7 +80,7 @@ def test_units_of_a_buy(unit: str, amount: str, quantity: str) -> None:
         ({"side": "sell"}, "sell", "3"),
     ],
 )
-def test_what_is_held_is_sold_in_parts_or_whole(arguments: dict[str, str], side: str, quantity: str) -> None:
+def test_what_is_held_is_sold_in_parts_or_whole(arguments: dict[str, Any], side: str, quantity: str) -> None:
     drafted = draft(situation(held="3"), **arguments)
     assert (drafted.order.side, drafted.order.quantity) == (side, D(quantity))
     assert drafted.order.is_reduce_only is (arguments["side"] == "close")
@@ -92,7 +93,7 @@ def test_a_short_is_closed_by_buying_it_back() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"side": "close"}, {"side": "sell", "amount": "50", "unit": "percent"}])
-def test_nothing_held_leaves_nothing_to_close(arguments: dict[str, str]) -> None:
+def test_nothing_held_leaves_nothing_to_close(arguments: dict[str, Any]) -> None:
     with pytest.raises(NothingToClose) as caught:
         draft(**arguments)
     assert caught.value.code == "nothing_to_close"
@@ -119,7 +120,7 @@ def test_nothing_held_leaves_nothing_to_close(arguments: dict[str, str]) -> None
         ({"amount": "101", "unit": "percent"}, "over_hundred_percent"),
     ],
 )
-def test_a_request_that_contradicts_itself_or_the_market_is_refused(arguments: dict[str, str], code: str) -> None:
+def test_a_request_that_contradicts_itself_or_the_market_is_refused(arguments: dict[str, Any], code: str) -> None:
     assert refusal(**arguments) == code
 
 
@@ -133,7 +134,7 @@ def test_a_request_that_contradicts_itself_or_the_market_is_refused(arguments: d
         ({"take_profit_pct": "100"}, "target_wrong_side"),
     ],
 )
-def test_the_same_holds_mirrored_for_sells(arguments: dict[str, str], code: str) -> None:
+def test_the_same_holds_mirrored_for_sells(arguments: dict[str, Any], code: str) -> None:
     assert refusal(situation(instrument=GOLD), side="sell", amount="1", **arguments) == code
 
 

@@ -111,10 +111,12 @@ async def test_every_result_comes_back_from_json_as_it_was(place: Place) -> None
         place.market.minute("100", str(101 + number % 3), "99", str(100 + number % 2), "5")
     await place.hold("2")
     await place.open(order_type="limit", price="99")
-    for name, arguments in [
+    calls: list[tuple[str, dict[str, object]]] = [
         ("get_signal", {"symbol": "BTC/USDT"}),
         ("analyze_chart", {"symbol": "BTC/USDT", "timeframe": "1m", "indicators": ["rsi", "macd", "fibonacci"]}),
-        *(("check_portfolio", {"view": view, "period": "7d"}) for view in ("summary", "trades", "pnl", "risk")),
+        ("check_portfolio", {"view": "summary"}),
+        ("check_portfolio", {"view": "trades", "period": "7d"}),
+        ("check_portfolio", {"view": "pnl", "period": "today"}),
         ("execute_trade", {"symbol": "BTC/USDT", "side": "buy"}),
         ("execute_trade", {"symbol": "BTC/USDT", "side": "sell", "amount": 900}),
         ("set_alert", {"symbol": "BTC/USDT", "condition": "price_above", "value": "123.456"}),
@@ -123,7 +125,8 @@ async def test_every_result_comes_back_from_json_as_it_was(place: Place) -> None
         ("cancel_order", {"order_id": "all"}),
         ("update_profile", {"setting": "risk_per_trade_pct", "value": "0.7"}),
         ("agent_status", {}),
-    ]:
+    ]
+    for name, arguments in calls:
         result = await place.toolbox.run(name, arguments, CONTEXT)
         assert RESULT.validate_json(RESULT.dump_json(result)) == result, name
 
