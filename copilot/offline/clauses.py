@@ -93,7 +93,7 @@ def best_tool(features: frozenset[str]) -> tuple[str, float]:
     return (TRADE, trade) if trade else ("", 0.0)
 
 
-_OTHER_HEADS = frozenset({"backtest", "agent", "agents_word", "alert", "why", "explain", "lang", "base_currency", "favourites", "rpt", "alertid"})
+_OTHER_HEADS = frozenset({"backtest", "agent", "alert", "why", "lang", "base_currency", "favourites", "rpt", "alertid"})
 _SIDES = frozenset({"buy", "sell", "dispose", "close", "halve"})
 
 
@@ -105,6 +105,10 @@ def trade_score(features: frozenset[str]) -> float:
     has_sym = not features.isdisjoint({"sym", "unknown"})
     if not features.isdisjoint({"signal", "model"}) and not ({"number", "money", "percent"} & features):
         return 0.0
+    if "orderid" in features and "remove" in features:
+        return 0.0
+    if "remove" in features and not features.isdisjoint({"trade", "position"}) and has_sym and "number" not in features:
+        return 66.0
     if not features.isdisjoint({"cancel"}) or ("pending" in features and "order" in features):
         return 0.0
     if not _SIDES.isdisjoint(features):
@@ -133,24 +137,30 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
         return 71.0
     if moneyed and has_sym and "of_sym" in features:
         return 53.0
+    if has_sym and not features.isdisjoint({"trade", "order", "position"}) and "open_verb" in features and features.isdisjoint({"question", "pnl", "show"}):
+        return 58.0
     if "buy.weak" in features and moneyed:
-        return 44.0
+        return 49.0
     if has_sym and sized and features.isdisjoint({"chart", "ind", "signal", "days", "tf"}):
         return 37.0
-    if features.isdisjoint({"question", "pnl"}) and "sym" in features and not features.isdisjoint({"trade", "order", "position"}) and not features.isdisjoint({"set", "buy.weak", "open_verb"}):
-        return 58.0
     if sized and not features.isdisjoint({"sl", "tp", "limit", "unknown", "unit"}):
         return 36.0
     return 0.0
 
 
+_ACTIONS = frozenset({"buy", "sell", "dispose", "close", "buy.weak", "remove", "first"})
+
+
 def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     """Return the meanings in a clause: labels without payload, kinds of numbers, and a few relations."""
     found: set[str] = set()
+    conditional = False
     for token in tokens:
+        conditional = conditional or token.has("if")
+        moves = conditional and token.has("up", "down", "break")
         for label in token.labels:
             kind, _, value = label.partition(":")
-            if label == "question":
+            if label == "question" or (moves and label in _ACTIONS):
                 continue
             found.add(kind)
             if kind == "ind":
@@ -161,7 +171,9 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
             found.update(_number_features(token))
     if asked:
         found.update({"question", "asked"})
-    if any(token.has("question") and not is_plain_que(token) for token in tokens[:2]):
+    if len(tokens) <= 5:
+        found.add("brief")
+    if any(token.has("question", "concept_q") and not is_plain_que(token) for token in tokens[:2]):
         found.add("question")
     found.update(_relations(tokens))
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):

@@ -100,6 +100,8 @@ def _quits(clause: Clause) -> bool:
 def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
     """Tell whether a request that could stand alone really leans on the one before."""
     features = clause.features
+    if current.tool == "control_agent" and current.question is not None and not clause.all("agent") and past.frame.clause.first("agent"):
+        return False
     if not features.isdisjoint({"same"}):
         return True
     if current.talk is not None:
@@ -149,6 +151,14 @@ def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
 def _complete(clause: Clause, past: _Past) -> Frame | None:
     """Read the open request and its answer as one sentence."""
     old = past.frame.clause
+    unit = _unit_answer(clause)
+    if unit and past.frame.question is not None and past.frame.question.code == "amount_ambiguous":
+        for token in old.tokens:
+            if token.is_number:
+                token.unit = unit if unit == "money" else ""
+        old.tokens += [Token("coins", "coins", frozenset({"coins_said"}))]
+        old.settle()
+        return _build_one(old)
     joined = read_message([*old.tokens, *clause.tokens])
     frame = next((f for f in joined.frames if f.tool == past.frame.tool), None)
     if frame is None or frame.question is not None:
@@ -158,6 +168,13 @@ def _complete(clause: Clause, past: _Past) -> Frame | None:
         again = _build_one(merged)
         frame = again if again is not None and (frame is None or again.question is None) else frame
     return frame
+
+
+def _unit_answer(clause: Clause) -> str:
+    """Return what a bare "dollars" or "coins" answers to "units or money?"."""
+    if clause.all("cur"):
+        return "money"
+    return "coins" if "unit" in clause.features or clause.all("sym") else ""
 
 
 def _build_one(clause: Clause) -> Frame | None:
@@ -431,7 +448,7 @@ def _change_trade(clause: Clause, args: Args, old: Clause) -> _Changed:
     sides = [t for t in clause.tokens if t.has("buy", "sell") and not t.has("buy.weak", "tp", "sl", "limit")]
     changes: Args = {}
     if symbol and symbol != args.get("symbol"):
-        if "same" not in features:
+        if features.isdisjoint({"same", "instead"}):
             return None
         changes["symbol"] = symbol
     if "all" in features and "number" not in features:

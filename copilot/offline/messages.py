@@ -16,7 +16,7 @@ from copilot.offline.tokens import Token
 from copilot.offline.values import Question
 
 HEADED = 44.0
-_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal"})
+_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal", "instead", "base_currency", "cash"})
 _CUES = frozenset({"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"})
 _SHORT, _LONG = 4, 6
 
@@ -134,6 +134,8 @@ class _Grouper:
             self._join(current, piece)
 
     def _add_tail(self, current: Clause, piece: Clause, starts: bool) -> None:
+        if self._refers_to_list(current, piece):
+            return
         if _lists_another(current, piece):
             piece.tool, piece.score, piece.inherits = current.tool, current.score, True
             self._close(piece)
@@ -143,6 +145,22 @@ class _Grouper:
             self._join(current, piece)
         elif piece.asked:
             current.asked = current.asked or not starts
+
+    def _refers_to_list(self, current: Clause, piece: Clause) -> bool:
+        """Start a clause for "then delete number 5" and "show me what is left"."""
+        features = piece.features
+        noun = {"list_alerts": "alert", "cancel_alert": "alert", "cancel_order": "order", "check_portfolio": "order"}.get(current.tool)
+        if noun is None or (current.tool == "check_portfolio" and "order" not in current.features):
+            return False
+        lists = current.tool in ("list_alerts", "check_portfolio")
+        if lists and "remove" in features and "number" in features:
+            piece.tool, piece.score = f"cancel_{noun}", 60.0
+        elif not lists and "left" in features:
+            piece.tool, piece.score = ("list_alerts", 60.0) if noun == "alert" else ("check_portfolio", 60.0)
+        else:
+            return False
+        self._close(piece)
+        return True
 
     def _keeps(self, lead: Clause, starts: bool) -> bool:
         """Tell whether an unheaded lead says something about the request behind it."""
@@ -211,8 +229,14 @@ def _supports(current: Clause, piece: Clause) -> bool:
         return True
     if current.tool == TRADE and piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features:
         return True
-    if current.tool == TRADE and piece.score < 55 and "question" not in features:
+    if current.tool == TRADE and piece.score < 55 and features.isdisjoint({"question", "mine", "show", "notify", "show.weak"}):
         return True
+    if "orderid" in features and not current.features.isdisjoint({"remove", "cancel"}):
+        return True
+    if pair == ("control_agent", "agent_status") and len(piece.tokens) <= 3:
+        return True
+    if pair == ("agent_status", "explain_trade") and "sym" in features:
+        return False
     if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal", "run_backtest"):
         return "sym" not in features
     if piece.tool == "run_backtest" and "backtest" not in features and current.tool == "run_backtest":
@@ -243,7 +267,6 @@ _MERGES = {
     ("control_agent", "agent_status"),
     ("cancel_alert", "list_alerts_"),
     ("list_alerts", "cancel_alert_"),
-    ("agent_status", "check_portfolio"),
     ("analyze_chart", "check_portfolio_"),
     ("check_portfolio", "agent_status_"),
 }

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from copilot.offline.followup import resume
 from copilot.offline.guard import screen
 from copilot.offline.lexicon import load_lexicon
-from copilot.offline.messages import Frame, Message, read_message
+from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
 from copilot.offline.talk import choose_talk, find_concept, is_confirmation
 from copilot.offline.tokens import Token, detect_language, tokenize
@@ -39,16 +39,19 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
     if screened.is_untrusted:
         return Decision((), None, "quoted", language)
     tokens = tokenize(screened.text, language)
-    reported = any(token.has("reported") for token in tokens)
+    reported = any(token.has("reported") for token in tokens) or "\n" in screened.text.strip()
     _fix_initial(tokens, language)
     if is_confirmation(tokens, language):
         return Decision((), None, "confirmation", language)
-    if _is_concept(tokens) and not screened.quoted:
-        return Decision((), None, _concept(tokens, language), language)
+    concept = find_concept(tokens, language) if _is_concept(tokens) else None
+    if concept is not None and not screened.quoted:
+        return Decision((), None, f"concept:{concept}", language)
     message = read_message(tokens, quoted=screened.quoted, reported=reported)
-    if history and not screened.quoted and not reported:
+    if _is_concept(tokens) and not any(frame.calls for frame in message.frames):
+        return Decision((), None, choose_talk(tokens, language), language)
+    if history and not screened.quoted:
         resumed = resume(tokens, message, history)
-        if resumed is not None:
+        if resumed is not None and not (reported and any(f.tool in ACTS for f in resumed.frames)):
             message = resumed
     return _decide(message, tokens, language, quoted=screened.quoted or reported)
 
@@ -59,24 +62,18 @@ def _fix_initial(tokens: list[Token], language: Language) -> None:
         tokens[0].labels = frozenset({"buy"})
 
 
-_CONCEPT_BLOCK = frozenset({"mine", "sym", "agent", "number", "alert", "signal", "portfolio", "trade", "per"})
-
-
 def _is_concept(tokens: Sequence[Token]) -> bool:
     labels = {label.partition(":")[0] for token in tokens for label in token.labels}
     labels |= {"number"} if any(t.is_number for t in tokens) else set()
     if "number" in labels and labels & {"trade", "order", "alert", "tradeid"}:
         return False
-    return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent"})
-
-
-def _concept(tokens: Sequence[Token], language: Language) -> str:
-    key = find_concept(tokens, language)
-    return f"concept:{key}" if key else choose_talk(tokens, language)
+    return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent", "agents", "unknown", "pending"})
 
 
 def _decide(message: Message, tokens: Sequence[Token], language: Language, *, quoted: bool) -> Decision:
     questions = [frame.question for frame in message.frames if frame.question is not None]
+    if questions and questions[0].code == "unclear" and any(t.has("smalltalk", "thanks") for t in tokens):
+        return Decision((), None, choose_talk(tokens, language), language)
     if questions:
         return Decision((), _first(questions), None, language)
     blocked = [frame.talk for frame in message.frames if frame.talk is not None]

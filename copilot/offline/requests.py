@@ -190,7 +190,10 @@ def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: 
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
     symbol = clause.first("sym")
-    plural = any(t.text.endswith("s") and t.has(noun) for t in clause.tokens) or not clause.features.isdisjoint({"all", "pending", "nomore", "notify", "watch"})
+    if "one_of" in clause.features:
+        return Question(question)
+    watches = any(t.has("notify", "watch", "nomore") and not t.has("alert") for t in clause.tokens)
+    plural = watches or any(t.text.endswith("s") and t.has(noun) for t in clause.tokens) or not clause.features.isdisjoint({"all", "pending"})
     if symbol and (plural or noun in clause.features or clause.tool == "cancel_order"):
         return [{key: "all", "symbol": symbol}]
     if plural and not (noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features):
@@ -303,7 +306,9 @@ def _control(clause: Clause, context: Context) -> Outcome:
     agents = _agents(clause)
     if not agents and _means_all(clause):
         agents = ["all"]
-    if not agents and context.agent and any(t.has("it") for t in clause.tokens):
+    if "one_of" in clause.features:
+        return Question("which_agent")
+    if not agents and context.agent:
         agents = [context.agent]
     if not agents:
         return Question("which_agent")
@@ -323,9 +328,9 @@ def _actions(clause: Clause) -> set[str]:
 
 
 def _action(clause: Clause, actions: set[str]) -> str:
-    for name in ("resume", "pause"):
-        if name in actions:
-            return name
+    first = next((t for t in clause.tokens if t.has("resume", "pause")), None)
+    if first is not None:
+        return "resume" if first.has("resume") else "pause"
     firm = next((t for t in clause.tokens if t.has("start") != t.has("stop") and t.has("start", "stop")), None)
     if firm is not None:
         return "start" if firm.has("start") else "stop"

@@ -21,6 +21,7 @@ _DOES = {
     "update_profile": ("set",),
 }
 _REACH = 5
+_AUXILIARIES = frozenset({"would", "should", "is", "are", "does", "will", "was", "did", "am", "shall", "may", "might"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,43 @@ _ACT = Verdict()
 def judge(clause: Clause, *, quoted: bool, reported: bool) -> Verdict:
     """Return what a clause may do."""
     if clause.tool not in ACTS:
-        return _reading(clause)
+        return _reading(clause, quoted=quoted, reported=reported)
     if quoted and not _is_own_order(clause):
         return Verdict(talk="quoted")
-    if reported and not quoted:
+    if reported and not quoted and not _is_harmless(clause):
+        return Verdict(talk="quoted")
+    if clause.tool == TRADE and _is_chant(clause):
         return Verdict(talk="quoted")
     return _trade(clause) if clause.tool == TRADE else _change(clause)
 
 
-def _reading(clause: Clause) -> Verdict:
+_QUIET = frozenset({"check_portfolio", "list_alerts", "agent_status", "explain_trade"})
+
+
+def _reading(clause: Clause, *, quoted: bool, reported: bool) -> Verdict:
+    features = clause.features
+    if (quoted or reported) and clause.tool in _QUIET and features.isdisjoint({"show", "mine"}):
+        return Verdict(talk="quoted")
+    if clause.tool != "check_portfolio":
+        return _ACT
+    if "hypothetical" in features:
+        return Verdict(talk="question")
+    if "neg" in features and not clause.asked and features.isdisjoint({"show", "question", "pending"}):
+        return Verdict(talk="negated")
     return _ACT
+
+
+def _is_harmless(clause: Clause) -> bool:
+    """Tell whether a change raises no risk: an alert, a name, a language."""
+    if clause.tool == "update_profile":
+        return clause.features.isdisjoint({"rpt", "risk"})
+    return clause.tool == "set_alert"
+
+
+def _is_chant(clause: Clause) -> bool:
+    """Tell whether a trade word is shouted again and again ("buy buy buy")."""
+    words = [t.text for t in clause.tokens if t.has("buy", "sell") and not t.has("tp", "sl")]
+    return any(words.count(word) > 2 for word in words)
 
 
 def _is_own_order(clause: Clause) -> bool:
@@ -86,13 +114,19 @@ def _trade(clause: Clause) -> Verdict:
 def _is_advice(clause: Clause) -> bool:
     """Tell whether advice is asked for; a plain order that ends "or not" is rare, and a signal is harmless."""
     first = next((t for t in clause.tokens if t.has("advice") and not t.has("limit")), None)
-    return first is not None
+    if first is None:
+        return False
+    index = clause.tokens.index(first)
+    soft = not clause.asked and "number" in clause.features and index > 3
+    return not soft or first.text.startswith(("or ", "o "))
 
 
 def _is_question(clause: Clause) -> bool:
     features = clause.features
     if "polite" in features and not features.isdisjoint({"number", "all", "money", "percent", "mine", "close"}):
         return False
+    if clause.tokens and clause.tokens[0].text in _AUXILIARIES:
+        return True
     starts = bool(clause.tokens) and clause.tokens[0].has("question") and not clause.tokens[0].has("if", "all")
     if clause.asked:
         return not ("buy" in features and "number" in features and "first" not in features and _imperative_first(clause)) or starts

@@ -37,9 +37,11 @@ _TOKEN = re.compile(
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 _COMMA_DECIMAL = re.compile(r"\d,\d{1,2}(?![\d,])|\d\.\d{3},\d|\d,\d{4,}")
 _POINT_DECIMAL = re.compile(r"\d\.\d{1,2}(?![\d.])|\d,\d{3}\.\d")
+_HYPHENATED = re.compile(r"\b([^\W\d_]+)-([^\W\d_]+)\b")
 _MAX_TOKENS = 160
 _MIN_REPAIR = 4
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
+_ARTICLES = frozenset({"a", "an", "un", "una"})
 _CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
 
 
@@ -110,11 +112,20 @@ def _weight(word: str, vocabulary: Vocabulary) -> int:
 
 def tokenize(text: str, language: Language) -> list[Token]:
     """Return the tagged tokens of a text."""
+    text = _HYPHENATED.sub(_open_number, text)
     for sign, digits in _VULGAR.items():
         text = text.replace(sign, f" {digits} ")
     comma = _writes_comma(text, language)
     plain = [_plain(match, comma) for match in _TOKEN.finditer(text)][:_MAX_TOKENS]
     return _join_units(_join_number_words(_tag(plain, language), language), language)
+
+
+def _open_number(match: re.Match[str]) -> str:
+    """Open "twenty-one" and "six-week", so that numbers read alike with and without a hyphen."""
+    numbers = load_lexicon().own["en"].numbers["units"]
+    units = load_lexicon().own["en"].time_units
+    first, second = fold(match[1]), fold(match[2])
+    return f"{match[1]} {match[2]}" if first in numbers and (second in numbers or second in units) else match[0]
 
 
 def _writes_comma(text: str, language: Language) -> bool:
@@ -303,6 +314,8 @@ def _read_words(
 ) -> tuple[Token, int] | None:
     position = start
     negative = False
+    if tokens[position].text in _ARTICLES and position + 1 < len(tokens) and tokens[position + 1].has("unit") and tokens[position + 1].text not in ("lot", "unit"):
+        return Token("1", tokens[position].raw, value=Decimal(1), is_number=True, is_word_number=True), position + 1
     if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]):
         return None
     if _is_word(tokens[position], own, "minus") and position + 1 < len(tokens):
@@ -320,6 +333,8 @@ def _read_words(
     raw = " ".join(token.raw for token in tokens[start:end])
     token = Token(text, raw, value=value, is_number=True, is_fraction=reader.is_fraction, is_word_number=True)
     token.signed = negative
+    if any(word in ("grand", "hundo", "hundos") for word in text.split(" ")):
+        token.unit, token.payload = "money", "USD"
     first = tokens[start]
     if first.is_number:
         token.unit, token.payload = first.unit, first.payload if first.unit == "money" else ""

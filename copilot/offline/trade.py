@@ -54,6 +54,8 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
     symbols = clause.all("sym") or clause.all("sym?")
     if len(symbols) > 1:
         symbols = _without_currencies(tokens, symbols)
+    if not clause.all("sym"):
+        _units_of_currency(tokens)
     terms.side = find_side(clause)
     _Reader(tokens, terms).read()
     if _has_unknown(clause, bool(symbols)):
@@ -63,6 +65,13 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
     terms.symbol = symbols[0] if symbols else symbol
     _settle_amount(clause, terms)
     return terms
+
+
+def _units_of_currency(tokens: Sequence[Token]) -> None:
+    """Read "5k euros" as units when no other instrument is named: the euro is what is traded."""
+    for token in tokens:
+        if token.is_number and token.unit == "money" and token.payload in ("EUR", "GBP") and token.get("sym?"):
+            token.unit, token.payload = "", ""
 
 
 def _without_currencies(tokens: Sequence[Token], symbols: list[str]) -> list[str]:
@@ -106,6 +115,8 @@ def find_side(clause: Clause) -> str | None:
     """Return buy, sell or close; `both` when the words say two of them; `None` when they say none."""
     strong = [token for token in clause.tokens if token.has("buy", "sell", "dispose", "close", "halve")]
     strong = [token for token in strong if not _is_exit_phrase(token)]
+    still = [token for token in strong if not token.has("up", "down", "break")]
+    strong = still or ([] if "if" in clause.features else strong)
     sides = {_side_of(token) for token in strong}
     if "buy" in sides and "sell" in sides:
         return _of_two(clause, strong)
@@ -149,10 +160,29 @@ def _soft_side(clause: Clause) -> str | None:
         return "buy"
     if "sell.noun" in features and "buy.noun" not in features:
         return "sell"
+    share = _share_side(clause)
+    if share is not None:
+        return share
     if "allfree" in features or "buy.weak" in features:
         return "buy"
     if "money" in features and "of_sym" in features:
         return "buy"
+    if "remove" in features and not features.isdisjoint({"trade", "position"}):
+        return "close"
+    return None
+
+
+def _share_side(clause: Clause) -> str | None:
+    """Read a share of the position as a sale, and a share of the cash as a purchase."""
+    if "cash" in clause.features:
+        return "buy"
+    for index, token in enumerate(clause.tokens):
+        if not (token.is_number and (token.unit == "percent" or token.is_fraction)):
+            continue
+        ahead = clause.tokens[index + 1 : index + 7]
+        if ahead and ahead[0].text in ("of", "off", "from", "de", "del", "out") and any(t.get("sym") for t in ahead):
+            held = token.unit == "percent" or any(t.has("mine") or t.text in ("the", "del", "that") for t in ahead)
+            return "sell" if held else None
     return None
 
 
@@ -286,7 +316,7 @@ class _Reader:
             return "amount"
         if token.unit == "money" and self._role not in ("price", "trigger", "at"):
             return "amount"
-        if self._role == "" and self._corrects and self._last in ("price", "trigger"):
+        if self._role == "" and self._corrects and self._last in ("price", "trigger", "at", "stop", "target"):
             return self._last
         return self._role or "amount"
 
@@ -350,18 +380,30 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
         terms.amount = amount = Token("1", "1", value=Decimal(1), is_number=True)
     if amount is not None and amount.is_fraction and amount.value is not None:
         _settle_fraction(clause, terms, amount, amount.value)
+    if terms.side == "close" and amount is not None and amount.unit == "percent" and not _closes_plainly(clause):
+        terms.side = "sell"
     if amount is not None and amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
+
+
+def _is_article(tokens: Sequence[Token], index: int) -> bool:
+    text = tokens[index].text
+    return text in ("an", "un", "una") or (text == "a" and index > 0 and tokens[index - 1].has("buy", "sell"))
 
 
 def _has_article(clause: Clause) -> bool:
     """Tell whether one coin was said ("buy a bitcoin", "vende un ether")."""
     tokens = clause.tokens
     for index, token in enumerate(tokens[:-1]):
-        if token.text in ("a", "an", "un", "una") and tokens[index + 1].get("sym"):
+        if _is_article(tokens, index) and tokens[index + 1].get("sym"):
             after = tokens[index + 2] if index + 2 < len(tokens) else None
             return after is None or not after.has("position", "trade", "order", "chart", "signal", "buy", "sell", "alert")
     return False
+
+
+def _closes_plainly(clause: Clause) -> bool:
+    """Tell whether the word was "close" itself, which also takes a share."""
+    return any(t.has("close") and t.text.startswith(("clos", "cierr", "cerr", "cover", "cubr", "flatten")) for t in clause.tokens)
 
 
 def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal) -> None:
@@ -369,11 +411,15 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
     index = clause.tokens.index(amount)
     ahead = clause.tokens[index + 1 : index + 4]
     share = any(token.has("mine", "cash") for token in ahead) or "cash" in clause.features
+    behind = clause.tokens[index - 1].text if index else ""
+    if terms.side == "close" or (terms.side == "sell" and behind in ("by", "en")):
+        share = not any(token.has("unit") for token in ahead[:1])
     if terms.side in ("sell", "close", "dispose") and ahead:
         share = share or ahead[0].text in ("the", "del", "de", "of", "that", "el", "la", "out")
         share = share and not any(token.has("unit") for token in ahead)
     if share:
-        amount.value, amount.unit, amount.is_fraction = value * _HUNDRED, "percent", False
+        share_pct = (value * _HUNDRED).quantize(Decimal("0.01"))
+        amount.value, amount.unit, amount.is_fraction = share_pct, "percent", False
 
 
 def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
