@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -44,7 +44,7 @@ async def open_memory(url: str, *, ttl_s: int | None = None, confirmation_s: int
     """
     _check_ttl(url, ttl_s, confirmation_s)
     if url.startswith(_SQLITE):
-        store: SqliteThreads | RedisThreads = await _open_sqlite(Path(unquote(url.removeprefix(_SQLITE))))
+        store: SqliteThreads | RedisThreads = await _open_sqlite(Path(url.removeprefix(_SQLITE)))
     else:
         store = await _open_redis(url, ttl_s)
     try:

@@ -140,7 +140,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         """Copy a thread, owner included, onto another name."""
         thread = await self._store.read(source_thread_id)
         if thread.fields:
-            await self._store.change(target_thread_id, Change(owner=thread.owner, put=thread.fields))
+            await self._change(target_thread_id, Change(owner=thread.owner, put=thread.fields))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep each namespace's latest checkpoint with its writes (`keep_latest`), or nothing (`delete`).
