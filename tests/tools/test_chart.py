@@ -14,6 +14,7 @@ from tools.results import ChartResult, ToolResult, Unavailable
 from tools.schema import Indicator
 
 HOUR_S = 3600
+LEVELS = ("support", "resistance", "fibonacci")
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
 
 
@@ -96,7 +97,9 @@ def test_the_picture_shows_the_last_bars_with_lines_of_their_length() -> None:
         assert len(line.values) == BARS_SHOWN
         assert line.values[-1] == result.readings[line.name]
     assert {line.pane for line in chart.lines} == {"price", "rsi", "macd", "atr", "adx", "stochastic"}
-    assert {level.kind for level in chart.levels} == {"support", "resistance", "fibonacci"}
+    levels = {kind: tuple(level.price for level in chart.levels if level.kind == kind) for kind in LEVELS}
+    assert (levels["support"], levels["resistance"]) == (result.supports, result.resistances)
+    assert len(levels["fibonacci"]) == len(chart.levels) - len(result.supports) - len(result.resistances) == 7
 
 
 def test_without_a_wish_the_two_averages_are_drawn() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sqlalchemy import select, update
 from agents.execution.desk import client_order_id
 from agents.execution.values import Execution, OrderIntent
 from engine.domain.errors import InvalidRequest
+from engine.domain.orders import VenueOrder
+from tests.agents.execution.fakes import D
 from tests.tools.place import CONTEXT, OWNER, Place
 from tools.results import TicketView
 from tools.tables import ticket_decisions, tickets
@@ -64,14 +67,16 @@ async def test_a_resting_order_ends_with_one_notice_although_another_read_saw_th
     assert notices(place) == ["ticket_executed"]
 
 
-async def test_a_partial_fill_leaves_the_ticket_working_without_a_notice(place: Place) -> None:
+async def test_a_partial_fill_shows_on_the_working_ticket_without_a_notice(place: Place) -> None:
     ticket = await place.open(order_type="limit", price="99", amount="10")
     await approve(place, ticket)
     await place.tickets.execute(ticket.ticket_id)
     place.market.minute("100", "100", "98", "100", "4")
     await place.desk.reconcile()
     await place.tickets.follow()
-    assert look(place, ticket).state == "working"
+    seen = look(place, ticket)
+    assert seen.fill is not None
+    assert (seen.state, seen.fill.filled_quantity, seen.fill.average_price) == ("working", D(4), D(99))
     assert notices(place) == []
 
 
@@ -145,6 +150,29 @@ async def test_the_tool_that_proposes_sends_nothing(place: Place) -> None:
     assert ticket.state == "pending"
     assert place.toolbox.kind("execute_trade") == "propose"
     assert place.orders_sent() == 0
+
+
+@pytest.mark.parametrize("decision", ["approve", "edit"])
+async def test_an_edit_that_comes_while_the_venue_is_asked_is_never_decided_by_the_old_card(
+    place: Place, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    ticket = await place.open(amount="1")
+    ask_venue, edits = place.venue.open_orders, [{"quantity": "7"}]
+
+    async def slow() -> Sequence[VenueOrder]:
+        if edits:
+            await place.tickets.edit(ticket.ticket_id, ticket.nonce, OWNER, edits.pop())
+        return await ask_venue()
+
+    monkeypatch.setattr(place.venue, "open_orders", slow)
+    if decision == "approve":
+        decided = await place.tickets.approve(ticket.ticket_id, ticket.nonce, OWNER, "web")
+        assert (decided.outcome, decided.code) == ("refused", "ticket_changed")
+    else:
+        with pytest.raises(InvalidRequest):
+            await place.tickets.edit(ticket.ticket_id, ticket.nonce, OWNER, {"quantity": "3"})
+    seen = look(place, ticket)
+    assert (seen.state, seen.version, seen.terms.quantity) == ("pending", 2, D(7))
 
 
 async def decide_and_carry_out(path: Path, ticket_id: int, nonce: str) -> str:
