@@ -268,5 +268,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("week_sine", 0, _OWN, _cycle(7 * _DAY_S, is_sine=True, offset_s=_EPOCH_WEEKDAY * _DAY_S)),
     Feature("week_cosine", 0, _OWN, _cycle(7 * _DAY_S, is_sine=False, offset_s=_EPOCH_WEEKDAY * _DAY_S)),
 )
+FEATURE_VERSION = 1
+"""Raised whenever a feature's numbers change under the same name: models of another version are refused."""
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 WARMUP: int = max(feature.warmup for feature in FEATURES)

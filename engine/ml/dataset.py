@@ -36,6 +36,7 @@ class Dataset:
         hit: For each target, shape (m,), 0 or 1.
         payoff: For each target, shape (m,), in multiples of the risk.
         up, down: Shape (m,), excursions in multiples of the ATR.
+        symbols: Those with enough bars to give rows.
         data_hash: SHA-256 over the bars used.
     """
 
@@ -46,6 +47,7 @@ class Dataset:
     payoff: Mapping[str, FloatArray]
     up: FloatArray
     down: FloatArray
+    symbols: tuple[str, ...]
     data_hash: str
 
     def __len__(self) -> int:
@@ -72,6 +74,7 @@ def build_dataset(bars_by_symbol: Mapping[str, Bars], *, max_rows: int) -> Datas
         payoff={name: np.concatenate([part.payoff[name] for part in parts]) for name in TARGETS},
         up=np.concatenate([part.up for part in parts]),
         down=np.concatenate([part.down for part in parts]),
+        symbols=tuple(sorted(usable)),
         data_hash=hash_bars(usable),
     )
 
@@ -105,6 +108,7 @@ def _rows(bars: Bars, stride: int, offset: int) -> Dataset:
         payoff={name: labels.payoff[chosen] for name, labels in barriers.items()},
         up=ranges.up[chosen] / fraction[chosen],
         down=ranges.down[chosen] / fraction[chosen],
+        symbols=(bars.symbol,),
         data_hash="",
     )
 

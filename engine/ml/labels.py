@@ -27,8 +27,8 @@ class BarrierLabels:
     Attributes:
         hit: Shape (n,), int64: 1 target first, 0 stop first or neither, `UNKNOWN` where the horizon is not over.
         end: Shape (n,), int64: row at which the outcome was known (the label's span is t..end).
-        payoff: Shape (n,): result in multiples of the risk, costs apart (`reward_risk`, -1, or the close at the
-            horizon's end); NaN where unknown.
+        payoff: Shape (n,): result in multiples of the risk, costs apart: `reward_risk`; -1, or less when a bar opens
+            beyond the stop; or the close at the horizon's end. NaN where unknown.
     """
 
     hit: IntArray
@@ -54,7 +54,7 @@ def label_barriers(bars: Bars, *, side: int, reward_risk: float, horizon: int = 
     if side not in (1, -1):
         raise ValueError(f"side must be 1 or -1, got {side}")
     distance = stop_fraction(bars) * bars.close
-    hit, end, payoff = _first_touch(bars.high, bars.low, bars.close, distance, side, reward_risk, horizon)
+    hit, end, payoff = _first_touch(bars.open, bars.high, bars.low, bars.close, distance, side, reward_risk, horizon)
     return BarrierLabels(hit, end, payoff)
 
 
@@ -73,6 +73,7 @@ def label_ranges(bars: Bars, *, horizon: int = HORIZON) -> RangeLabels:
 
 @numba.njit(cache=True)
 def _first_touch(
+    open_: FloatArray,
     high: FloatArray,
     low: FloatArray,
     close: FloatArray,
@@ -95,7 +96,11 @@ def _first_touch(
             is_reached = high[later] >= target if side > 0 else low[later] <= target
             if is_stopped or is_reached:
                 hit[t] = 1 if is_reached and not is_stopped else 0
-                payoff[t] = -1.0 if is_stopped else reward_risk
+                if is_stopped:
+                    filled = min(open_[later], stop) if side > 0 else max(open_[later], stop)
+                    payoff[t] = side * (filled - close[t]) / distance[t]
+                else:
+                    payoff[t] = reward_risk
                 end[t] = later
                 break
         else:

@@ -1,4 +1,7 @@
-"""Signals of a live market: the newest model, the last closed bars, this moment's costs; one computation a bar."""
+"""Signals of a live market: the newest model, the last closed bars, this moment's costs.
+
+A signal is kept while nothing that it rests on has changed: the last bar, the costs, and its own validity.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ class LiveSignals:
         self._registry = registry
         self._wall_clock = wall_clock
         self._models: dict[tuple[str, str], TrainedModel] = {}
-        self._signals: dict[tuple[str, str], tuple[int, Signal]] = {}
+        self._signals: dict[tuple[str, str], tuple[int, float, Signal]] = {}
+        self._trained: set[str] = set()
         self._lock = threading.RLock()
 
     def prepare(self, progress: Callable[[float, str], None]) -> None:
@@ -52,7 +56,7 @@ class LiveSignals:
         A market too short for it stays without.
         """
         symbols = tuple(self._market.instruments())
-        if symbols and not self._has_model(symbols[0]):
+        if symbols and not any(self._has_model(symbol) for symbol in symbols):
             try:
                 self._train(FIRST_TIMEFRAME, progress)
             except DataUnavailable as error:
@@ -71,17 +75,14 @@ class LiveSignals:
             bars = self._market.bars(symbol, checked, BARS_READ)
             if not len(bars):
                 raise DataUnavailable(f"{symbol} has no closed {timeframe} bars")
-            last = int(bars.time[-1])
+            last, cost_ratio, now = int(bars.time[-1]), self._cost_ratio(symbol), self._market.now()
             known = self._signals.get((symbol, timeframe))
-            if known is not None and known[0] == last and known[1].reason != "stale":
-                return known[1]
+            if known is not None and known[:2] == (last, cost_ratio) and now <= known[2].valid_until:
+                return known[2]
             signal = SignalGenerator(self._model(symbol, checked)).signal(
-                bars,
-                cost_ratio=self._cost_ratio(symbol),
-                now=self._market.now(),
-                is_simulated=self._market.is_simulated,
+                bars, cost_ratio=cost_ratio, now=now, is_simulated=self._market.is_simulated
             )
-            self._signals[symbol, timeframe] = (last, signal)
+            self._signals[symbol, timeframe] = (last, cost_ratio, signal)
             return signal
 
     def average_true_range(self, symbol: str, timeframe: str) -> float:
@@ -98,8 +99,10 @@ class LiveSignals:
 
     def _model(self, symbol: str, timeframe: Timeframe) -> TrainedModel:
         if (symbol, timeframe) not in self._models:
-            model = self._registry.latest(timeframe, symbol) or self._train(timeframe, lambda _done, _what: None)
-            if symbol not in model.manifest.symbols:
+            model = self._registry.latest(timeframe, symbol)
+            if model is None and timeframe not in self._trained:
+                model = self._train(timeframe, lambda _done, _what: None)
+            if model is None or symbol not in model.manifest.symbols:
                 raise DataUnavailable(
                     f"{symbol} has too few {timeframe} bars to learn from; "
                     f"train with: trading-copilot train --symbol {symbol} --timeframe {timeframe}"
@@ -116,6 +119,7 @@ class LiveSignals:
 
     def _train(self, timeframe: Timeframe, progress: Callable[[float, str], None]) -> TrainedModel:
         model = train_on_market(self._market, timeframe, created_at=self._wall_clock(), progress=progress)
+        self._trained.add(timeframe)
         return self._registry.load(self._registry.save(model))
 
     def _cost_ratio(self, symbol: str) -> float:

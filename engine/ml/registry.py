@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import xgboost as xgb
 
 from engine.domain.errors import DataUnavailable
-from engine.features.definitions import FEATURE_NAMES
+from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.dataset import TARGETS
 from engine.ml.range import RangePredictor
 from engine.ml.tpsl import Calibration, TPSLClassifier
 
-FORMAT = 1
+FORMAT = 2
 _RETRAIN = "train again with: trading-copilot train"
 
 
@@ -36,8 +37,8 @@ class Manifest:
         symbols: Those whose bars it learned from.
         rows: Rows it learned from.
         metrics: Out of sample only, from purged walk-forward.
-        losses: Mean loss in multiples of the risk when a target is not hit, by target.
-        files: SHA-256 of each booster file.
+        feature_version: Of the features' definitions; other numbers under the same names are another version.
+        files: SHA-256 of each booster file; `digest` of everything above. Both are made when the model is saved.
     """
 
     id: str
@@ -48,13 +49,14 @@ class Manifest:
     rows: int
     horizon: int
     features: tuple[str, ...]
+    feature_version: int
     parameters: Mapping[str, float]
     metrics: Mapping[str, float]
     calibrations: Mapping[str, Calibration]
-    losses: Mapping[str, float]
     up_shift: tuple[float, ...]
     down_shift: tuple[float, ...]
     files: Mapping[str, str]
+    digest: str
 
     def lines(self) -> list[str]:
         """Return the manifest for a terminal."""
@@ -78,6 +80,10 @@ class TrainedModel:
         """Return every booster by file name, without suffix."""
         return {**self.tpsl.boosters, "range_up": self.range.up, "range_down": self.range.down}
 
+    def is_proven(self, target: str) -> bool:
+        """Tell whether a target's probabilities told more, on rows unseen, than its base rate does."""
+        return self.tpsl.calibrations[target].slope > 0 and self.manifest.metrics[f"brier_skill_{target}"] > 0
+
 
 class ModelRegistry:
     """Models below one folder, one folder each."""
@@ -86,20 +92,34 @@ class ModelRegistry:
         self._root = root
 
     def save(self, model: TrainedModel) -> Manifest:
-        """Store a model whole or not at all, and return its manifest with the files' hashes."""
+        """Store a model whole or not at all, and return its manifest with the files' hashes.
+
+        A model of the same id stays as it is; the new one's id then ends in a number.
+        """
         self._root.mkdir(parents=True, exist_ok=True)
-        draft = self._root / f".{model.manifest.id}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
+        draft = Path(tempfile.mkdtemp(prefix=".", dir=self._root))
+        try:
+            manifest = self._write(model, draft)
+            draft.replace(self._root / manifest.id)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return manifest
+
+    def _write(self, model: TrainedModel, draft: Path) -> Manifest:
         files = {}
         for name, booster in model.boosters().items():
             path = draft / f"{name}.ubj"
             booster.save_model(path)
             files[path.name] = _hash(path)
-        content = _to_json(model.manifest, files)
-        (draft / "manifest.json").write_text(json.dumps(content, indent=1))
-        draft.replace(self._root / model.manifest.id)
-        return _from_json(content)
+        unsealed = replace(model.manifest, id=self._free_id(model.manifest.id), files=files)
+        manifest = replace(unsealed, digest=_digest(unsealed))
+        (draft / "manifest.json").write_text(json.dumps(_to_json(manifest), indent=1))
+        return manifest
+
+    def _free_id(self, wanted: str) -> str:
+        numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
+        return next(each for each in numbered if not (self._root / each).exists())
 
     def manifests(self) -> list[Manifest]:
         """Return the manifests of all whole models, oldest first; damaged ones are left out."""
@@ -128,7 +148,9 @@ class ModelRegistry:
         Raises:
             DataUnavailable: A file is missing or altered, or the features are not this code's.
         """
-        if manifest.features != FEATURE_NAMES:
+        if manifest.digest != _digest(manifest):
+            raise DataUnavailable(f"model {manifest.id} is damaged (its manifest was altered); {_RETRAIN}")
+        if (manifest.features, manifest.feature_version) != (FEATURE_NAMES, FEATURE_VERSION):
             raise DataUnavailable(f"model {manifest.id} was made for other features; {_RETRAIN}")
         boosters = {name: self._booster(manifest, name) for name in (*TARGETS, "range_up", "range_down")}
         up, down = boosters.pop("range_up"), boosters.pop("range_down")
@@ -152,7 +174,13 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, object]:
+def _digest(manifest: Manifest) -> str:
+    """Return the SHA-256 of everything in a manifest but this."""
+    content = _to_json(replace(manifest, digest=""))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _to_json(manifest: Manifest) -> dict[str, object]:
     return {
         "format": FORMAT,
         "id": manifest.id,
@@ -163,13 +191,14 @@ def _to_json(manifest: Manifest, files: Mapping[str, str]) -> dict[str, object]:
         "rows": manifest.rows,
         "horizon": manifest.horizon,
         "features": list(manifest.features),
+        "feature_version": manifest.feature_version,
         "parameters": dict(manifest.parameters),
         "metrics": dict(manifest.metrics),
         "calibrations": {name: [c.slope, c.intercept] for name, c in manifest.calibrations.items()},
-        "losses": dict(manifest.losses),
         "up_shift": list(manifest.up_shift),
         "down_shift": list(manifest.down_shift),
-        "files": dict(files),
+        "files": dict(manifest.files),
+        "digest": manifest.digest,
     }
 
 

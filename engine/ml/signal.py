@@ -1,8 +1,8 @@
 """SignalGenerator: probability, range and phase combined into one signal; expected value after costs decides.
 
-A probability of p, a reward of R and a mean loss of L (all in multiples of the risk) are worth p·R − (1−p)·L − costs.
-A trade needs that to exceed a margin, a target inside the expected range, and no phase against it. Anything else is
-"no trade", with its reason, and the better side is shown all the same.
+A probability of p and a reward of R multiples of the risk are worth p·R − (1−p) − costs. A trade needs that to exceed
+a margin, probabilities that proved themselves out of sample, a target inside the expected range, and no phase against
+it. Anything else is "no trade", with its reason, and the better side is shown all the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.domain.symbols import TIMEFRAME_S
 from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
 from engine.ml.amd import detect_phase
 from engine.ml.dataset import SIDES, target_name
+from engine.ml.economics import breakeven_probability, expected_value
 from engine.ml.labels import REWARD_RISKS, stop_fraction
 from engine.ml.registry import TrainedModel
 
@@ -108,18 +109,16 @@ class SignalGenerator:
         candidates = []
         for side in SIDES:
             for ratio in REWARD_RISKS:
-                name = target_name(side, ratio)
-                probability, loss = float(probabilities[name][0]), self._model.manifest.losses[name]
-                value = probability * ratio - (1 - probability) * loss - cost
-                breakeven = min((loss + cost) / (ratio + loss), 1.0)
-                candidates.append(_Candidate(side, ratio, probability, breakeven, value))
+                probability = probabilities[target_name(side, ratio)]
+                value = float(expected_value(probability, ratio, cost)[0])
+                breakeven = breakeven_probability(ratio, cost)
+                candidates.append(_Candidate(side, ratio, float(probability[0]), breakeven, value))
         return candidates
 
     def _judge(self, best: _Candidate, reach: float, phase: PhaseEvidence, close: float, is_stale: bool) -> str:
-        has_ranking = self._model.tpsl.calibrations[target_name(best.side, best.reward_risk)].slope > 0
         if is_stale:
             return "stale"
-        if best.value < MIN_EDGE or not has_ranking:
+        if best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
             return "no_edge"
         if reach < best.reward_risk:
             return "range"

@@ -6,6 +6,7 @@ says of the model comes from rows that the fold's model had not seen, and each f
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
-from engine.features.definitions import FEATURE_NAMES
+from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.dataset import TARGETS, Dataset, build_dataset
 from engine.ml.labels import HORIZON
 from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
@@ -104,8 +105,7 @@ def train(
     metrics: dict[str, float] = {}
     calibrations = {name: _calibrate_target(name, data, folds, tests, metrics) for name in TARGETS}
     shifts = {name: _calibrate_range(name, data, folds, tests, metrics) for name in ("up", "down")}
-    losses = {name: _mean_loss(data, name) for name in TARGETS}
-    symbols = tuple(sorted(bars_by_symbol))
+    symbols = data.symbols
     manifest = Manifest(
         id=f"{created_at:%Y%m%dT%H%M%S}-{timeframe}-{symbols[0].replace('/', '') if len(symbols) == 1 else 'pooled'}",
         created_at=created_at,
@@ -115,13 +115,14 @@ def train(
         rows=len(data),
         horizon=HORIZON,
         features=FEATURE_NAMES,
+        feature_version=FEATURE_VERSION,
         parameters={**_PARAMETERS, "rounds": _ROUNDS, "range_rounds": _RANGE_ROUNDS},
         metrics=metrics,
         calibrations=calibrations,
-        losses=losses,
         up_shift=shifts["up"],
         down_shift=shifts["down"],
         files={},
+        digest="",
     )
     progress(1.0, "done")
     boosters = {name: final.boosters[name] for name in TARGETS}
@@ -132,11 +133,13 @@ def train(
 def _fit_all(data: Dataset, splits: Sequence[Split], progress: Progress) -> list[_Fitted]:
     done = 0
     total = len(splits) * (len(TARGETS) + 2)
+    lock = threading.Lock()
 
     def step() -> None:
         nonlocal done
-        done += 1
-        progress(0.05 + 0.9 * done / total, "models")
+        with lock:
+            done += 1
+            progress(0.05 + 0.9 * done / total, "models")
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda split: _fit(data, split, step), splits))
@@ -169,6 +172,7 @@ def _calibrate_target(
 ) -> Calibration:
     """Return the final calibration; into `metrics` go the figures of each fold calibrated on the folds before it."""
     hits = [data.hit[name][test] for test in tests]
+    times = [data.start[test] for test in tests]
     margins = [fold.raw[name] for fold in folds]
     aucs = [float(roc_auc_score(hit, margin)) for hit, margin in zip(hits, margins, strict=True) if 0 < hit.mean() < 1]
     metrics[f"auc_{name}"] = float(np.mean(aucs)) if aucs else 0.5
@@ -177,7 +181,7 @@ def _calibrate_target(
     said, seen, base = [], [], []
     for fold in range(1, len(folds)):
         earlier = np.concatenate(hits[:fold])
-        calibration = calibrate(np.concatenate(margins[:fold]), earlier)
+        calibration = calibrate(np.concatenate(margins[:fold]), earlier, np.concatenate(times[:fold]))
         said.append(calibration.probability(margins[fold]))
         seen.append(hits[fold])
         base.append(np.full(len(hits[fold]), earlier.mean()))
@@ -185,7 +189,7 @@ def _calibrate_target(
     reference = float(np.mean(np.concatenate(base)))
     metrics[f"brier_skill_{name}"] = brier_skill(probability, hit, reference)
     metrics[f"calibration_error_{name}"] = calibration_error(probability, hit)
-    return calibrate(np.concatenate(margins), np.concatenate(hits))
+    return calibrate(np.concatenate(margins), np.concatenate(hits), np.concatenate(times))
 
 
 def _calibrate_range(
@@ -207,9 +211,3 @@ def _calibrate_range(
     metrics[f"pinball_{name}"] = loss
     metrics[f"pinball_gain_{name}"] = 1 - loss / reference
     return conformal_shift(np.concatenate(raw), np.concatenate(actual))
-
-
-def _mean_loss(data: Dataset, name: str) -> float:
-    """Return what a missed target costs on average, in multiples of the risk; at least half of it."""
-    missed = data.payoff[name][data.hit[name] == 0]
-    return max(float(-missed.mean()), 0.5) if len(missed) else 1.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ import pytest
 from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, utc_from_seconds
 from engine.domain.signals import Direction
-from engine.features.definitions import WARMUP
+from engine.features.definitions import FEATURE_VERSION, WARMUP
 from engine.ml.dataset import TARGETS
 from engine.ml.registry import ModelRegistry, TrainedModel
 from engine.ml.signal import MIN_EDGE, SignalGenerator
-from engine.ml.tpsl import auc_standard_error, calibrate
+from engine.ml.tpsl import calibrate
 from engine.ml.training import train
 from tests.engine.ml.bars import random_walk
 
@@ -41,7 +43,7 @@ def walk_model(walks: dict[str, Bars]) -> TrainedModel:
 def test_random_walk_shows_no_direction(walk_model: TrainedModel) -> None:
     """Overlapping labels of 24 bars count as one in twelve independent rows, which widens the standard error."""
     tested = walk_model.manifest.rows * 0.6 / 12
-    error = auc_standard_error(int(tested / 2), int(tested / 2))
+    error = np.sqrt((tested + 1) / (12 * (tested / 2) ** 2))  # Hanley and McNeil (1982), at an AUC of 0.5
     for side in ("long", "short"):
         assert abs(walk_model.manifest.metrics[f"auc_{side}_1"] - 0.5) < max(0.02, 2.5 * error)
 
@@ -140,6 +142,50 @@ def test_damaged_model_is_refused(walk_model: TrainedModel, tmp_path: Path) -> N
         registry.latest("1h", "AAA")
 
 
+def test_altered_manifest_is_refused(walk_model: TrainedModel, tmp_path: Path) -> None:
+    """A calibration decides what is called probable; its numbers are guarded like the trees."""
+    registry = ModelRegistry(tmp_path)
+    path = tmp_path / registry.save(walk_model).id / "manifest.json"
+    content = json.loads(path.read_text())
+    content["calibrations"]["long_1"][1] += 1.0
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataUnavailable, match="its manifest was altered"):
+        registry.latest("1h", "AAA")
+
+
+@pytest.mark.parametrize("other", [{"features": ("rsi_14",)}, {"feature_version": FEATURE_VERSION + 1}])
+def test_model_of_other_features_is_refused(other: dict[str, Any], walk_model: TrainedModel, tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    registry.save(replace(walk_model, manifest=replace(walk_model.manifest, **other)))
+    with pytest.raises(DataUnavailable, match="made for other features; train again with: trading-copilot train"):
+        registry.latest("1h", "AAA")
+
+
+def test_two_models_of_one_second_are_both_kept(walk_model: TrainedModel, tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    first, second = registry.save(walk_model), registry.save(walk_model)
+    assert {first.id, second.id} == {manifest.id for manifest in registry.manifests()}
+    assert registry.load(first).manifest == first
+
+
+def test_interrupted_training_or_saving_leaves_nothing(
+    walks: dict[str, Bars], walk_model: TrainedModel, tmp_path: Path
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def stop_midway(done: float, _what: str) -> None:
+        if done > 0.2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(walks, "1h", created_at=CREATED_AT, progress=stop_midway)
+    unwritable = replace(walk_model, range=replace(walk_model.range, up=None))  # type: ignore[arg-type]  # fails midway
+    with pytest.raises(AttributeError):
+        ModelRegistry(tmp_path).save(unwritable)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_half_written_model_does_not_exist(walk_model: TrainedModel, tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     (tmp_path / ".half.1").mkdir()
@@ -151,8 +197,9 @@ def test_half_written_model_does_not_exist(walk_model: TrainedModel, tmp_path: P
 def test_calibration_keeps_the_base_rate_without_ranking() -> None:
     rng = np.random.default_rng(2)
     hit = (rng.random(4000) < 0.3).astype(np.int64)
-    noise = calibrate(rng.standard_normal(4000), hit)
+    time = np.arange(4000)
+    noise = calibrate(rng.standard_normal(4000), hit, time)
     assert noise.slope == 0
     assert noise.probability(np.array([5.0]))[0] == pytest.approx(hit.mean(), abs=1e-6)
-    informed = calibrate(rng.standard_normal(4000) + hit, hit)
+    informed = calibrate(rng.standard_normal(4000) + hit, hit, time)
     assert informed.slope > 0.5
