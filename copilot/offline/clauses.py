@@ -133,6 +133,8 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
         return 72.0
     moneyed = not features.isdisjoint({"money", "percent"})
     sized = moneyed or "number" in features
+    if "if" in features and "condition" in features and "numbers2" not in features:
+        return 0.0
     if "buy.weak" in features and sized and has_sym and features.isdisjoint({"chart", "ind", "signal", "days", "position", "pnl", "per", "tf"}):
         return 71.0
     if moneyed and has_sym and "of_sym" in features:
@@ -148,6 +150,7 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     return 0.0
 
 
+_SELF = frozenset({"i", "im", "ive", "my", "me", "we", "our", "yo", "mi", "mis", "he", "llevo", "voy", "tengo", "am i", "have i", "hice", "hemos", "estoy"})
 _ACTIONS = frozenset({"buy", "sell", "dispose", "close", "buy.weak", "remove", "first"})
 
 
@@ -167,7 +170,11 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
                 found.add(label)
             if value == "365" and kind == "days":
                 found.add("past_year")
+        if token.text in _SELF:
+            found.add("self")
         if token.is_number:
+            if token.unit != "time":
+                found.add("numbers2" if "number" in found else "number")
             found.update(_number_features(token))
     if asked:
         found.update({"question", "asked"})

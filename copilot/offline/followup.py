@@ -118,11 +118,11 @@ def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
         return True
     if past.frame.tool == TRADE and current.tool != TRADE:
         return _changes_order(clause)
-    return current.question is not None and current.question.code == "unclear" or clause.score < 50
+    return (current.question is not None and current.question.code == "unclear") or clause.score < 50
 
 
 def _changes_order(clause: Clause) -> bool:
-    return not clause.features.isdisjoint({"sl", "tp", "market"}) and "number" in clause.features or (
+    return (not clause.features.isdisjoint({"sl", "tp", "market"}) and "number" in clause.features) or (
         "instead" in clause.features and "number" in clause.features
     )
 
@@ -143,7 +143,7 @@ def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
     context = Context(symbol, agent if agent in AGENTS else None, timeframe)
     again = read_message(clause.tokens, context)
     frame = again.frames[-1] if again.frames else None
-    if frame is None or frame.question is not None and frame.question.code in ("which_symbol", "which_agent"):
+    if frame is None or (frame.question is not None and frame.question.code in ("which_symbol", "which_agent")):
         return None
     return frame
 
@@ -193,6 +193,10 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
     noun = _listed_noun(old)
     if noun and removes and features.isdisjoint({"sym", "alert", "order", "agent"}):
         return _cancel_listed(clause, past, noun)
+    if noun and removes and clause.all("sym") and features.isdisjoint({"position", "trade", "number"}):
+        chosen = _listed_about(past.answer, noun, clause.all("sym"))
+        if len(chosen) == 1:
+            return Frame(f"cancel_{noun}", clause, calls=[{f"{noun}_id": chosen[0]}])
     if noun and old.tool in ("cancel_order", "cancel_alert") and _identifiers(clause):
         key = f"{noun}_id"
         return Frame(old.tool, clause, calls=[{key: identifier} for identifier in _identifiers(clause)])
@@ -202,6 +206,14 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
         if len(symbols) == 1:
             return Frame(TRADE, clause, calls=[{"symbol": symbols[0], "side": "close"}])
     return None
+
+
+def _listed_about(answer: str, noun: str, symbols: Sequence[str]) -> list[str]:
+    """Return the listed numbers whose text names one of the instruments."""
+    marks = list(_LISTED[noun].finditer(answer))
+    ends = [mark.start() for mark in marks[1:]] + [len(answer)]
+    texts = [(mark[1], answer[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    return [name for name, text in texts if set(Clause(tokenize(text, "en")).all("sym")) & set(symbols)]
 
 
 def _listed_noun(old: Frame) -> str | None:
@@ -392,7 +404,7 @@ def _change_profile(clause: Clause, args: Args, old: Clause) -> _Changed:
     if setting == "base_currency":
         currency = clause.first("cur")
         return {**args, "value": currency} if currency else None
-    words = [t.raw for t in clause.tokens if t.raw[:1].isupper() and not t.labels or t.raw[:1].isupper() and not t.has("instead", "confirm", "greeting")]
+    words = [t.raw for t in clause.tokens if (t.raw[:1].isupper() and not t.labels) or (t.raw[:1].isupper() and not t.has("instead", "confirm", "greeting"))]
     return {**args, "value": " ".join(words)} if words else None
 
 

@@ -139,9 +139,7 @@ class _Grouper:
         if _lists_another(current, piece):
             piece.tool, piece.score, piece.inherits = current.tool, current.score, True
             self._close(piece)
-        elif not piece.features.isdisjoint(_SLOTS) and not (starts and len(piece.tokens) > _LONG and not _has_role(piece)):
-            self._join(current, piece)
-        elif current.tool == "update_profile" and not starts:
+        elif (not piece.features.isdisjoint(_SLOTS) and not (starts and len(piece.tokens) > _LONG and not _has_role(piece))) or (current.tool == "update_profile" and not starts):
             self._join(current, piece)
         elif piece.asked:
             current.asked = current.asked or not starts

@@ -29,7 +29,7 @@ _PERIODS = {("day", 7): "7d", ("week", 1): "7d", ("day", 30): "30d", ("month", 1
 _MINUTE_COUNTS = (1, 5, 15, 30)
 _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
-_NAME_STOPS = frozenset({"from", "now", "on", "please", "instead", "and", "y", "por", "favor", "desde", "de", "from", "actually", "ok", "thanks", "gracias", "porfa", "a", "partir", "ahora", "úsalo", "usalo", ",", ".", "!", "then", "en", "adelante"})
+_NAME_STOPS = frozenset({"from", "now", "on", "please", "instead", "and", "y", "por", "favor", "desde", "de", "actually", "ok", "thanks", "gracias", "porfa", "a", "partir", "ahora", "úsalo", "usalo", ",", ".", "!", "then", "en", "adelante"})
 
 
 @dataclass(slots=True)
@@ -226,7 +226,7 @@ def _set_alert(clause: Clause, context: Context) -> Outcome:
         return symbol
     if wants_signal:
         return [_alert(clause, symbol, "signal_change", None)]
-    if number is not None and (number.value is None or number.value <= 0 and number.unit != "percent" or number.value == 0):
+    if number is not None and (number.value is None or (number.value <= 0 and number.unit != "percent") or number.value == 0):
         return Question("bad_number", {"value": number.raw})
     symbols = clause.all("sym") or [symbol]
     conditions = _conditions(clause)
@@ -251,7 +251,7 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
             continue
         ahead = next((t for t in clause.tokens[index + 1 : index + 5] if t.has("up", "down") and t.has("up") != t.has("down")), None)
         later_number = any(t.is_number and t.unit != "time" for t in clause.tokens[index + 1 :])
-        if ahead is not None and (not direction or not later_number and token.unit != "percent"):
+        if ahead is not None and (not direction or (not later_number and token.unit != "percent")):
             direction = direction if direction and ahead.text in ("up", "down") else "up" if ahead.has("up") else "down"
         value = token.value
         if value is None:
@@ -339,7 +339,7 @@ def _action(clause: Clause, actions: set[str]) -> str:
 
 def _configure(clause: Clause, context: Context) -> Outcome:
     agents = _agents(clause) or ([context.agent] if context.agent else [])
-    if not agents and any(t.has("all") or t.has("agents") and t.text.endswith("s") for t in clause.tokens):
+    if not agents and any(t.has("all") or (t.has("agents") and t.text.endswith("s")) for t in clause.tokens):
         agents = ["all"]
     if not agents:
         return Question("which_agent")
@@ -507,7 +507,7 @@ def _name(clause: Clause) -> str | None:
     start = next(i for i, t in enumerate(clause.tokens) if t.has("name_word"))
     words: list[str] = []
     for token in clause.tokens[start + 1 :]:
-        if token.has("name_word") or (not words and (token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be") or token.has("set", "change_word") and token.raw.islower())):
+        if token.has("name_word") or (not words and (token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be") or (token.has("set", "change_word") and token.raw.islower()))):
             continue
         if token.text in _NAME_STOPS and not (token.text == "." and words and len(words[-1]) <= 3):
             break

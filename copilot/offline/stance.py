@@ -154,7 +154,7 @@ def _change(clause: Clause) -> Verdict:
     if not features.isdisjoint({"howto", "hypothetical"}) and clause.tool != "set_alert":
         return Verdict(talk="question")
     if clause.tool in ("control_agent", "cancel_order", "cancel_alert") and _negated(clause, _DOES[clause.tool]):
-        if clause.tool == "control_agent" or "nomore" not in features and not _refuses(clause):
+        if clause.tool == "control_agent" or ("nomore" not in features and not _refuses(clause)):
             return Verdict(talk="negated")
     return _ACT
 

@@ -175,6 +175,8 @@ def _number(raw: str, comma: bool) -> Token:
         return Token(raw, raw)
     suffix = fold(body[digits.end() :]).strip()
     unit: Unit = "money" if currency else "percent" if suffix == "%" else ""
+    if suffix == "s":
+        return Token(fold(raw), raw, is_number=True)
     if suffix and suffix != "%" and not is_magnitude(suffix) and not _known_suffix(suffix):
         return Token(fold(raw), raw, frozenset({"id"}))
     value = read_scaled(digits[0], suffix, comma_decimal=comma)
@@ -314,7 +316,7 @@ def _read_words(
 ) -> tuple[Token, int] | None:
     position = start
     negative = False
-    if tokens[position].text in _ARTICLES and position + 1 < len(tokens) and tokens[position + 1].has("unit") and tokens[position + 1].text not in ("lot", "unit"):
+    if tokens[position].text in _ARTICLES and position + 1 < len(tokens) and tokens[position + 1].has("unit") and tokens[position + 1].text not in ("lot", "unit") and not _is_part(tokens, position):
         return Token("1", tokens[position].raw, value=Decimal(1), is_number=True, is_word_number=True), position + 1
     if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]):
         return None
@@ -340,6 +342,13 @@ def _read_words(
         token.unit, token.payload = first.unit, first.payload if first.unit == "money" else ""
         token.is_word_number = False
     return token, end
+
+
+def _is_part(tokens: list[Token], position: int) -> bool:
+    """Tell whether a fraction was said in front ("a quarter of an ounce")."""
+    behind = [t.text for t in tokens[max(0, position - 2) : position]]
+    fractions = load_lexicon().own["en"].numbers["fractions"] | load_lexicon().own["es"].numbers["fractions"]
+    return any(text in fractions for text in behind)
 
 
 def _points(token: Token) -> bool:

@@ -174,7 +174,7 @@ def _soft_side(clause: Clause) -> str | None:
 
 def _share_side(clause: Clause) -> str | None:
     """Read a share of the position as a sale, and a share of the cash as a purchase."""
-    if "cash" in clause.features:
+    if "cash" in clause.features or _goes_into(clause):
         return "buy"
     for index, token in enumerate(clause.tokens):
         if not (token.is_number and (token.unit == "percent" or token.is_fraction)):
@@ -184,6 +184,15 @@ def _share_side(clause: Clause) -> str | None:
             held = token.unit == "percent" or any(t.has("mine") or t.text in ("the", "del", "that") for t in ahead)
             return "sell" if held else None
     return None
+
+
+def _goes_into(clause: Clause) -> bool:
+    """Tell whether money is sent to an instrument ("7% of that to avax")."""
+    tokens = clause.tokens
+    for index, token in enumerate(tokens):
+        if token.get("sym") and index and tokens[index - 1].text in ("to", "into", "on", "onto", "behind", "a", "al"):
+            return any(t.has("buy.weak", "cash") for t in tokens)
+    return False
 
 
 class _Reader:
@@ -196,6 +205,7 @@ class _Reader:
         self._corrects = False
         self._either = False
         self._vague = False
+        self._raises = False
 
     def read(self) -> None:
         """Fill the terms."""
@@ -244,9 +254,13 @@ class _Reader:
             self._role = "stop"
         elif self._role in ("stop", "target"):
             return
-        elif token.has("break", "up", "down", "reach") and (terms.conditional or not token.has("buy", "sell", "buy.weak", "dispose")):
+        elif token.has("break", "up", "down", "reach") and (terms.conditional or token.has("rel")):
             self._trigger(token)
-        elif token.has("at") and self._role == "":
+        elif token.has("raise"):
+            self._raises = True
+        elif token.has("if") and self._role == "":
+            self._role = "if"
+        elif token.has("at") and self._role in ("", "if") and not (self._raises and token.text in ("en", "by", "a")):
             self._role = "at"
         elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role in ("at", "price"):
             self._role = ""
@@ -316,6 +330,11 @@ class _Reader:
             return "amount"
         if token.unit == "money" and self._role not in ("price", "trigger", "at"):
             return "amount"
+        if self._role == "if":
+            after_move = after is not None and after.has("up", "down", "break", "reach")
+            return "trigger" if after_move or after is None or after.text in (",", "is", "se") else "amount"
+        if token.is_fraction and self._role in ("at", "price"):
+            return "amount"
         if self._role == "" and self._corrects and self._last in ("price", "trigger", "at", "stop", "target"):
             return self._last
         return self._role or "amount"
@@ -323,7 +342,7 @@ class _Reader:
     def _counts(self, index: int, token: Token) -> bool:
         """Tell whether a unit or a coin right behind makes it an amount."""
         after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
-        if after is None or token.unit == "money" and token.payload != "":
+        if after is None or (token.unit == "money" and token.payload != ""):
             return False
         if token.labels and any(label == "unit" or label.startswith("sym") for label in token.labels):
             return True
@@ -425,15 +444,26 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
 def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
     """Tell whether "100 of eth" could be coins or money."""
     if amount.value is None or amount.value < _AMBIGUOUS_FROM or "coins_said" in clause.features:
-        return False
+        return _odd_unit(clause, amount)
     index = clause.tokens.index(amount) if amount in clause.tokens else -1
     ahead = clause.tokens[index + 1 : index + 4]
     if index < 0 or len(ahead) < 2 or ahead[0].text not in ("of", "de"):
-        return False
-    if amount.is_word_number and amount.value >= 1_000_000 or any(s in amount.text for s in ("millon", "million")):
+        return _odd_unit(clause, amount)
+    if (amount.is_word_number and amount.value >= 1_000_000) or any(s in amount.text for s in ("millon", "million")):
         return False
     mine = ahead[1].has("mine") and len(ahead) > 2 and ahead[2].get("sym")
     return ahead[1].get("sym") is not None or bool(mine)
+
+
+def _odd_unit(clause: Clause, amount: Token) -> bool:
+    """Tell whether the number counts something unknown ("5 lucas a eth")."""
+    index = clause.tokens.index(amount) if amount in clause.tokens else -1
+    after = clause.tokens[index + 1] if 0 <= index < len(clause.tokens) - 1 else None
+    if after is None or after.labels or after.is_number or not after.text.isalpha() or len(after.text) < 3:
+        return False
+    fillers = load_lexicon().own["en"].fillers | load_lexicon().own["es"].fillers
+    beyond = clause.tokens[index + 2] if index + 2 < len(clause.tokens) else None
+    return after.text not in fillers and beyond is not None and beyond.has("into", "of", "at")
 
 
 def order_arguments(terms: Terms) -> dict[str, ArgumentValue] | Question:
