@@ -7,17 +7,14 @@ import json
 import logging
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiosqlite
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from sqlalchemy import Engine
 
 from agents.execution.desk import Desk
@@ -27,6 +24,7 @@ from copilot.background import Background
 from copilot.chat_models import OfflineChatModel
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
+from copilot.memory import open_memory
 from copilot.service import Copilot
 from copilot.settings import Settings
 from engine.data.files import write_atomically
@@ -115,7 +113,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     closing = AsyncExitStack()
     background = Background(venue, desk, tickets, alerts)
     await background.recover()
-    memory = await closing.enter_async_context(open_memory(settings.data_dir / "memory.db"))
+    memory = await closing.enter_async_context(open_memory(settings.memory))
     graph = build_graph(Nodes(OfflineChatModel(), toolbox, tickets), memory)
     copilot = Copilot(
         graph, tickets, profiles, notices, market, brain=BRAIN, fallback_language=settings.language
@@ -140,16 +138,6 @@ def prepare_data_dir(settings: Settings) -> None:
             f"COPILOT_DATA_DIR is {str(folder)!r}: nothing can be written there ({error.strerror}); "
             "choose a folder that this account may write"
         ) from error
-
-
-@asynccontextmanager
-async def open_memory(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
-    """Yield conversation memory in SQLite; only plain types are ever revived from it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    serializer = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
-    async with aiosqlite.connect(path) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        yield AsyncSqliteSaver(connection, serde=serializer)
 
 
 def open_market(settings: Settings, progress: Callable[[float], None]) -> MarketData:

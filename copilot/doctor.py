@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from copilot.bootstrap import open_bar_store, open_registry, prepare_data_dir
 from copilot.database import open_database
@@ -43,7 +44,7 @@ def examine(settings: Settings) -> list[Part]:
     prepare_data_dir(settings)
     return [
         Part("chat_model", "in_use", "chat_model_offline"),
-        Part("memory", "in_use", "memory_sqlite", {"path": str(settings.data_dir / "memory.db")}),
+        _memory(settings),
         _database(settings),
         _market(settings),
         _models(settings),
@@ -62,6 +63,13 @@ def render(parts: list[Part], language: Literal["en", "es"]) -> list[str]:
         if part.adds:
             lines.append(" " * (width + 2) + words["adds"].format(command=part.adds))
     return lines
+
+
+def _memory(settings: Settings) -> Part:
+    if settings.memory_url:
+        return Part("memory", "in_use", "memory_redis", {"host": urlsplit(settings.memory_url).hostname or ""})
+    path = str(settings.data_dir / "memory.db")
+    return Part("memory", "in_use", "memory_sqlite", {"path": path}, "COPILOT_MEMORY_URL=redis://127.0.0.1 make run")
 
 
 def _database(settings: Settings) -> Part:

@@ -187,7 +187,7 @@ class Copilot:
         return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
 
     async def _resume(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
-        config = _config(ticket.conversation_id)
+        config = _config(ticket.conversation_id, owner)
         snapshot = await self._graph.aget_state(config)
         pauses = [pause.id for pause in snapshot.interrupts if pause.value.get("ticket_id") == ticket.ticket_id]
         if pauses:
@@ -206,7 +206,7 @@ class Copilot:
     ) -> AsyncIterator[Event]:
         chosen = language or self._profiles.get(owner).language
         context = TurnContext(owner, conversation_id, chosen, self._fallback)
-        config = _config(conversation_id)
+        config = _config(conversation_id, owner)
         said = ""
         stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
         async for event in stream:
@@ -249,5 +249,5 @@ class Copilot:
         return self.language(owner, self._fallback)
 
 
-def _config(conversation_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": conversation_id}, "recursion_limit": _STEP_LIMIT}
+def _config(conversation_id: str, owner: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": conversation_id, "owner": owner}, "recursion_limit": _STEP_LIMIT}

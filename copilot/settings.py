@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     Attributes:
         data_dir: Where the database, bars and models live.
         database_url: SQLAlchemy URL; empty means SQLite in `data_dir`.
+        memory_url: Where conversations are kept; empty means SQLite in `data_dir`, or `redis://host` (6 or later).
         language: Language before the owner has chosen one.
         market: `simulated` invents prices; `replay` plays stored bars as if live.
         market_seed: Seed of the simulated market.
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     database_url: str = ""
+    memory_url: str = ""
     language: Literal["en", "es"] = "en"
     owner: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "owner"
     host: str = "127.0.0.1"
@@ -66,6 +68,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Return the database URL in use."""
         return self.database_url or f"sqlite:///{self.data_dir / 'copilot.db'}"
+
+    @property
+    def memory(self) -> str:
+        """Return the URL of the conversation memory in use."""
+        return self.memory_url or f"sqlite:///{self.data_dir / 'memory.db'}"
 
     @property
     def is_loopback(self) -> bool:
