@@ -18,12 +18,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from sqlalchemy import Engine
 
 from copilot.background import Background
+from copilot.memory import MemorySaver
+from copilot.memory import open_memory as open_store
 from tests.copilot.talk import approve, build_copilot, opened, say
 from tests.tools.world import World, open_fast
 
@@ -50,7 +49,7 @@ class Edges:
 
         database.dialect.do_commit = counted  # type: ignore[assignment]  # the only hook after a commit
 
-    def around_writes(self, memory: AsyncSqliteSaver) -> None:
+    def around_writes(self, memory: MemorySaver) -> None:
         def wrap(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
             async def counted(*args: Any, **options: Any) -> Any:
                 self.edge()
@@ -65,10 +64,10 @@ class Edges:
 
 
 @asynccontextmanager
-async def open_memory(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_memory(path: Path) -> AsyncIterator[MemorySaver]:
     """Yield the conversation's memory beside a database."""
-    async with aiosqlite.connect(path.with_suffix(".memory")) as connection:
-        yield AsyncSqliteSaver(connection, serde=JsonPlusSerializer(pickle_fallback=False))
+    async with open_store(f"sqlite:///{path.with_suffix('.memory')}") as memory:
+        yield memory
 
 
 def make_background(world: World) -> Background:
