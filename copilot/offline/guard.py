@@ -15,6 +15,7 @@ from copilot.offline.lexicon import fold, load_lexicon
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u180e\u034f\U000e0000-\U000e007f]")
 _QUOTES = re.compile(r"\"[^\"]{2,}\"|“[^”]{2,}”|«[^»]{2,}»|„[^“”]{2,}[“”]|(?<!\w)'[^']{6,}'(?!\w)|‘[^’]{6,}’|`[^`]+`|(?<!\w)\*[^*]{2,}\*(?!\w)")
 _FOREIGN_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
+_HEADLINE = re.compile(r"^\W*([A-ZÁÉÍÓÚÑ][A-ZÁÉÍÓÚÑ _-]{3,})\s*[:>\]]")
 _MAX_LENGTH = 1500
 
 
@@ -37,7 +38,7 @@ def screen(text: str) -> Screened:
     """Return the message without its quotations, and whether it may act at all."""
     left = _QUOTES.sub(" . ", text)
     quoted = left != text
-    untrusted = _is_disguised(text) or _has_marks(text) or len(text) > _MAX_LENGTH
+    untrusted = _is_disguised(text) or _has_marks(text) or _has_headline(text) or len(text) > _MAX_LENGTH
     return Screened(left, quoted, untrusted)
 
 
@@ -51,6 +52,12 @@ def _is_disguised(text: str) -> bool:
         return True
     foreign = sum(any(script in unicodedata.name(c, "") for script in _FOREIGN_SCRIPTS) for c in letters if ord(c) > 0x24F)
     return foreign > 0
+
+
+def _has_headline(text: str) -> bool:
+    """Tell whether it opens with a shouted label ("NOTICE: ...") that is no name of ours."""
+    match = _HEADLINE.match(text)
+    return match is not None and text != text.upper() and fold(match[1]).strip() not in load_lexicon().shared.phrases
 
 
 def _has_marks(text: str) -> bool:

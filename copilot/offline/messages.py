@@ -16,7 +16,7 @@ from copilot.offline.tokens import Token
 from copilot.offline.values import Question
 
 HEADED = 44.0
-_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal", "instead", "base_currency", "cash"})
+_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal", "instead", "base_currency", "cash", "buy.noun", "sell.noun", "stop_order", "order"})
 _CUES = frozenset({"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"})
 _SHORT, _LONG = 4, 6
 
@@ -60,7 +60,23 @@ def read_message(tokens: Sequence[Token], context: Context | None = None, *, quo
         _remember(context, clause)
         if frame is not None:
             frames.append(frame)
-    return Message(frames, clauses, context)
+    return Message(_without_chatter(frames), clauses, context)
+
+
+_CHATTY = frozenset({"check_portfolio", "agent_status", "get_signal", "analyze_chart", "list_alerts", "control_agent"})
+_CLEAR, _FAINT = 62.0, 58.5
+
+
+def _without_chatter(frames: list[Frame]) -> list[Frame]:
+    """Drop faint requests beside a clear one: small talk often names an account, a bot or a price."""
+    if not any(frame.clause.score >= _CLEAR and frame.talk is None for frame in frames):
+        return frames
+    return [frame for frame in frames if not _is_faint(frame)]
+
+
+def _is_faint(frame: Frame) -> bool:
+    wanted = {"show", "show.weak", "question", "mine", "notify", "brief", "listword", "agent"}
+    return frame.tool in _CHATTY and frame.clause.score < _FAINT and frame.clause.features.isdisjoint(wanted)
 
 
 def _frame(clause: Clause, context: Context, *, quoted: bool, reported: bool, lead: Context) -> Frame | None:
@@ -228,6 +244,10 @@ def _supports(current: Clause, piece: Clause) -> bool:
     if current.tool == TRADE and piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features:
         return True
     if current.tool == TRADE and piece.score < 55 and features.isdisjoint({"question", "mine", "show", "notify", "show.weak"}):
+        return True
+    if pair == ("get_signal", "analyze_chart") and "sym" not in features and (features.isdisjoint({"chart", "ind", "show"}) or piece.tokens[0].has("into", "at")):
+        return True
+    if pair == ("get_signal", "check_portfolio") and "mine" not in features:
         return True
     if "orderid" in features and not current.features.isdisjoint({"remove", "cancel"}):
         return True

@@ -20,7 +20,7 @@ _DOES = {
     "set_alert": ("notify", "set", "alert"),
     "update_profile": ("set",),
 }
-_REACH = 5
+_REACH = 8
 _AUXILIARIES = frozenset({"would", "should", "is", "are", "does", "will", "was", "did", "am", "shall", "may", "might"})
 
 
@@ -91,7 +91,7 @@ def _is_own_order(clause: Clause) -> bool:
 
 def _trade(clause: Clause) -> Verdict:
     features = clause.features
-    if _negated(clause, _ACTION):
+    if "neg_end" in features or _negated(clause, _ACTION):
         return Verdict(talk="negated")
     advice = Verdict(tool="get_signal") if "sym" in features else Verdict(talk="question")
     if "hypothetical" in features:

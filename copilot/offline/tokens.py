@@ -125,6 +125,8 @@ def _open_number(match: re.Match[str]) -> str:
     numbers = load_lexicon().own["en"].numbers["units"]
     units = load_lexicon().own["en"].time_units
     first, second = fold(match[1]), fold(match[2])
+    if fold(match[0]) in load_lexicon().own["en"].phrases:
+        return match[0]
     return f"{match[1]} {match[2]}" if first in numbers and (second in numbers or second in units) else match[0]
 
 
@@ -221,7 +223,14 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
             first.labels |= own.phrases.get(first.text, frozenset())
         return first, 1
     first.labels = first.labels | _single(first, lexicon, language)
+    if first.repaired and position > 0 and first.has("buy", "sell", "close", "dispose") and not _may_be_verb(plain[position - 1]):
+        first.labels = frozenset()
     return first, 1
+
+
+def _may_be_verb(before: Token) -> bool:
+    """Tell whether a misspelt word behind this one may be a trade verb; elsewhere a repair into one is a guess."""
+    return not before.labels - {"greeting", "polite", "confirm", "then", "also", "thanks", "instead"} and not before.is_number
 
 
 def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str]:

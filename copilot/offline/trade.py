@@ -242,6 +242,8 @@ class _Reader:
 
     def _cue(self, index: int, token: Token) -> None:
         terms = self._terms
+        if token.has("buy", "sell") and not token.has("tp", "sl", "limit", "stop_order", "up", "down", "break"):
+            self._role = "" if self._role in ("stop", "target") else self._role
         if token.has("stop_order"):
             terms.order_type, self._role = "stop", "price"
         elif token.has("limit") and not token.has("sl"):
