@@ -1,7 +1,7 @@
 """`cancel_order`: takes resting orders back. It only lowers what may happen, so it acts at once.
 
-Protective orders of an open position are the exception: "cancel all" leaves them standing, because without them the
-position would be naked; a protective order is cancelled only when its own id is named.
+Protective orders of an open position are the exception. Without them the position would be naked, so "cancel all"
+leaves them standing, and naming one is refused with what to do instead: close the position, which takes them along.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CancelTool:
         """Cancel one order by its id, or all resting entries.
 
         Raises:
-            InvalidRequest: `order_not_found`.
+            InvalidRequest: `order_not_found`, or `order_protects` a position.
         """
         cancelled = [await self.desk.cancel(order.request.client_order_id) for order in await self._chosen(arguments)]
         return OrdersCancelled(orders=tuple(order_view(order) for order in cancelled))
@@ -37,6 +37,8 @@ class CancelTool:
             order = await self.desk.find_order(arguments.order_id.removeprefix("#"))
             if order is None or arguments.symbol not in (None, order.request.symbol):
                 raise InvalidRequest("order_not_found", order_id=arguments.order_id)
+            if order.parent_id is not None and order.status is not OrderStatus.WAITING:
+                raise InvalidRequest("order_protects", order_id=arguments.order_id, symbol=order.request.symbol)
             return [order]
         return [
             order

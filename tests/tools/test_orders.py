@@ -102,3 +102,13 @@ async def test_trades_are_shown_only_by_the_views_that_ask_for_them(place: Place
     assert (await portfolio(place)).trades == ()
     trades = (await portfolio(place, "trades", period="today")).trades
     assert [(trade.trade_id, trade.quantity) for trade in trades] == [("2", D(1)), ("1", D(2))]
+
+
+async def test_protective_order_is_not_cancelled_by_its_id(place: Place) -> None:
+    ticket = await place.open(amount="2", stop_loss="95")
+    await place.tickets.approve(ticket.ticket_id, ticket.nonce, OWNER, "test")
+    await place.tickets.execute(ticket.ticket_id)
+    (stop,) = (await portfolio(place, "orders")).orders
+    with pytest.raises(InvalidRequest, match="order_protects"):
+        await cancel(place, stop.order_id)
+    assert [order.order_id for order in (await portfolio(place, "orders")).orders] == [stop.order_id]
