@@ -23,6 +23,11 @@ def target_name(side: int, reward_risk: float) -> str:
     return f"{'long' if side > 0 else 'short'}_{reward_risk:g}"
 
 
+def reward_risk_of(name: str) -> float:
+    """Return the reward:risk in the name of a target."""
+    return float(name.rpartition("_")[2])
+
+
 TARGETS: tuple[str, ...] = tuple(target_name(side, ratio) for side in SIDES for ratio in REWARD_RISKS)
 
 
@@ -113,4 +118,14 @@ def _rows(bars: Bars, stride: int, offset: int) -> Dataset:
     )
 
 
-__all__ = ["FEATURE_NAMES", "MIN_ROWS", "SIDES", "TARGETS", "Dataset", "build_dataset", "hash_bars", "target_name"]
+__all__ = [
+    "FEATURE_NAMES",
+    "MIN_ROWS",
+    "SIDES",
+    "TARGETS",
+    "Dataset",
+    "build_dataset",
+    "hash_bars",
+    "reward_risk_of",
+    "target_name",
+]

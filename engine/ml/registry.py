@@ -25,6 +25,8 @@ from engine.ml.range import RangePredictor
 from engine.ml.tpsl import Calibration, TPSLClassifier
 
 FORMAT = 2
+PAID_Z = 2.0
+"""Standard errors by which the walk-forward's payoff must exceed zero before a target is acted on."""
 _RETRAIN = "train again with: trading-copilot train"
 
 
@@ -81,8 +83,17 @@ class TrainedModel:
         return {**self.tpsl.boosters, "range_up": self.range.up, "range_down": self.range.down}
 
     def is_proven(self, target: str) -> bool:
-        """Tell whether a target's probabilities told more, on rows unseen, than its base rate does."""
-        return self.tpsl.calibrations[target].slope > 0 and self.manifest.metrics[f"brier_skill_{target}"] > 0
+        """Tell whether a target may be acted on.
+
+        On rows unseen its probabilities must have told more than the base rate does, and acting on them must have paid,
+        before costs, beyond what luck explains.
+        """
+        metrics = self.manifest.metrics
+        return (
+            self.tpsl.calibrations[target].slope > 0
+            and metrics[f"brier_skill_{target}"] > 0
+            and metrics[f"acted_z_{target}"] > PAID_Z
+        )
 
 
 class ModelRegistry:

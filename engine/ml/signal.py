@@ -19,14 +19,12 @@ from engine.domain.symbols import TIMEFRAME_S
 from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
 from engine.ml.amd import detect_phase
 from engine.ml.dataset import SIDES, target_name
-from engine.ml.economics import breakeven_probability, expected_value
+from engine.ml.economics import MIN_EDGE, breakeven_probability, expected_value
 from engine.ml.labels import REWARD_RISKS, stop_fraction
 from engine.ml.registry import TrainedModel
 
 BARS_READ = WARMUP + 200
 """Enough for every feature's warm-up and for smoothed ones to forget their seed."""
-MIN_EDGE = 0.05
-"""Expected value, in multiples of the risk, below which an edge is not worth acting on."""
 STALE_BARS = 3
 _VALID_BARS = 1
 _DRIVERS = 5

@@ -21,7 +21,8 @@ from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
-from engine.ml.dataset import TARGETS, Dataset, build_dataset
+from engine.ml.dataset import TARGETS, Dataset, build_dataset, reward_risk_of
+from engine.ml.economics import MIN_EDGE, expected_value, payoff_z
 from engine.ml.labels import HORIZON
 from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
 from engine.ml.registry import Manifest, TrainedModel
@@ -189,7 +190,19 @@ def _calibrate_target(
     reference = float(np.mean(np.concatenate(base)))
     metrics[f"brier_skill_{name}"] = brier_skill(probability, hit, reference)
     metrics[f"calibration_error_{name}"] = calibration_error(probability, hit)
+    metrics.update(_record_of_acting(name, data, np.concatenate(tests[1:]), probability))
     return calibrate(np.concatenate(margins), np.concatenate(hits), np.concatenate(times))
+
+
+def _record_of_acting(name: str, data: Dataset, rows: IntArray, probability: FloatArray) -> dict[str, float]:
+    """Return what acting on a target would have earned before costs, on rows that its probabilities had not seen."""
+    is_acted = expected_value(probability, reward_risk_of(name), 0.0) >= MIN_EDGE
+    payoff = data.payoff[name][rows]
+    return {
+        f"acted_share_{name}": float(is_acted.mean()),
+        f"acted_payoff_{name}": float(payoff[is_acted].mean()) if is_acted.any() else 0.0,
+        f"acted_z_{name}": payoff_z(payoff, data.start[rows], is_acted),
+    }
 
 
 def _calibrate_range(

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from engine.domain.market import Bars
-from engine.features.definitions import FEATURE_NAMES, FEATURES, WARMUP, Feature, feature_matrix
+from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION, FEATURES, WARMUP, Feature, feature_matrix
 from tests.engine.ml.bars import random_walk
 
 BARS = random_walk(1200, seed=5)
-CUTS = (500, 777, 1001)
+CUTS = tuple(int(cut) for cut in np.random.default_rng(8).integers(WARMUP + 1, len(BARS), 12))
+GOLDEN_SUM = -499.8566
 ids = [feature.name for feature in FEATURES]
 
 
@@ -71,8 +72,40 @@ def test_matrix_has_every_feature_once_and_is_empty_before_warmup() -> None:
     matrix = feature_matrix(BARS)
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES) >= 40
     assert matrix.values.shape == (len(BARS), len(FEATURE_NAMES))
-    assert np.isnan(matrix.values[WARMUP - 1]).any()
-    assert np.isfinite(matrix.values[WARMUP:]).all()
+    for column, feature in zip(matrix.values.T, FEATURES, strict=True):
+        assert np.isnan(column[: feature.warmup]).all(), feature.name
+        assert np.isfinite(column[feature.warmup :]).all(), feature.name
+    assert max(feature.warmup for feature in FEATURES) == matrix.warmup == WARMUP
+
+
+def test_few_bars_or_none_give_empty_rows() -> None:
+    assert feature_matrix(BARS[:0]).values.shape == (0, len(FEATURE_NAMES))
+    with_clock_only = feature_matrix(BARS[:30]).values
+    assert np.isnan(with_clock_only).any(axis=1).all()
+
+
+def test_market_that_stands_still_gives_finite_numbers() -> None:
+    flat = np.full(len(BARS), 100.0)
+    still = replace(BARS, open=flat, high=flat, low=flat, close=flat)
+    assert np.isfinite(feature_matrix(still).values[WARMUP:]).all()
+
+
+def test_numbers_are_those_of_the_version() -> None:
+    """When this fails because a definition was meant to change, raise `FEATURE_VERSION` with the sum below."""
+    values = feature_matrix(_waves()).values[WARMUP:]
+    weights = np.arange(1, values.shape[1] + 1)
+    assert (FEATURE_VERSION, round(float(values.mean(axis=0) @ weights), 4)) == (1, GOLDEN_SUM)
+
+
+def _waves() -> Bars:
+    """Return bars made of sines alone, the same on every machine and for every version of a random generator."""
+    t = np.arange(700, dtype=np.float64)
+    close = 100 * np.exp(0.02 * np.sin(t / 9) + 0.05 * np.sin(t / 61) + 0.004 * np.sin(t * t / 17))
+    open_ = np.append(close[0], close[:-1]) * (1 + 0.0005 * np.sin(t))
+    high = np.maximum(open_, close) * (1.001 + 0.0008 * np.sin(t / 5))
+    low = np.minimum(open_, close) * (0.999 - 0.0008 * np.cos(t / 7))
+    time = 1_600_000_000 // 3600 * 3600 + np.arange(700, dtype=np.int64) * 3600
+    return Bars("X", "1h", time, open_, high, low, close, 10 + 5 * np.sin(t / 11))
 
 
 def test_features_do_not_depend_on_the_price_scale() -> None:

@@ -9,11 +9,10 @@ import pytest
 
 from engine.domain.market import Bars
 from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
-from engine.ml.dataset import TARGETS
-from engine.ml.economics import breakeven_probability, expected_value
+from engine.ml.dataset import TARGETS, reward_risk_of
+from engine.ml.economics import MIN_EDGE, breakeven_probability, expected_value, payoff_z
 from engine.ml.labels import label_barriers
 from engine.ml.registry import TrainedModel
-from engine.ml.signal import MIN_EDGE
 from engine.ml.training import train
 from tests.engine.ml.bars import random_walk
 
@@ -30,8 +29,7 @@ def _share_of_edges(model: TrainedModel, bars: Bars, cost: float) -> float:
     """Return the share of bars with a claimed edge, by the same rule as the signal's."""
     X = feature_matrix(bars).values[WARMUP:]
     probabilities = model.tpsl.predict_proba(X)
-    ratios = [float(name.split("_")[1]) for name in TARGETS]
-    values = np.stack([expected_value(probabilities[n], r, cost) for n, r in zip(TARGETS, ratios, strict=True)])
+    values = np.stack([expected_value(probabilities[name], reward_risk_of(name), cost) for name in TARGETS])
     best = values.argmax(axis=0)
     is_proven = np.array([model.is_proven(name) for name in TARGETS])
     return float(np.mean((values.max(axis=0) >= MIN_EDGE) & is_proven[best]))
@@ -61,3 +59,14 @@ def test_value_and_breakeven_agree() -> None:
         breakeven = breakeven_probability(reward_risk, cost)
         assert expected_value(np.array([breakeven]), reward_risk, cost)[0] == pytest.approx(0)
     assert breakeven_probability(1.0, 5.0) == 1.0
+
+
+def test_record_of_acting_is_not_proven_by_one_lucky_stretch() -> None:
+    """A hundred winning trades in one week are one piece of luck, not a hundred."""
+    time = np.arange(2000)
+    everywhere, one_week = time % 10 == 0, (time >= 500) & (time < 600)
+    won = np.where(time % 3 == 0, 2.0, 0.5)
+    assert payoff_z(won, time, everywhere) > 10
+    assert payoff_z(won, time, one_week) < 1.5
+    assert payoff_z(-won, time, everywhere) < -10
+    assert payoff_z(won, time, np.zeros(2000, dtype=np.bool_)) == 0

@@ -16,8 +16,9 @@ from engine.domain.market import Bars, utc_from_seconds
 from engine.domain.signals import Direction
 from engine.features.definitions import FEATURE_VERSION, WARMUP
 from engine.ml.dataset import TARGETS
+from engine.ml.economics import MIN_EDGE
 from engine.ml.registry import ModelRegistry, TrainedModel
-from engine.ml.signal import MIN_EDGE, SignalGenerator
+from engine.ml.signal import SignalGenerator
 from engine.ml.tpsl import calibrate
 from engine.ml.training import train
 from tests.engine.ml.bars import random_walk
@@ -75,9 +76,12 @@ def test_planted_momentum_is_found() -> None:
         drift[t] = 0.0012 * np.sign(returns[t - 24 : t].sum() + drift[t - 24 : t].sum())
     factor = np.exp(np.cumsum(drift))
     trending = replace(bars, **{name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")})
-    metrics = _train({"BTC/USDT": trending}).manifest.metrics
+    model = _train({"BTC/USDT": trending})
+    metrics = model.manifest.metrics
     assert metrics["auc_long_1"] > 0.55
     assert metrics["brier_skill_long_1"] > 0
+    assert model.is_proven("long_1")
+    assert model.is_proven("short_1")
 
 
 def test_signal_is_complete_and_says_why_not(walks: dict[str, Bars], walk_model: TrainedModel) -> None:
