@@ -1,13 +1,13 @@
 """Requests inside a message: where one ends, what each asks for.
 
-A message is cut at marks and joining words. A piece with its own request starts a clause; a piece without one belongs to
-the clause before it (or behind it, at the start). What a clause asks for is decided by the weighted rules in
+A message is cut at marks and joining words. A piece with its own request starts a clause; a piece without one belongs
+to the clause before it (or behind it, at the start). What a clause asks for is decided by the weighted rules in
 `lexicon/shared.yaml`, over the meanings of its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -17,10 +17,36 @@ import yaml
 from copilot.offline.tokens import Token
 
 TRADE = "execute_trade"
+_BRIEF = 5
 TF_UNITS = ("minute", "hour")
 LONG_UNITS = ("day", "week", "month", "year")
 _ENDS = frozenset({".", "!", "?", "\n", "¿", "¡"})
-_JOINS = frozenset({",", ";", "…", "...", "—", "→", "->", ":", "+", "and", "y", "e", "plus", "then", "luego", "también", "tambien", "&", "also", "además", "-", "–"})
+_JOINS = frozenset(
+    {
+        ",",
+        ";",
+        "…",
+        "...",
+        "—",
+        "→",
+        "->",
+        ":",
+        "+",
+        "and",
+        "y",
+        "e",
+        "plus",
+        "then",
+        "luego",
+        "también",
+        "tambien",
+        "&",
+        "also",
+        "además",
+        "-",
+        "–",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -113,7 +139,11 @@ def trade_score(features: frozenset[str]) -> float:
         return 0.0
     if not _SIDES.isdisjoint(features):
         return _strong(features, has_sym, has_size)
-    if not features.isdisjoint({"buy.noun", "sell.noun"}) and has_size and not features.isdisjoint({"sym", "limit", "at"}):
+    if (
+        not features.isdisjoint({"buy.noun", "sell.noun"})
+        and has_size
+        and not features.isdisjoint({"sym", "limit", "at"})
+    ):
         return 73.0
     return _weak(features, has_sym, has_size)
 
@@ -135,11 +165,21 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     sized = moneyed or "number" in features
     if "if" in features and "condition" in features and "numbers2" not in features:
         return 0.0
-    if "buy.weak" in features and sized and has_sym and features.isdisjoint({"chart", "ind", "signal", "days", "position", "pnl", "per", "tf"}):
+    if (
+        "buy.weak" in features
+        and sized
+        and has_sym
+        and features.isdisjoint({"chart", "ind", "signal", "days", "position", "pnl", "per", "tf"})
+    ):
         return 71.0
     if moneyed and has_sym and "of_sym" in features:
         return 53.0
-    if has_sym and not features.isdisjoint({"trade", "order", "position"}) and "open_verb" in features and features.isdisjoint({"question", "pnl", "show"}):
+    if (
+        has_sym
+        and not features.isdisjoint({"trade", "order", "position"})
+        and "open_verb" in features
+        and features.isdisjoint({"question", "pnl", "show"})
+    ):
         return 58.0
     if "buy.weak" in features and moneyed:
         return 49.0
@@ -150,7 +190,29 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     return 0.0
 
 
-_SELF = frozenset({"i", "im", "ive", "my", "me", "we", "our", "yo", "mi", "mis", "he", "llevo", "voy", "tengo", "am i", "have i", "hice", "hemos", "estoy"})
+_SELF = frozenset(
+    {
+        "i",
+        "im",
+        "ive",
+        "my",
+        "me",
+        "we",
+        "our",
+        "yo",
+        "mi",
+        "mis",
+        "he",
+        "llevo",
+        "voy",
+        "tengo",
+        "am i",
+        "have i",
+        "hice",
+        "hemos",
+        "estoy",
+    }
+)
 _ACTIONS = frozenset({"buy", "sell", "dispose", "close", "buy.weak", "remove", "first"})
 
 
@@ -160,32 +222,36 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     conditional = False
     for token in tokens:
         conditional = conditional or token.has("if")
-        moves = conditional and token.has("up", "down", "break")
-        for label in token.labels:
-            kind, _, value = label.partition(":")
-            if label == "question" or (moves and label in _ACTIONS):
-                continue
-            found.add(kind)
-            if kind == "ind":
-                found.add(label)
-            if value == "365" and kind == "days":
-                found.add("past_year")
-        if token.text in _SELF:
-            found.add("self")
+        found.update(_label_features(token, moves=conditional and token.has("up", "down", "break")))
         if token.is_number:
             if token.unit != "time":
                 found.add("numbers2" if "number" in found else "number")
             found.update(_number_features(token))
     if asked:
         found.update({"question", "asked"})
-    if len(tokens) <= 5:
-        found.add("brief")
     if any(token.has("question", "concept_q") and not is_plain_que(token) for token in tokens[:2]):
         found.add("question")
+    if len(tokens) <= _BRIEF:
+        found.add("brief")
     found.update(_relations(tokens))
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):
         found.add("condition")
     return frozenset(found)
+
+
+def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
+    """Yield the meanings of one word; behind an "if" a word for a move ("loses", "drops") is no order."""
+    for label in token.labels:
+        kind, _, value = label.partition(":")
+        if label == "question" or (moves and label in _ACTIONS):
+            continue
+        yield kind
+        if kind == "ind":
+            yield label
+        if kind == "days" and value == "365":
+            yield "past_year"
+    if token.text in _SELF:
+        yield "self"
 
 
 def is_plain_que(token: Token) -> bool:
@@ -218,7 +284,36 @@ def _relations(tokens: Sequence[Token]) -> set[str]:
     return found
 
 
-_LINKS = frozenset({"#", "number", "numero", "num", "no", "nº", "id", ":", "con", "with", "bearing", "the", "la", "el", "and", "y", "núm", "n", ".", "with number", "?", "de", "is", "es", "its", "it"})
+_LINKS = frozenset(
+    {
+        "#",
+        "number",
+        "numero",
+        "num",
+        "no",
+        "nº",
+        "id",
+        ":",
+        "con",
+        "with",
+        "bearing",
+        "the",
+        "la",
+        "el",
+        "and",
+        "y",
+        "núm",
+        "n",
+        ".",
+        "with number",
+        "?",
+        "de",
+        "is",
+        "es",
+        "its",
+        "it",
+    }
+)
 
 
 def is_identifier(tokens: Sequence[Token], index: int) -> bool:
@@ -266,11 +361,21 @@ def split_pieces(sentence: Clause) -> list[Clause]:
     """Cut a sentence at commas, colons and joining words."""
     pieces: list[Clause] = [Clause(asked=sentence.asked)]
     for index, token in enumerate(sentence.tokens):
-        if (token.text in _JOINS or token.has("then")) and pieces[-1].tokens and not token.is_number and not _glues(sentence.tokens, index):
+        if (
+            (token.text in _JOINS or token.has("then"))
+            and pieces[-1].tokens
+            and not token.is_number
+            and not _glues(sentence.tokens, index)
+        ):
             pieces.append(Clause(asked=sentence.asked))
         pieces[-1].tokens.append(token)
     return pieces
 
 
 def _glues(tokens: Sequence[Token], index: int) -> bool:
-    return tokens[index].text in ("-", "–", "+") and not tokens[index].raw.isspace() and index + 1 < len(tokens) and tokens[index + 1].is_number
+    return (
+        tokens[index].text in ("-", "–", "+")
+        and not tokens[index].raw.isspace()
+        and index + 1 < len(tokens)
+        and tokens[index + 1].is_number
+    )

@@ -16,9 +16,9 @@ from typing import cast
 from copilot.offline.clauses import TRADE, Clause
 from copilot.offline.guard import screen
 from copilot.offline.messages import Frame, Message, read_message
-from copilot.offline.requests import AGENTS, Args, Context, days_of, period_of, timeframe_of
+from copilot.offline.requests import AGENTS, Args, Context, build, days_of, period_of, timeframe_of
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
-from copilot.offline.trade import contradiction, plain, read_terms
+from copilot.offline.trade import Terms, contradiction, plain, read_terms
 from copilot.offline.values import ArgumentValue, Question, Turn
 
 _DEPTH = 3
@@ -29,7 +29,22 @@ _LISTED = {
     "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)", re.IGNORECASE),
     "alert": re.compile(r"(?:alert|alerta)\s*#?(\d+[a-z]?)", re.IGNORECASE),
 }
-_QUIT = frozenset({"leave it", "forget it", "changed my mind", "never mind", "nevermind", "dejalo", "dejalo asi", "cambie de idea", "olvidalo", "forget", "olvida eso", "leave"})
+_QUIT = frozenset(
+    {
+        "leave it",
+        "forget it",
+        "changed my mind",
+        "never mind",
+        "nevermind",
+        "dejalo",
+        "dejalo asi",
+        "cambie de idea",
+        "olvidalo",
+        "forget",
+        "olvida eso",
+        "leave",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +115,23 @@ def _quits(clause: Clause) -> bool:
 def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
     """Tell whether a request that could stand alone really leans on the one before."""
     features = clause.features
-    if current.tool == "control_agent" and current.question is not None and not clause.all("agent") and past.frame.clause.first("agent"):
+    if (
+        current.tool == "control_agent"
+        and current.question is not None
+        and not clause.all("agent")
+        and past.frame.clause.first("agent")
+    ):
         return False
     if not features.isdisjoint({"same"}):
         return True
     if current.talk is not None:
         return current.tool != past.frame.tool or current.talk == "question"
-    if current.tool == "agent_status" and past.frame.tool in ("agent_status", "control_agent", "configure_agent", "run_backtest"):
+    if current.tool == "agent_status" and past.frame.tool in (
+        "agent_status",
+        "control_agent",
+        "configure_agent",
+        "run_backtest",
+    ):
         return features.isdisjoint({"status.word", "per", "why"}) and len(clause.tokens) <= 7
     if current.tool == "run_backtest" and past.frame.tool == "run_backtest":
         return "backtest" not in features and (current.question is not None or "simulate" not in features)
@@ -130,7 +155,9 @@ def _changes_order(clause: Clause) -> bool:
 def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
     """Give a request that names no instrument or agent those of the request before."""
     asks = current.question.code if current.question is not None else ""
-    needs_agent = current.tool == "explain_trade" and not clause.all("agent") and past.frame.clause.first("agent") is not None
+    needs_agent = (
+        current.tool == "explain_trade" and not clause.all("agent") and past.frame.clause.first("agent") is not None
+    )
     if current.tool == "run_backtest" and past.frame.tool == "run_backtest":
         return None
     if asks not in ("which_symbol", "which_agent", "unclear") and not needs_agent:
@@ -139,8 +166,7 @@ def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
     before = past.frame.calls[0] if past.frame.calls else {}
     symbol = cast("str | None", before.get("symbol")) or old.first("sym")
     agent = cast("str | None", before.get("agent")) or old.first("agent")
-    timeframe = cast("str | None", before.get("timeframe")) if current.tool != past.frame.tool and current.tool == "x" else None
-    context = Context(symbol, agent if agent in AGENTS else None, timeframe)
+    context = Context(symbol, agent if agent in AGENTS else None)
     again = read_message(clause.tokens, context)
     frame = again.frames[-1] if again.frames else None
     if frame is None or (frame.question is not None and frame.question.code in ("which_symbol", "which_agent")):
@@ -155,7 +181,7 @@ def _complete(clause: Clause, past: _Past) -> Frame | None:
     if unit and past.frame.question is not None and past.frame.question.code == "amount_ambiguous":
         for token in old.tokens:
             if token.is_number:
-                token.unit = unit if unit == "money" else ""
+                token.unit = "money" if unit == "money" else ""
         old.tokens += [Token("coins", "coins", frozenset({"coins_said"}))]
         old.settle()
         return _build_one(old)
@@ -178,8 +204,6 @@ def _unit_answer(clause: Clause) -> str:
 
 
 def _build_one(clause: Clause) -> Frame | None:
-    from copilot.offline.requests import build
-
     outcome = build(clause, Context())
     if isinstance(outcome, Question):
         return Frame(clause.tool, clause, question=outcome)
@@ -301,9 +325,34 @@ def _indicators(clause: Clause, old: tuple[str, ...]) -> tuple[str, ...]:
     dropping = False
     swapping = any(t.text in ("swap", "replace", "change", "cambia", "reemplaza", "sustituye") for t in clause.tokens)
     for token in clause.tokens:
-        if token.has("remove") or token.text in ("swap", "replace", "without", "sin", "cambia", "reemplaza", "sustituye", "change"):
+        if token.has("remove") or token.text in (
+            "swap",
+            "replace",
+            "without",
+            "sin",
+            "cambia",
+            "reemplaza",
+            "sustituye",
+            "change",
+        ):
             dropping = True
-        elif token.text in ("use", "pon", "add", "with", "ponle", "for", "por", "and", "y", "con", ",", "agrega", "mete", "usa", "to"):
+        elif token.text in (
+            "use",
+            "pon",
+            "add",
+            "with",
+            "ponle",
+            "for",
+            "por",
+            "and",
+            "y",
+            "con",
+            ",",
+            "agrega",
+            "mete",
+            "usa",
+            "to",
+        ):
             dropping = False
         for name in token.of("ind"):
             if dropping or (swapping and not gone):
@@ -404,7 +453,12 @@ def _change_profile(clause: Clause, args: Args, old: Clause) -> _Changed:
     if setting == "base_currency":
         currency = clause.first("cur")
         return {**args, "value": currency} if currency else None
-    words = [t.raw for t in clause.tokens if (t.raw[:1].isupper() and not t.labels) or (t.raw[:1].isupper() and not t.has("instead", "confirm", "greeting"))]
+    words = [
+        t.raw
+        for t in clause.tokens
+        if (t.raw[:1].isupper() and not t.labels)
+        or (t.raw[:1].isupper() and not t.has("instead", "confirm", "greeting"))
+    ]
     return {**args, "value": " ".join(words)} if words else None
 
 
@@ -413,7 +467,14 @@ def _change_alert(clause: Clause, args: Args, old: Clause) -> _Changed:
     if isinstance(symbol, Question):
         return symbol
     number = next((t for t in clause.tokens if t.is_number and t.unit != "time"), None)
-    direction = next(("up" if t.has("up") else "down" for t in clause.tokens if t.has("up") != t.has("down") and not t.has("instead")), None)
+    direction = next(
+        (
+            "up" if t.has("up") else "down"
+            for t in clause.tokens
+            if t.has("up") != t.has("down") and not t.has("instead")
+        ),
+        None,
+    )
     if number is None and symbol is None and direction is None:
         return None
     changed: Args = dict(args)
@@ -457,34 +518,48 @@ def _change_trade(clause: Clause, args: Args, old: Clause) -> _Changed:
         return terms.question
     symbol = clause.first("sym")
     features = clause.features
-    sides = [t for t in clause.tokens if t.has("buy", "sell") and not t.has("buy.weak", "tp", "sl", "limit")]
-    changes: Args = {}
-    if symbol and symbol != args.get("symbol"):
-        if features.isdisjoint({"same", "instead"}):
-            return None
-        changes["symbol"] = symbol
+    if symbol and symbol != args.get("symbol") and features.isdisjoint({"same", "instead"}):
+        return None
     if "all" in features and "number" not in features:
         return {"symbol": args["symbol"], "side": "close"} if args["side"] in ("sell", "close") else None
-    if sides:
-        changes["side"] = "buy" if sides[-1].has("buy") else "sell"
-    scaled = _scaled(clause, args)
-    if scaled is not None:
-        changes["amount"] = scaled
-    elif terms.amount is not None and terms.amount.value is not None:
-        _set_number(changes, args, terms.amount)
-    for name, token in (("stop_loss", terms.stop), ("take_profit", terms.target), ("stop_loss_pct", terms.stop_pct), ("take_profit_pct", terms.target_pct)):
-        if token is not None and token.value is not None:
-            changes[name] = plain(abs(token.value))
-    if terms.price is not None and terms.price.value is not None:
-        changes["price"] = plain(terms.price.value)
-        changes["order_type"] = args.get("order_type", "limit")
-    changed: Args = {**args, **changes}
+    changed: Args = {**args, **_new_side(clause), **_new_size(clause, args, terms), **_new_prices(args, terms)}
+    if symbol:
+        changed["symbol"] = symbol
     if terms.market and terms.price is None:
         changed.pop("price", None)
         changed.pop("order_type", None)
     if changed == args:
         return None
     return contradiction(changed) or changed
+
+
+def _new_side(clause: Clause) -> Args:
+    sides = [t for t in clause.tokens if t.has("buy", "sell") and not t.has("buy.weak", "tp", "sl", "limit")]
+    return {"side": "buy" if sides[-1].has("buy") else "sell"} if sides else {}
+
+
+def _new_size(clause: Clause, args: Args, terms: Terms) -> Args:
+    scaled = _scaled(clause, args)
+    if scaled is not None:
+        return {"amount": scaled}
+    changes: Args = {}
+    if terms.amount is not None and terms.amount.value is not None:
+        _set_number(changes, args, terms.amount)
+    return changes
+
+
+def _new_prices(args: Args, terms: Terms) -> Args:
+    named = {
+        "stop_loss": terms.stop,
+        "take_profit": terms.target,
+        "stop_loss_pct": terms.stop_pct,
+        "take_profit_pct": terms.target_pct,
+        "price": terms.price,
+    }
+    changes: Args = {k: plain(abs(t.value)) for k, t in named.items() if t is not None and t.value is not None}
+    if "price" in changes:
+        changes["order_type"] = args.get("order_type", "limit")
+    return changes
 
 
 def _scaled(clause: Clause, args: Args) -> Decimal | None:
@@ -503,7 +578,12 @@ def _set_number(changes: Args, args: Args, number: Token) -> None:
     if value is None:
         return
     price, amount = args.get("price"), args.get("amount")
-    if number.unit == "" and isinstance(price, Decimal) and isinstance(amount, Decimal) and _nearer(value, price, amount):
+    if (
+        number.unit == ""
+        and isinstance(price, Decimal)
+        and isinstance(amount, Decimal)
+        and _nearer(value, price, amount)
+    ):
         changes["price"] = plain(value)
         return
     changes["amount"] = plain(value)

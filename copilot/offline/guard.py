@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from copilot.offline.lexicon import fold, load_lexicon
 
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u180e\u034f\U000e0000-\U000e007f]")
-_QUOTES = re.compile(r"\"[^\"]{2,}\"|“[^”]{2,}”|«[^»]{2,}»|„[^“”]{2,}[“”]|(?<!\w)'[^']{6,}'(?!\w)|‘[^’]{6,}’|`[^`]+`|(?<!\w)\*[^*]{2,}\*(?!\w)")
+_QUOTES = re.compile(
+    r"\"[^\"]{2,}\"|“[^”]{2,}”|«[^»]{2,}»|„[^“”]{2,}[“”]|(?<!\w)'[^']{6,}'(?!\w)|‘[^’]{6,}’|`[^`]+`|(?<!\w)\*[^*]{2,}\*(?!\w)"
+)
 _FOREIGN_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
 _HEADLINE = re.compile(r"^\W*([A-ZÁÉÍÓÚÑ][A-ZÁÉÍÓÚÑ _-]{3,})\s*[:>\]]")
 _MAX_LENGTH = 1500
@@ -50,7 +52,9 @@ def _is_disguised(text: str) -> bool:
     letters = [c for c in text if c.isalpha()]
     if any(unicodedata.normalize("NFKC", c) != c and c.isalpha() and ord(c) > 0x2000 for c in text):
         return True
-    foreign = sum(any(script in unicodedata.name(c, "") for script in _FOREIGN_SCRIPTS) for c in letters if ord(c) > 0x24F)
+    foreign = sum(
+        any(script in unicodedata.name(c, "") for script in _FOREIGN_SCRIPTS) for c in letters if ord(c) > 0x24F
+    )
     return foreign > 0
 
 

@@ -6,7 +6,7 @@ stance check before it may act.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from copilot.offline.clauses import TRADE, Clause, split_pieces, split_sentences
@@ -16,8 +16,56 @@ from copilot.offline.tokens import Token
 from copilot.offline.values import Question
 
 HEADED = 44.0
-_SLOTS = frozenset({"number", "sym", "sl", "tp", "limit", "tf", "ind", "all", "agent", "strat", "per", "days", "longtime", "shorttime", "market", "stop_order", "unknown", "cur", "lang", "remove", "cancel", "unit", "id", "it", "coins_said", "up", "down", "notify", "start", "stop", "pause", "resume", "only", "why", "explain", "change_word", "signal", "instead", "base_currency", "cash", "buy.noun", "sell.noun", "stop_order", "order"})
-_CUES = frozenset({"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"})
+_SLOTS = frozenset(
+    {
+        "number",
+        "sym",
+        "sl",
+        "tp",
+        "limit",
+        "tf",
+        "ind",
+        "all",
+        "agent",
+        "strat",
+        "per",
+        "days",
+        "longtime",
+        "shorttime",
+        "market",
+        "stop_order",
+        "unknown",
+        "cur",
+        "lang",
+        "remove",
+        "cancel",
+        "unit",
+        "id",
+        "it",
+        "coins_said",
+        "up",
+        "down",
+        "notify",
+        "start",
+        "stop",
+        "pause",
+        "resume",
+        "only",
+        "why",
+        "explain",
+        "change_word",
+        "signal",
+        "instead",
+        "base_currency",
+        "cash",
+        "buy.noun",
+        "sell.noun",
+        "order",
+    }
+)
+_CUES = frozenset(
+    {"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"}
+)
 _SHORT, _LONG = 4, 6
 
 
@@ -47,7 +95,9 @@ class Message:
     context: Context
 
 
-def read_message(tokens: Sequence[Token], context: Context | None = None, *, quoted: bool = False, reported: bool = False) -> Message:
+def read_message(
+    tokens: Sequence[Token], context: Context | None = None, *, quoted: bool = False, reported: bool = False
+) -> Message:
     """Return the requests of a message."""
     context = context or Context()
     grouper = _Grouper()
@@ -88,7 +138,7 @@ def _frame(clause: Clause, context: Context, *, quoted: bool, reported: bool, le
         return Frame(tool, clause, talk=verdict.talk)
     if verdict.tool:
         clause.tool = tool = verdict.tool
-    own = Context(context.symbol or lead.symbol, context.agent, context.timeframe, context.noun, context.side_clause)
+    own = Context(context.symbol or lead.symbol, context.agent, context.timeframe, context.side_clause)
     outcome = build(clause, own)
     if isinstance(outcome, Question):
         if verdict.tool:
@@ -155,7 +205,10 @@ class _Grouper:
         if _lists_another(current, piece):
             piece.tool, piece.score, piece.inherits = current.tool, current.score, True
             self._close(piece)
-        elif (not piece.features.isdisjoint(_SLOTS) and not (starts and len(piece.tokens) > _LONG and not _has_role(piece))) or (current.tool == "update_profile" and not starts):
+        elif (
+            not piece.features.isdisjoint(_SLOTS)
+            and not (starts and len(piece.tokens) > _LONG and not _has_role(piece))
+        ) or (current.tool == "update_profile" and not starts):
             self._join(current, piece)
         elif piece.asked:
             current.asked = current.asked or not starts
@@ -163,7 +216,12 @@ class _Grouper:
     def _refers_to_list(self, current: Clause, piece: Clause) -> bool:
         """Start a clause for "then delete number 5" and "show me what is left"."""
         features = piece.features
-        noun = {"list_alerts": "alert", "cancel_alert": "alert", "cancel_order": "order", "check_portfolio": "order"}.get(current.tool)
+        noun = {
+            "list_alerts": "alert",
+            "cancel_alert": "alert",
+            "cancel_order": "order",
+            "check_portfolio": "order",
+        }.get(current.tool)
         if noun is None or (current.tool == "check_portfolio" and "order" not in current.features):
             return False
         lists = current.tool in ("list_alerts", "check_portfolio")
@@ -180,7 +238,9 @@ class _Grouper:
         """Tell whether an unheaded lead says something about the request behind it."""
         if lead.tool:
             return not (starts and lead.asked)
-        if lead.features.isdisjoint(_SLOTS) and lead.features.isdisjoint({"neg", "advice", "howto", "third", "hypothetical", "why", "if", "question"}):
+        if lead.features.isdisjoint(_SLOTS) and lead.features.isdisjoint(
+            {"neg", "advice", "howto", "third", "hypothetical", "why", "if", "question"}
+        ):
             return False
         if len(lead.tokens) <= _SHORT:
             return not lead.asked or not starts or _has_role(lead)
@@ -219,7 +279,9 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
         sized = not features.isdisjoint({"number", "all"})
         sides = {"sl", "tp", "limit", "if", "market"}
         own = current.first("sym")
-        return "sym" in features and piece.first("sym") != own and own is not None and sized and len(features & sides) <= 1
+        return (
+            "sym" in features and piece.first("sym") != own and own is not None and sized and len(features & sides) <= 1
+        )
     if current.tool == "set_alert":
         return "condition" in features and "sym" in features and current.first("sym") is not None
     if current.tool == "cancel_alert":
@@ -235,41 +297,61 @@ def _begins_new(current: Clause, piece: Clause, starts: bool) -> bool:
 
 def _supports(current: Clause, piece: Clause) -> bool:
     """Tell whether a headed piece still belongs to a different request before it."""
-    pair = (current.tool, piece.tool)
+    for decide in (_supports_trade, _supports_view, _supports_agent):
+        decided = decide(current, piece)
+        if decided is not None:
+            return decided
+    apart = "agent" in piece.features and "agent" in current.features
+    return (current.tool, piece.tool) in _MERGES and not apart
+
+
+def _supports_trade(current: Clause, piece: Clause) -> bool | None:
     features = piece.features
-    if piece.tool == TRADE and piece.score <= 45 and current.tool != TRADE:
-        return True
-    if piece.tool == TRADE and "condition" in features and current.tool in ("list_alerts", "set_alert") and "sym" not in current.features:
-        return True
-    if current.tool == TRADE and piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features:
-        return True
-    if current.tool == TRADE and piece.score < 55 and features.isdisjoint({"question", "mine", "show", "notify", "show.weak"}):
-        return True
-    if pair == ("get_signal", "analyze_chart") and "sym" not in features and (features.isdisjoint({"chart", "ind", "show"}) or piece.tokens[0].has("into", "at")):
-        return True
-    if pair == ("get_signal", "check_portfolio") and "mine" not in features:
-        return True
     if "orderid" in features and not current.features.isdisjoint({"remove", "cancel"}):
         return True
-    if pair == ("control_agent", "agent_status") and len(piece.tokens) <= 3:
+    if piece.tool == TRADE and current.tool != TRADE:
+        condition = current.tool in ("list_alerts", "set_alert") and "condition" in features
+        bare = current.tool == "set_alert" and "sym" not in features and "number" not in features
+        return True if piece.score <= _BARE or (condition and "sym" not in current.features) or bare else None
+    if current.tool == TRADE:
+        about = piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features
+        faint = piece.score < _EXPLICIT and features.isdisjoint({"question", "mine", "show", "notify", "show.weak"})
+        return True if about or faint else None
+    return None
+
+
+def _supports_view(current: Clause, piece: Clause) -> bool | None:
+    pair, features = (current.tool, piece.tool), piece.features
+    if pair == ("get_signal", "analyze_chart") and "sym" not in features:
+        plain = features.isdisjoint({"chart", "ind", "show"}) or piece.tokens[0].has("into", "at")
+        return True if plain else None
+    if pair == ("get_signal", "check_portfolio"):
+        return True if "mine" not in features else None
+    if pair in {("set_alert", "get_signal"), ("list_alerts", "set_alert"), ("set_alert", "list_alerts")}:
+        return True
+    if pair == ("analyze_chart", "set_alert") and "sym" not in features:
+        return True
+    if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal"):
+        return "sym" not in features
+    if piece.tool == "run_backtest" and current.score < _SURE and current.tool in _VIEWS:
+        return "sym" not in features or "sym" not in current.features
+    return None
+
+
+def _supports_agent(current: Clause, piece: Clause) -> bool | None:
+    pair, features = (current.tool, piece.tool), piece.features
+    if pair == ("control_agent", "agent_status") and len(piece.tokens) <= _SHORT - 1:
         return True
     if pair == ("agent_status", "explain_trade") and "sym" in features:
         return False
-    if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal", "run_backtest"):
-        return "sym" not in features
-    if piece.tool == "run_backtest" and "backtest" not in features and current.tool == "run_backtest":
-        return True
-    if piece.tool == "run_backtest" and current.score < 70 and current.tool in ("get_signal", "analyze_chart", "agent_status"):
-        return "sym" not in features or "sym" not in current.features
-    if pair in {("set_alert", "get_signal"), ("list_alerts", "set_alert"), ("set_alert", "list_alerts")}:
-        return True
-    if pair in {("set_alert", TRADE), ("analyze_chart", "set_alert")} and "sym" not in features:
-        return pair[0] == "analyze_chart" or "number" not in features
-    if current.tool == "configure_agent" and piece.tool in ("check_portfolio", "control_agent", "agent_status", TRADE):
-        return "agent" not in features and "show" not in features and "question" not in features
-    return pair in _MERGES and ("agent" not in features or "agent" not in current.features)
+    if current.tool == "configure_agent" and piece.tool in _CONFIG_WORDS:
+        return features.isdisjoint({"agent", "show", "question"})
+    return None
 
 
+_BARE, _EXPLICIT, _SURE = 45.0, 55.0, 70.0
+_VIEWS = ("get_signal", "analyze_chart", "agent_status")
+_CONFIG_WORDS = ("check_portfolio", "control_agent", "agent_status", TRADE)
 _MERGES = {
     ("cancel_order", "check_portfolio"),
     ("check_portfolio", "cancel_order"),
@@ -278,15 +360,10 @@ _MERGES = {
     ("agent_status", "configure_agent"),
     ("control_agent", "configure_agent"),
     ("configure_agent", "control_agent"),
-    ("get_signal", "analyze_chart_"),
     ("explain_trade", "agent_status"),
     ("explain_trade", "check_portfolio"),
     ("check_portfolio", "explain_trade"),
     ("control_agent", "agent_status"),
-    ("cancel_alert", "list_alerts_"),
-    ("list_alerts", "cancel_alert_"),
-    ("analyze_chart", "check_portfolio_"),
-    ("check_portfolio", "agent_status_"),
 }
 
 
@@ -300,6 +377,7 @@ def _trade_again(current: Clause, piece: Clause) -> bool:
 def _other(kind: str) -> _Test:
     def test(current: Clause, piece: Clause) -> bool:
         return kind in piece.features and kind in current.features
+
     return test
 
 
@@ -307,7 +385,13 @@ def _other_view(current: Clause, piece: Clause) -> bool:
     views = ("order", "pending", "position", "trade", "risk", "pnl", "portfolio")
     first = {view for view in views if view in current.features}
     second = {view for view in views if view in piece.features}
-    return bool(second) and not second <= first and first.isdisjoint(second) and "cash_pair" not in current.features and not (first | second <= {"portfolio", "pnl"} and "per" not in piece.features)
+    return (
+        bool(second)
+        and not second <= first
+        and first.isdisjoint(second)
+        and "cash_pair" not in current.features
+        and not (first | second <= {"portfolio", "pnl"} and "per" not in piece.features)
+    )
 
 
 def _other_setting(current: Clause, piece: Clause) -> bool:
@@ -321,8 +405,6 @@ def _same_condition(current: Clause, piece: Clause) -> bool:
     return "condition" in piece.features and "condition" in current.features and ("sym" in piece.features)
 
 
-from collections.abc import Callable  # noqa: E402
-
 _Test = Callable[[Clause, Clause], bool]
 _SAME: dict[str, _Test] = {
     TRADE: _trade_again,
@@ -334,11 +416,19 @@ _SAME: dict[str, _Test] = {
     "agent_status": _other("agent"),
     "check_portfolio": _other_view,
     "update_profile": _other_setting,
-    "explain_trade": lambda current, piece: ("tradeid" in piece.features and "tradeid" in current.features) or ("agent" in piece.features and "agent" in current.features),
+    "explain_trade": lambda current, piece: (
+        ("tradeid" in piece.features and "tradeid" in current.features)
+        or ("agent" in piece.features and "agent" in current.features)
+    ),
     "cancel_order": lambda current, piece: False,
     "cancel_alert": lambda current, piece: False,
     "list_alerts": lambda current, piece: "sym" in piece.features and "sym" in current.features,
-    "run_backtest": lambda current, piece: "backtest" in piece.features and "backtest" in current.features and "strat" in piece.features and "strat" in current.features,
+    "run_backtest": lambda current, piece: (
+        "backtest" in piece.features
+        and "backtest" in current.features
+        and "strat" in piece.features
+        and "strat" in current.features
+    ),
 }
 
 __all__ = ["ACTS", "Frame", "Message", "read_message"]

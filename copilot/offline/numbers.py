@@ -1,7 +1,8 @@
 """Numbers as people write and say them, exactly, in both notations.
 
 Digits: `58k`, `1.5m`, `0,05`, `1.000,50`, `1,000.50`, `1/2`. A lone separator with three digits behind it groups
-thousands in the notation of the text and is a decimal mark in the other. What cannot be read is `None`: the caller asks.
+thousands in the notation of the text and is a decimal mark in the other. What cannot be read is `None`: the caller
+asks.
 """
 
 from __future__ import annotations

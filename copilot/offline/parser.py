@@ -58,7 +58,12 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
 
 def _fix_initial(tokens: list[Token], language: Language) -> None:
     """Read a misspelt verb at the very start ("but 3 ltc") where only a verb can stand."""
-    if len(tokens) > 2 and tokens[0].text in load_lexicon().own[language].initial and tokens[1].is_number and tokens[2].get("sym"):
+    if (
+        len(tokens) > 2
+        and tokens[0].text in load_lexicon().own[language].initial
+        and tokens[1].is_number
+        and tokens[2].get("sym")
+    ):
         tokens[0].labels = frozenset({"buy"})
 
 

@@ -19,17 +19,64 @@ Args = dict[str, ArgumentValue]
 Outcome = list[Args] | Question
 AGENTS = ("atlas", "orion", "nova")
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
-_TIMEFRAMES = {("minute", 1): "1m", ("minute", 5): "5m", ("minute", 15): "15m", ("minute", 30): "30m", ("minute", 60): "1h"} | {
+_TIMEFRAMES = {
+    ("minute", 1): "1m",
+    ("minute", 5): "5m",
+    ("minute", 15): "15m",
+    ("minute", 30): "30m",
+    ("minute", 60): "1h",
+} | {
     ("hour", 1): "1h",
     ("hour", 4): "4h",
     ("hour", 24): "1d",
 }
 _LONG_TIMEFRAMES = {("day", 1): "1d", ("week", 1): "1w", ("day", 7): "1w"}
-_PERIODS = {("day", 7): "7d", ("week", 1): "7d", ("day", 30): "30d", ("month", 1): "30d", ("week", 4): "30d", ("day", 1): "today", ("hour", 24): "today"}
+_PERIODS = {
+    ("day", 7): "7d",
+    ("week", 1): "7d",
+    ("day", 30): "30d",
+    ("month", 1): "30d",
+    ("week", 4): "30d",
+    ("day", 1): "today",
+    ("hour", 24): "today",
+}
 _MINUTE_COUNTS = (1, 5, 15, 30)
 _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
-_NAME_STOPS = frozenset({"from", "now", "on", "please", "instead", "and", "y", "por", "favor", "desde", "de", "actually", "ok", "thanks", "gracias", "porfa", "a", "partir", "ahora", "úsalo", "usalo", ",", ".", "!", "then", "en", "adelante"})
+_REACHES = frozenset(
+    {"hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque"}
+)
+_NAME_STOPS = frozenset(
+    {
+        "from",
+        "now",
+        "on",
+        "please",
+        "instead",
+        "and",
+        "y",
+        "por",
+        "favor",
+        "desde",
+        "de",
+        "actually",
+        "ok",
+        "thanks",
+        "gracias",
+        "porfa",
+        "a",
+        "partir",
+        "ahora",
+        "úsalo",
+        "usalo",
+        ",",
+        ".",
+        "!",
+        "then",
+        "en",
+        "adelante",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -39,7 +86,6 @@ class Context:
     symbol: str | None = None
     agent: str | None = None
     timeframe: str | None = None
-    noun: str | None = None
     side_clause: Clause | None = None
 
 
@@ -168,7 +214,11 @@ def _trade(clause: Clause, context: Context) -> Outcome:
 
 
 def _with_side(clause: Clause, giver: Clause) -> Clause:
-    sides = [t for t in giver.tokens if t.has("buy", "sell", "close", "dispose", "buy.weak", "buy.noun", "sell.noun") and not t.has("sl", "tp")]
+    sides = [
+        t
+        for t in giver.tokens
+        if t.has("buy", "sell", "close", "dispose", "buy.weak", "buy.noun", "sell.noun") and not t.has("sl", "tp")
+    ]
     joined = Clause([*sides[:1], *clause.tokens], clause.asked)
     joined.settle()
     return joined
@@ -193,10 +243,16 @@ def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: 
     if "one_of" in clause.features:
         return Question(question)
     watches = any(t.has("notify", "watch", "nomore") and not t.has("alert") for t in clause.tokens)
-    plural = watches or any(t.text.endswith("s") and t.has(noun) for t in clause.tokens) or not clause.features.isdisjoint({"all", "pending"})
+    plural = (
+        watches
+        or any(t.text.endswith("s") and t.has(noun) for t in clause.tokens)
+        or not clause.features.isdisjoint({"all", "pending"})
+    )
     if symbol and (plural or noun in clause.features or clause.tool == "cancel_order"):
         return [{key: "all", "symbol": symbol}]
-    if plural and not (noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features):
+    if plural and not (
+        noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features
+    ):
         return [{key: "all"}]
     return Question(question)
 
@@ -220,21 +276,32 @@ def _list_alerts(clause: Clause, context: Context) -> Outcome:
 def _set_alert(clause: Clause, context: Context) -> Outcome:
     symbol = _symbol(clause, context)
     features = clause.features
-    number = next((t for t in clause.tokens if t.is_number and t.unit != "time" and not (t.payload == "m" and "ind:rsi" in features)), None)
+    number = next(
+        (
+            t
+            for t in clause.tokens
+            if t.is_number and t.unit != "time" and not (t.payload == "m" and "ind:rsi" in features)
+        ),
+        None,
+    )
     wants_signal = "change_word" in features and not features.isdisjoint({"signal", "model"}) and number is None
     if isinstance(symbol, Question):
         return symbol
     if wants_signal:
         return [_alert(clause, symbol, "signal_change", None)]
-    if number is not None and (number.value is None or (number.value <= 0 and number.unit != "percent") or number.value == 0):
+    if number is not None and (
+        number.value is None or (number.value <= 0 and number.unit != "percent") or number.value == 0
+    ):
         return Question("bad_number", {"value": number.raw})
     symbols = clause.all("sym") or [symbol]
     conditions = _conditions(clause)
     if isinstance(conditions, Question):
         return conditions
-    pairs = [(one, *condition) for one in symbols for condition in conditions] if len(symbols) * len(conditions) < 2 or len(symbols) == 1 else [
-        (one, *condition) for one, condition in zip(symbols, conditions, strict=False)
-    ]
+    pairs = (
+        [(one, *condition) for one in symbols for condition in conditions]
+        if len(symbols) * len(conditions) < 2 or len(symbols) == 1
+        else [(one, *condition) for one, condition in zip(symbols, conditions, strict=False)]
+    )
     return [_alert(clause, one, name, value) for one, name, value in pairs]
 
 
@@ -243,33 +310,49 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     rsi = "ind:rsi" in clause.features
     direction = ""
     for index, token in enumerate(clause.tokens):
-        if token.has("up") != token.has("down"):
-            direction = "up" if token.has("up") else "down"
-        elif token.has("reach", "break") and not direction:
-            direction = "up" if token.has("break") or token.text in ("hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque") else direction
+        direction = _turn(token) or direction or ("up" if token.has("break") or token.text in _REACHES else "")
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
-        ahead = next((t for t in clause.tokens[index + 1 : index + 5] if t.has("up", "down") and t.has("up") != t.has("down")), None)
-        later_number = any(t.is_number and t.unit != "time" for t in clause.tokens[index + 1 :])
-        if ahead is not None and (not direction or (not later_number and token.unit != "percent")):
-            direction = direction if direction and ahead.text in ("up", "down") else "up" if ahead.has("up") else "down"
-        value = token.value
-        if value is None:
-            return Question("bad_number", {"value": token.raw})
-        if not direction:
-            return Question("alert_condition")
-        if token.unit == "percent" and not rsi:
-            found.append((f"change_{direction}", abs(value)))
-        elif rsi:
-            if not 0 < value < _HUNDRED:
-                return Question("bad_number", {"value": token.raw})
-            found.append(("rsi_above" if direction == "up" else "rsi_below", value))
-        else:
-            found.append(("price_above" if direction == "up" else "price_below", value))
+        direction = _turn_behind(clause, index, direction)
+        condition = _condition(token, direction, rsi=rsi)
+        if isinstance(condition, Question):
+            return condition
+        found.append(condition)
         direction = ""
     if found:
         return found
     return Question("alert_value" if not clause.features.isdisjoint({"up", "down"}) else "alert_condition")
+
+
+def _turn(token: Token) -> str:
+    """Return the direction that a word gives, if it gives one."""
+    if token.has("up") == token.has("down"):
+        return ""
+    return "up" if token.has("up") else "down"
+
+
+def _turn_behind(clause: Clause, index: int, direction: str) -> str:
+    """Return the direction of a number, also where its word stands behind it ("an alert at 20 above")."""
+    ahead = next((t for t in clause.tokens[index + 1 : index + 5] if _turn(t)), None)
+    later = any(t.is_number and t.unit != "time" for t in clause.tokens[index + 1 :])
+    if ahead is None or (direction and (later or clause.tokens[index].unit == "percent")):
+        return direction
+    return direction if direction and ahead.text in ("up", "down") else _turn(ahead)
+
+
+def _condition(token: Token, direction: str, *, rsi: bool) -> tuple[str, Decimal] | Question:
+    value = token.value
+    if value is None:
+        return Question("bad_number", {"value": token.raw})
+    if not direction:
+        return Question("alert_condition")
+    if rsi:
+        fits = 0 < value < _HUNDRED
+        name = "rsi_above" if direction == "up" else "rsi_below"
+        return (name, value) if fits else Question("bad_number", {"value": token.raw})
+    if token.unit == "percent":
+        return f"change_{direction}", abs(value)
+    return ("price_above" if direction == "up" else "price_below"), value
 
 
 def _alert(clause: Clause, symbol: str, condition: str, value: Decimal | None) -> Args:
@@ -289,7 +372,12 @@ def _agents(clause: Clause) -> list[str]:
 def _agent_status(clause: Clause, context: Context) -> Outcome:
     stranger = unknown_word(clause)
     agents = _agents(clause)
-    if not agents and stranger and "agents" in clause.features and not any(t.text.endswith("s") and t.has("agents") for t in clause.tokens):
+    if (
+        not agents
+        and stranger
+        and "agents" in clause.features
+        and not any(t.text.endswith("s") and t.has("agents") for t in clause.tokens)
+    ):
         return Question("which_agent")
     period = period_of(clause)
     calls: list[Args] = []
@@ -320,11 +408,16 @@ def _control(clause: Clause, context: Context) -> Outcome:
 def _means_all(clause: Clause) -> bool:
     if any(t.has("all") for t in clause.tokens):
         return True
-    return any(t.has("agents") and t.text not in ("agent", "bot", "robot", "agente", "el agente", "el bot", "alguno") for t in clause.tokens)
+    return any(
+        t.has("agents") and t.text not in ("agent", "bot", "robot", "agente", "el agente", "el bot", "alguno")
+        for t in clause.tokens
+    )
 
 
 def _actions(clause: Clause) -> set[str]:
-    return {name for name in ("start", "stop", "pause", "resume") if name in clause.features} | ({"stop"} if "remove" in clause.features else set())
+    return {name for name in ("start", "stop", "pause", "resume") if name in clause.features} | (
+        {"stop"} if "remove" in clause.features else set()
+    )
 
 
 def _action(clause: Clause, actions: set[str]) -> str:
@@ -415,7 +508,10 @@ def _explain(clause: Clause, context: Context) -> Outcome:
         return [{"trade_id": identifier} for identifier in identifiers]
     if agents:
         args["agent"] = agents[0]
-    elif context.agent and any(t.text in ("it", "its", "she", "he", "her", "his", "su", "sus", "lo", "it's") or t.has("buy.past", "sell.past") for t in clause.tokens):
+    elif context.agent and any(
+        t.text in ("it", "its", "she", "he", "her", "his", "su", "sus", "lo", "it's") or t.has("buy.past", "sell.past")
+        for t in clause.tokens
+    ):
         args["agent"] = context.agent
     symbol = clause.first("sym")
     if symbol:
@@ -507,7 +603,13 @@ def _name(clause: Clause) -> str | None:
     start = next(i for i, t in enumerate(clause.tokens) if t.has("name_word"))
     words: list[str] = []
     for token in clause.tokens[start + 1 :]:
-        if token.has("name_word") or (not words and (token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be") or (token.has("set", "change_word") and token.raw.islower()))):
+        if token.has("name_word") or (
+            not words
+            and (
+                token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be")
+                or (token.has("set", "change_word") and token.raw.islower())
+            )
+        ):
             continue
         if token.text in _NAME_STOPS and not (token.text == "." and words and len(words[-1]) <= 3):
             break

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from copilot.offline.clauses import TRADE, Clause
 from copilot.offline.tokens import Token
 
-ACTS = frozenset({TRADE, "cancel_order", "set_alert", "cancel_alert", "control_agent", "configure_agent", "update_profile"})
+ACTS = frozenset(
+    {TRADE, "cancel_order", "set_alert", "cancel_alert", "control_agent", "configure_agent", "update_profile"}
+)
 _ACTION = ("buy", "sell", "close", "dispose", "halve", "buy.weak")
 _DOES = {
     "cancel_order": ("cancel", "remove"),
@@ -129,21 +131,36 @@ def _is_question(clause: Clause) -> bool:
         return True
     starts = bool(clause.tokens) and clause.tokens[0].has("question") and not clause.tokens[0].has("if", "all")
     if clause.asked:
-        return not ("buy" in features and "number" in features and "first" not in features and _imperative_first(clause)) or starts
-    return starts and clause.tokens[0].text not in ("que", "como", "a", "hay", "do", "have", "tengo", "esta", "alguna", "any", "what", "q") and not _has_order_verb(clause)
+        return (
+            not ("buy" in features and "number" in features and "first" not in features and _imperative_first(clause))
+            or starts
+        )
+    return (
+        starts
+        and clause.tokens[0].text
+        not in ("que", "como", "a", "hay", "do", "have", "tengo", "esta", "alguna", "any", "what", "q")
+        and not _has_order_verb(clause)
+    )
 
 
 def _imperative_first(clause: Clause) -> bool:
-    return bool(clause.tokens) and clause.tokens[0].has("buy", "sell", "close") and "first" not in clause.tokens[0].labels
+    return (
+        bool(clause.tokens) and clause.tokens[0].has("buy", "sell", "close") and "first" not in clause.tokens[0].labels
+    )
 
 
 def _has_order_verb(clause: Clause) -> bool:
-    return any(t.has("buy", "sell", "close", "dispose") and not t.has("first", "inf", "sub", "buy.past", "sell.past") for t in clause.tokens)
+    return any(
+        t.has("buy", "sell", "close", "dispose") and not t.has("first", "inf", "sub", "buy.past", "sell.past")
+        for t in clause.tokens
+    )
 
 
 def _is_story(clause: Clause) -> bool:
     past = [t for t in clause.tokens if t.has("buy.past", "sell.past", "close.past")]
-    orders = [t for t in clause.tokens if t.has("buy", "sell", "close", "dispose", "halve", "buy.weak") and t not in past]
+    orders = [
+        t for t in clause.tokens if t.has("buy", "sell", "close", "dispose", "halve", "buy.weak") and t not in past
+    ]
     if past and not any(t.has("buy", "sell", "close", "dispose") for t in orders):
         return True
     return "past" in clause.features and not orders and "number" in clause.features
@@ -153,15 +170,19 @@ def _change(clause: Clause) -> Verdict:
     features = clause.features
     if not features.isdisjoint({"howto", "hypothetical"}) and clause.tool != "set_alert":
         return Verdict(talk="question")
-    if clause.tool in ("control_agent", "cancel_order", "cancel_alert") and _negated(clause, _DOES[clause.tool]):
-        if clause.tool == "control_agent" or ("nomore" not in features and not _refuses(clause)):
-            return Verdict(talk="negated")
+    stops = clause.tool in ("control_agent", "cancel_order", "cancel_alert")
+    wanted = clause.tool != "control_agent" and ("nomore" in features or _refuses(clause))
+    if stops and not wanted and _negated(clause, _DOES[clause.tool]):
+        return Verdict(talk="negated")
     return _ACT
 
 
 def _refuses(clause: Clause) -> bool:
     """Tell whether the negation is itself the request ("I don't want order 88")."""
-    return any(t.has("remove", "nomore") and (t.has("neg") or t.text.startswith(("no ", "ya no", "dont", "i dont"))) for t in clause.tokens)
+    return any(
+        t.has("remove", "nomore") and (t.has("neg") or t.text.startswith(("no ", "ya no", "dont", "i dont")))
+        for t in clause.tokens
+    )
 
 
 def _negated(clause: Clause, labels: tuple[str, ...]) -> bool:
@@ -182,6 +203,11 @@ def _acts(token: Token, labels: tuple[str, ...]) -> bool:
 
 
 def _is_correction(tokens: list[Token], index: int) -> bool:
-    return tokens[index].text in ("no", "not", "nah", "espera") and index > 0 and (
-        (index + 1 < len(tokens) and (tokens[index + 1].text in (",", "...") or tokens[index + 1].is_number)) or tokens[index - 1].text in ("...", ",", "—")
+    return (
+        tokens[index].text in ("no", "not", "nah", "espera")
+        and index > 0
+        and (
+            (index + 1 < len(tokens) and (tokens[index + 1].text in (",", "...") or tokens[index + 1].is_number))
+            or tokens[index - 1].text in ("...", ",", "—")
+        )
     )

@@ -21,7 +21,9 @@ def is_confirmation(tokens: Sequence[Token], language: Language) -> bool:
         return True
     fillers = load_lexicon().own[language].fillers
     fits = all(t.has(*_CONFIRM_WITH) or t.text in fillers for t in words)
-    return fits and len(words) <= _LONGEST_CONFIRMATION and not any(t.has("sym", "greeting") or t.is_number for t in words)
+    return (
+        fits and len(words) <= _LONGEST_CONFIRMATION and not any(t.has("sym", "greeting") or t.is_number for t in words)
+    )
 
 
 def find_concept(tokens: Sequence[Token], language: Language) -> str | None:

@@ -41,6 +41,8 @@ _HYPHENATED = re.compile(r"\b([^\W\d_]+)-([^\W\d_]+)\b")
 _MAX_TOKENS = 160
 _MIN_REPAIR = 4
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
+_TRADED = {"EUR": "EURUSD", "GBP": "GBPUSD"}
+_PLURALS = frozenset({"euros", "libras", "pounds", "libras esterlinas", "pounds sterling"})
 _ARTICLES = frozenset({"a", "an", "un", "una"})
 _CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
 
@@ -191,10 +193,14 @@ def _number(raw: str, comma: bool) -> Token:
 
 def _known_suffix(suffix: str) -> bool:
     lexicon = load_lexicon()
-    return any(
-        suffix in v.time_units or suffix in v.numbers["cents"] or suffix in v.numbers["scales"]
-        for v in lexicon.own.values()
-    ) or any(s in lexicon.shared.phrases for s in (suffix, suffix.rstrip("s"))) or suffix in ("oz", "ozs", "x", "pct", "st", "nd", "th", "rd")
+    return (
+        any(
+            suffix in v.time_units or suffix in v.numbers["cents"] or suffix in v.numbers["scales"]
+            for v in lexicon.own.values()
+        )
+        or any(s in lexicon.shared.phrases for s in (suffix, suffix.rstrip("s")))
+        or suffix in ("oz", "ozs", "x", "pct", "st", "nd", "th", "rd")
+    )
 
 
 def _tag(plain: Sequence[Token], language: Language) -> list[Token]:
@@ -223,14 +229,22 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
             first.labels |= own.phrases.get(first.text, frozenset())
         return first, 1
     first.labels = first.labels | _single(first, lexicon, language)
-    if first.repaired and position > 0 and first.has("buy", "sell", "close", "dispose") and not _may_be_verb(plain[position - 1]):
+    if (
+        first.repaired
+        and position > 0
+        and first.has("buy", "sell", "close", "dispose")
+        and not _may_be_verb(plain[position - 1])
+    ):
         first.labels = frozenset()
     return first, 1
 
 
 def _may_be_verb(before: Token) -> bool:
     """Tell whether a misspelt word behind this one may be a trade verb; elsewhere a repair into one is a guess."""
-    return not before.labels - {"greeting", "polite", "confirm", "then", "also", "thanks", "instead"} and not before.is_number
+    return (
+        not before.labels - {"greeting", "polite", "confirm", "then", "also", "thanks", "instead"}
+        and not before.is_number
+    )
 
 
 def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str]:
@@ -245,7 +259,9 @@ def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str
     if len(text) >= 3 and text in other.phrases:
         return other.phrases[text]
     for base in _bases(text):
-        labels = lexicon.shared.phrases.get(base, frozenset()) or (own.phrases.get(base, frozenset()) if len(base) > 3 else frozenset())
+        labels = lexicon.shared.phrases.get(base, frozenset()) or (
+            own.phrases.get(base, frozenset()) if len(base) > 3 else frozenset()
+        )
         if labels:
             return labels
     if text in other.known or not text.isalpha():
@@ -320,12 +336,16 @@ def _is_word(token: Token, own: Vocabulary, *roles: str) -> bool:
     return not token.is_number and any(token.text in own.numbers[role] for role in roles)
 
 
-def _read_words(
-    tokens: list[Token], start: int, own: Vocabulary, language: Language
-) -> tuple[Token, int] | None:
+def _read_words(tokens: list[Token], start: int, own: Vocabulary, language: Language) -> tuple[Token, int] | None:
     position = start
     negative = False
-    if tokens[position].text in _ARTICLES and position + 1 < len(tokens) and tokens[position + 1].has("unit") and tokens[position + 1].text not in ("lot", "unit") and not _is_part(tokens, position):
+    if (
+        tokens[position].text in _ARTICLES
+        and position + 1 < len(tokens)
+        and tokens[position + 1].has("unit")
+        and tokens[position + 1].text not in ("lot", "unit")
+        and not _is_part(tokens, position)
+    ):
         return Token("1", tokens[position].raw, value=Decimal(1), is_number=True, is_word_number=True), position + 1
     if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]):
         return None
@@ -362,7 +382,11 @@ def _is_part(tokens: list[Token], position: int) -> bool:
 
 def _points(token: Token) -> bool:
     """Tell whether "one" behind a word stands for a thing and not for a number ("the eth one")."""
-    return token.get("sym") is not None or token.has("it") or token.text in ("the", "last", "which", "no", "any", "every", "each", "first", "second", "next")
+    return (
+        token.get("sym") is not None
+        or token.has("it")
+        or token.text in ("the", "last", "which", "no", "any", "every", "each", "first", "second", "next")
+    )
 
 
 class _WordReader:
@@ -401,7 +425,12 @@ class _WordReader:
         token = self._tokens[position]
         scales = self._own.numbers["scales"]
         following = self._tokens[position + 1].text if position + 1 < len(self._tokens) else ""
-        if following in scales and token.value is not None and token.unit in ("", "money") and not token.payload.isalpha():
+        if (
+            following in scales
+            and token.value is not None
+            and token.unit in ("", "money")
+            and not token.payload.isalpha()
+        ):
             self.value = token.value * Decimal(scales[following])
             return position + 2
         if following in scales and token.unit == "money" and token.value is not None:
@@ -561,7 +590,12 @@ def _join_units(tokens: list[Token], language: Language) -> list[Token]:
         token = tokens[position]
         if token.is_number:
             position = _absorb(tokens, position, language)
-        elif token.get("cur") and position + 1 < len(tokens) and _bare(tokens[position + 1]) and token.text.isupper() is False:
+        elif (
+            token.get("cur")
+            and position + 1 < len(tokens)
+            and _bare(tokens[position + 1])
+            and token.text.isupper() is False
+        ):
             following = tokens[position + 1]
             if token.text in ("usd", "usdt", "eur", "gbp", "$") and not token.get("sym"):
                 following.unit, following.payload = "money", token.get("cur") or "USD"
@@ -582,40 +616,48 @@ def _absorb(tokens: list[Token], position: int, language: Language) -> int:
     lexicon = load_lexicon()
     own = lexicon.own[language]
     suffix = token.payload if token.unit == "" else ""
-    if suffix and _apply_suffix(token, suffix, own, lexicon):
-        return position
-    if position + 1 >= len(tokens):
+    if (suffix and _apply_suffix(token, suffix, own, lexicon)) or position + 1 >= len(tokens):
         return position
     following = tokens[position + 1]
     if following.is_number and _is_spaced_group(tokens, position):
         token.value = Decimal(token.text + following.text)
         return position + 1
-    text = following.text
-    if text in own.numbers["percent"] or (text == "%"):
-        token.unit = "percent"
-        return position + 1
+    return position + (
+        _absorb_percent(tokens, position, own)
+        or _absorb_time(token, following, own)
+        or _absorb_money(token, following, own)
+    )
+
+
+def _absorb_percent(tokens: list[Token], position: int, own: Vocabulary) -> int:
+    text = tokens[position + 1].text
     two = f"{text} {tokens[position + 2].text}" if position + 2 < len(tokens) else ""
-    if two in own.numbers["percent"]:
-        token.unit = "percent"
-        return position + 2
-    if text in own.numbers["cents"] and token.value is not None:
-        token.unit, token.value = "money", token.value / 100
-        token.payload = "cents"
-        return position + 1
-    if text in own.time_units and (len(text) > 1 or not token.is_word_number) and not (len(text) == 1 and language == "es" and text == "a"):
-        token.unit, token.payload = "time", own.time_units[text]
-        return position + 1
+    taken = 1 if text == "%" or text in own.numbers["percent"] else 2 if two in own.numbers["percent"] else 0
+    if taken:
+        tokens[position].unit = "percent"
+    return taken
+
+
+def _absorb_time(token: Token, following: Token, own: Vocabulary) -> int:
+    text = following.text
+    if text not in own.time_units or text == "a" or (len(text) == 1 and token.is_word_number):
+        return 0
+    token.unit, token.payload = "time", own.time_units[text]
+    return 1
+
+
+def _absorb_money(token: Token, following: Token, own: Vocabulary) -> int:
+    if following.text in own.numbers["cents"] and token.value is not None:
+        token.unit, token.value, token.payload = "money", token.value / 100, "cents"
+        return 1
     currency = following.get("cur")
-    if currency:
-        token.unit, token.payload = "money", currency
-        if following.get("sym"):
-            token.labels |= {f"sym?:{following.get('sym')}"}
-        elif following.text in ("euros", "libras", "pounds", "libras esterlinas", "pounds sterling"):
-            token.labels |= {"sym?:EURUSD" if currency == "EUR" else "sym?:GBPUSD"}
-        return position + 1
-    if token.is_fraction and language == "es" and text == "de" and tokens[position + 2 : position + 3] and tokens[position + 2].text in own.time_units:
-        return position
-    return position
+    if not currency:
+        return 0
+    token.unit, token.payload = "money", currency
+    symbol = following.get("sym") or (_TRADED.get(currency) if following.text in _PLURALS else None)
+    if symbol:
+        token.labels |= {f"sym?:{symbol}"}
+    return 1
 
 
 def _is_spaced_group(tokens: list[Token], position: int) -> bool:
@@ -629,32 +671,41 @@ def _is_spaced_group(tokens: list[Token], position: int) -> bool:
 def _apply_suffix(token: Token, suffix: str, own: Vocabulary, lexicon: Lexicon) -> bool:
     """Read the letters glued to a number; tell whether they are a unit."""
     if is_magnitude(suffix):
-        if suffix != "m":
-            token.payload = ""
+        token.payload = "m" if suffix == "m" else ""
         return False
     for vocabulary in (own, *lexicon.own.values()):
-        if suffix in vocabulary.numbers["cents"]:
-            token.unit, token.payload = "money", "cents"
-            token.value = None if token.value is None else token.value / 100
-            return True
-        if suffix in vocabulary.time_units:
-            token.unit, token.payload = "time", vocabulary.time_units[suffix]
-            return True
-        if suffix in vocabulary.numbers["scales"]:
-            token.value = None if token.value is None else token.value * Decimal(vocabulary.numbers["scales"][suffix])
-            token.payload = ""
-            return False
+        known = _word_suffix(token, suffix, vocabulary)
+        if known is not None:
+            return known
     if suffix == "pct":
         token.unit = "percent"
         return True
+    return _name_suffix(token, suffix, lexicon)
+
+
+def _word_suffix(token: Token, suffix: str, vocabulary: Vocabulary) -> bool | None:
+    scale = vocabulary.numbers["scales"].get(suffix)
+    if suffix in vocabulary.numbers["cents"]:
+        token.unit, token.payload = "money", "cents"
+        token.value = None if token.value is None else token.value / 100
+        return True
+    if suffix in vocabulary.time_units:
+        token.unit, token.payload = "time", vocabulary.time_units[suffix]
+        return True
+    if scale:
+        token.value = None if token.value is None else token.value * Decimal(scale)
+        token.payload = ""
+        return False
+    return None
+
+
+def _name_suffix(token: Token, suffix: str, lexicon: Lexicon) -> bool:
     labels = lexicon.shared.phrases.get(suffix) or lexicon.shared.phrases.get(suffix.rstrip("s")) or frozenset()
-    for label in labels:
-        if label.startswith("cur:"):
-            token.unit, token.payload = "money", label[4:]
-            return True
-    token.labels |= labels
-    if suffix in ("oz", "ozs"):
-        token.labels |= {"unit"}
+    currency = next((label[4:] for label in labels if label.startswith("cur:")), None)
+    if currency:
+        token.unit, token.payload = "money", currency
+        return True
+    token.labels |= labels | ({"unit"} if suffix in ("oz", "ozs") else set())
     token.payload = ""
     return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 
 from copilot.offline.clauses import Clause
 from copilot.offline.lexicon import load_lexicon
@@ -19,6 +20,8 @@ _HUNDRED = Decimal(100)
 _AMBIGUOUS_FROM = Decimal(10)
 _FX_PRICE_LIMIT = Decimal(100)
 _FX = ("EURUSD", "GBPUSD")
+_STRANGERS = 2
+_GROUPS = frozenset({"docena", "dozen", "par", "couple", "pair"})
 
 
 @dataclass(slots=True)
@@ -62,6 +65,8 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
         terms.ask("unknown_instrument", symbol=_unknown_name(clause))
     elif len(symbols) > 1:
         terms.ask("which_symbol")
+    if count_strangers(clause) >= _STRANGERS:
+        terms.ask("unclear")
     terms.symbol = symbols[0] if symbols else symbol
     _settle_amount(clause, terms)
     return terms
@@ -89,7 +94,14 @@ def _has_unknown(clause: Clause, has_symbol: bool) -> bool:
 
 def _looks_like_pair(token: Token) -> bool:
     left, mark, right = token.text.partition("/")
-    return bool(mark) and not token.labels and left.isalpha() and right.isalpha() and 2 < len(left) < 6 and 2 < len(right) < 6
+    return (
+        bool(mark)
+        and not token.labels
+        and left.isalpha()
+        and right.isalpha()
+        and 2 < len(left) < 6
+        and 2 < len(right) < 6
+    )
 
 
 def _unknown_name(clause: Clause) -> str:
@@ -111,6 +123,14 @@ def unknown_word(clause: Clause) -> str | None:
     return None
 
 
+def count_strangers(clause: Clause) -> int:
+    """Return how many words are in no vocabulary; with several of them nobody can be sure of an order."""
+    lexicon = load_lexicon()
+    known = (lexicon.shared.known, *(vocabulary.known for vocabulary in lexicon.own.values()))
+    words = [t.text for t in clause.tokens if not t.is_number and not t.labels and t.text.isalpha() and len(t.text) > 2]
+    return sum(not any(word in vocabulary for vocabulary in known) for word in words)
+
+
 def find_side(clause: Clause) -> str | None:
     """Return buy, sell or close; `both` when the words say two of them; `None` when they say none."""
     strong = [token for token in clause.tokens if token.has("buy", "sell", "dispose", "close", "halve")]
@@ -130,7 +150,9 @@ def find_side(clause: Clause) -> str | None:
 
 
 def _is_exit_phrase(token: Token) -> bool:
-    return token.has("tp", "sl") and not token.text.startswith(("buy", "sell", "compr", "vend", "recog", "recoj", "cort", "fuera", "salg"))
+    return token.has("tp", "sl") and not token.text.startswith(
+        ("buy", "sell", "compr", "vend", "recog", "recoj", "cort", "fuera", "salg")
+    )
 
 
 def _side_of(token: Token) -> str:
@@ -241,22 +263,38 @@ class _Reader:
         self._cue(index, token)
 
     def _cue(self, index: int, token: Token) -> None:
-        terms = self._terms
         if token.has("buy", "sell") and not token.has("tp", "sl", "limit", "stop_order", "up", "down", "break"):
             self._role = "" if self._role in ("stop", "target") else self._role
+        if not self._type_cue(index, token) and not self._exit_cue(index, token):
+            self._price_cue(token)
+
+    def _type_cue(self, index: int, token: Token) -> bool:
+        """Read a word for the kind of order; tell whether it is one."""
+        terms = self._terms
         if token.has("stop_order"):
             terms.order_type, self._role = "stop", "price"
-        elif token.has("limit") and not token.has("sl"):
+            return True
+        if token.has("limit") and not token.has("sl"):
             terms.order_type = terms.order_type or "limit"
             if not self._is_postfix(index):
                 self._role = "price"
-        elif token.has("tp") and not self._is_postfix(index):
-            self._role = "target"
-        elif token.has("sl") and not self._is_postfix(index) and not (token.has("buy", "sell") and not token.has("stop")):
-            self._role = "stop"
-        elif self._role in ("stop", "target"):
-            return
-        elif token.has("break", "up", "down", "reach") and (terms.conditional or token.has("rel")):
+            return True
+        return False
+
+    def _exit_cue(self, index: int, token: Token) -> bool:
+        """Read a word for a stop or a target; tell whether one is still waiting for its number."""
+        if token.has("tp", "sl") and not self._is_postfix(index):
+            if token.has("tp"):
+                self._role = "target"
+                return True
+            if token.has("stop") or not token.has("buy", "sell"):
+                self._role = "stop"
+                return True
+        return self._role in ("stop", "target")
+
+    def _price_cue(self, token: Token) -> None:
+        terms = self._terms
+        if token.has("break", "up", "down", "reach") and (terms.conditional or token.has("rel")):
             self._trigger(token)
         elif token.has("raise"):
             self._raises = True
@@ -280,7 +318,11 @@ class _Reader:
         """Tell whether a cue belongs to the number right before it ("a 3% stop")."""
         before = self._tokens[index - 1] if index else None
         if before is None or not before.is_number:
-            before = self._tokens[index - 2] if index > 1 and self._tokens[index - 1].text in ("tight", "protective", "de", "of") else None
+            before = (
+                self._tokens[index - 2]
+                if index > 1 and self._tokens[index - 1].text in ("tight", "protective", "de", "of")
+                else None
+            )
         if before is None or not before.is_number:
             return False
         ahead = self._next_number(index)
@@ -318,14 +360,18 @@ class _Reader:
         before = self._tokens[index - 1] if index else None
         return before is not None and before.text in ("not", "no") and self._last != ""
 
+    def _is_cue_behind(self, index: int, cue: Token) -> bool:
+        if self._role in ("stop", "target") or cue.has("buy", "sell") or not cue.has("sl", "tp", "limit"):
+            return False
+        return not self._next_number(self._tokens.index(cue, index))
+
     def _role_of(self, index: int, token: Token) -> str:
         after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
         cue = after
         if after is not None and after.text in ("tight", "protective", "trailing", "de", "of"):
             cue = self._tokens[index + 2] if index + 2 < len(self._tokens) else None
-        if cue is not None and cue.has("sl", "tp", "limit") and self._role not in ("stop", "target") and not cue.has("buy", "sell"):
-            if not self._next_number(self._tokens.index(cue, index)):
-                return "stop" if cue.has("sl") else "target" if cue.has("tp") else "price"
+        if cue is not None and self._is_cue_behind(index, cue):
+            return "stop" if cue.has("sl") else "target" if cue.has("tp") else "price"
         if self._role in ("stop", "target"):
             return self._role
         if token.unit == "percent" or self._counts(index, token):
@@ -369,7 +415,14 @@ class _Reader:
 
     def _put_amount(self, token: Token) -> None:
         terms = self._terms
-        if terms.amount is not None and terms.price is None and not self._corrects and not self._either and terms.order_type and token.unit == "":
+        if (
+            terms.amount is not None
+            and terms.price is None
+            and not self._corrects
+            and not self._either
+            and terms.order_type
+            and token.unit == ""
+        ):
             terms.price = token
             return
         self._put("amount", token)
@@ -415,16 +468,21 @@ def _is_article(tokens: Sequence[Token], index: int) -> bool:
 def _has_article(clause: Clause) -> bool:
     """Tell whether one coin was said ("buy a bitcoin", "vende un ether")."""
     tokens = clause.tokens
-    for index, token in enumerate(tokens[:-1]):
+    for index in range(len(tokens) - 1):
         if _is_article(tokens, index) and tokens[index + 1].get("sym"):
             after = tokens[index + 2] if index + 2 < len(tokens) else None
-            return after is None or not after.has("position", "trade", "order", "chart", "signal", "buy", "sell", "alert")
+            return after is None or not after.has(
+                "position", "trade", "order", "chart", "signal", "buy", "sell", "alert"
+            )
     return False
 
 
 def _closes_plainly(clause: Clause) -> bool:
     """Tell whether the word was "close" itself, which also takes a share."""
-    return any(t.has("close") and t.text.startswith(("clos", "cierr", "cerr", "cover", "cubr", "flatten")) for t in clause.tokens)
+    return any(
+        t.has("close") and t.text.startswith(("clos", "cierr", "cerr", "cover", "cubr", "flatten"))
+        for t in clause.tokens
+    )
 
 
 def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal) -> None:
@@ -451,6 +509,8 @@ def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
     ahead = clause.tokens[index + 1 : index + 4]
     if index < 0 or len(ahead) < 2 or ahead[0].text not in ("of", "de"):
         return _odd_unit(clause, amount)
+    if amount.is_word_number and any(w in _GROUPS for w in amount.text.split(" ")):
+        return False
     if (amount.is_word_number and amount.value >= 1_000_000) or any(s in amount.text for s in ("millon", "million")):
         return False
     mine = ahead[1].has("mine") and len(ahead) > 2 and ahead[2].get("sym")
@@ -490,7 +550,12 @@ def _fix_fx_prices(terms: Terms) -> None:
         return
     for slot in ("price", "stop", "target"):
         token: Token | None = getattr(terms, slot)
-        if token is not None and token.value is not None and token.value >= _FX_PRICE_LIMIT and token.raw.count(".") == 1:
+        if (
+            token is not None
+            and token.value is not None
+            and token.value >= _FX_PRICE_LIMIT
+            and token.raw.count(".") == 1
+        ):
             token.value = Decimal(token.raw)
 
 
@@ -550,12 +615,13 @@ def _add_exits(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
 
 
 def contradiction(args: Mapping[str, ArgumentValue]) -> Question | None:
+    """Return the question that an order with its stop, price and target out of order leaves open."""
     stop, price, target = (args.get(name) for name in ("stop_loss", "price", "take_profit"))
     if args["side"] == "close":
         return None
     ladder = [value for value in (stop, price, target) if isinstance(value, Decimal)]
-    rising = all(low < high for low, high in zip(ladder, ladder[1:], strict=False))
-    falling = all(low > high for low, high in zip(ladder, ladder[1:], strict=False))
+    rising = all(low < high for low, high in pairwise(ladder))
+    falling = all(low > high for low, high in pairwise(ladder))
     fits = rising if args["side"] == "buy" else falling
     return None if fits else Question("contradiction")
 

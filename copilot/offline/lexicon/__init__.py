@@ -69,7 +69,9 @@ class Vocabulary:
 def load_lexicon() -> Lexicon:
     """Return the index of all words; built on first use."""
     return Lexicon(
-        shared=_shared(_read("shared")), own={"en": _language(_read("en")), "es": _language(_read("es"))}, guard=_guard()
+        shared=_shared(_read("shared")),
+        own={"en": _language(_read("en")), "es": _language(_read("es"))},
+        guard=_guard(),
     )
 
 
