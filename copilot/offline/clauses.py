@@ -133,7 +133,12 @@ def trade_score(features: frozenset[str]) -> float:
         return 0.0
     if "orderid" in features and "remove" in features:
         return 0.0
-    if "remove" in features and not features.isdisjoint({"trade", "position"}) and has_sym and "number" not in features:
+    if (
+        not features.isdisjoint({"remove", "stop"})
+        and not features.isdisjoint({"trade", "position"})
+        and has_sym
+        and "number" not in features
+    ):
         return 66.0
     if not features.isdisjoint({"cancel"}) or ("pending" in features and "order" in features):
         return 0.0
@@ -152,6 +157,8 @@ def _strong(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     if not features.isdisjoint({"remove"}) and "order" in features and not ({"money", "percent"} & features):
         return 0.0 if "number" not in features or "orderid" in features else 73.0
     if "order" in features and not has_size and "question" in features:
+        return 0.0
+    if "question" in features and not has_sym and "number" not in features:
         return 0.0
     if has_sym:
         return 73.0 if not features.isdisjoint({"number", "money", "percent", "all"}) else 63.0
@@ -190,7 +197,7 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     return 0.0
 
 
-_SELF = frozenset(
+SELF_WORDS = frozenset(
     {
         "i",
         "im",
@@ -250,7 +257,7 @@ def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
             yield label
         if kind == "days" and value == "365":
             yield "past_year"
-    if token.text in _SELF:
+    if token.text in SELF_WORDS:
         yield "self"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from copilot.offline.clauses import SELF_WORDS
 from copilot.offline.followup import resume
 from copilot.offline.guard import screen
 from copilot.offline.lexicon import load_lexicon
@@ -70,6 +71,8 @@ def _fix_initial(tokens: list[Token], language: Language) -> None:
 def _is_concept(tokens: Sequence[Token]) -> bool:
     labels = {label.partition(":")[0] for token in tokens for label in token.labels}
     labels |= {"number"} if any(t.is_number for t in tokens) else set()
+    if any(t.text in SELF_WORDS for t in tokens):
+        return False
     if "number" in labels and labels & {"trade", "order", "alert", "tradeid"}:
         return False
     return "concept_q" in labels and labels.isdisjoint({"mine", "sym", "agent", "agents", "unknown", "pending"})

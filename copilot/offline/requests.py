@@ -198,7 +198,10 @@ def _view(features: frozenset[str]) -> str:
         return "risk"
     if "pnl" in features:
         return "pnl"
-    return "positions" if "open" in features else "summary"
+    if "per" in features and "portfolio" not in features:
+        return "pnl"
+    owned = "mine" in features and features.isdisjoint({"portfolio", "cash"})
+    return "positions" if "open" in features or owned else "summary"
 
 
 def _trade(clause: Clause, context: Context) -> Outcome:

@@ -43,6 +43,7 @@ _MIN_REPAIR = 4
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
 _TRADED = {"EUR": "EURUSD", "GBP": "GBPUSD"}
 _PLURALS = frozenset({"euros", "libras", "pounds", "libras esterlinas", "pounds sterling"})
+_CARRIED = frozenset({"question", "model", "notify", "alert", "mine", "signal"})
 _ARTICLES = frozenset({"a", "an", "un", "una"})
 _CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
 
@@ -223,7 +224,8 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
         labels = own.phrases.get(phrase, frozenset()) | lexicon.shared.phrases.get(phrase, frozenset())
         labels = labels or other.phrases.get(phrase, frozenset())
         if labels:
-            return Token(phrase, " ".join(token.raw for token in span), labels), width
+            carried = _carried(span, own, other) - labels
+            return Token(phrase, " ".join(token.raw for token in span), labels | carried), width
     if first.is_number or first.has("id"):
         if first.has("id") and not any(c.isdigit() for c in first.text[:1]):
             first.labels |= own.phrases.get(first.text, frozenset())
@@ -245,6 +247,14 @@ def _may_be_verb(before: Token) -> bool:
         not before.labels - {"greeting", "polite", "confirm", "then", "also", "thanks", "instead"}
         and not before.is_number
     )
+
+
+def _carried(span: Sequence[Token], own: Vocabulary, other: Vocabulary) -> frozenset[str]:
+    """Return meanings of single words that a phrase around them does not undo."""
+    found: set[str] = set()
+    for token in span:
+        found.update(own.phrases.get(token.text) or other.phrases.get(token.text, ()))
+    return frozenset(found & _CARRIED)
 
 
 def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str]:
@@ -287,7 +297,8 @@ def _repair(token: Token, lexicon: Lexicon, own: Vocabulary, language: Language)
         return frozenset()
     token.repaired = True
     token.text = best
-    return own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
+    labels = own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
+    return labels or lexicon.own[_order(language)[1]].phrases.get(best, frozenset())
 
 
 @lru_cache(maxsize=4096)
@@ -295,7 +306,7 @@ def _nearest_word(text: str, language: Language) -> str:
     """Return the content word that a misspelt word most likely is, or an empty string."""
     lexicon = load_lexicon()
     best, best_distance = "", 3
-    for words in (lexicon.shared.repairable, lexicon.own[language].repairable):
+    for words in (lexicon.shared.repairable, *(lexicon.own[name].repairable for name in _order(language))):
         for word in words:
             if abs(len(word) - len(text)) > 1 or not _same_start(text, word):
                 continue
@@ -303,6 +314,10 @@ def _nearest_word(text: str, language: Language) -> str:
             if distance < best_distance:
                 best, best_distance = word, distance
     return best if best and best_distance <= _allowed(text, best) else ""
+
+
+def _order(language: Language) -> tuple[Language, Language]:
+    return ("en", "es") if language == "en" else ("es", "en")
 
 
 def _same_start(text: str, word: str) -> bool:
@@ -468,7 +483,11 @@ class _WordReader:
             self.value *= Decimal(scales[self._tokens[ahead].text])
             self.is_fraction = False
             return ahead + 1
-        if self._language == "es" and position < len(self._tokens) and self._tokens[position].text == "parte":
+        if (
+            self._language == "es"
+            and position < len(self._tokens)
+            and self._tokens[position].text in ("parte", "partes")
+        ):
             return position + 1
         return position
 

@@ -182,6 +182,12 @@ def _soft_side(clause: Clause) -> str | None:
         return "buy"
     if "sell.noun" in features and "buy.noun" not in features:
         return "sell"
+    if (
+        not features.isdisjoint({"remove", "stop"})
+        and not features.isdisjoint({"trade", "position"})
+        and "number" not in features
+    ):
+        return "close"
     share = _share_side(clause)
     if share is not None:
         return share
@@ -189,8 +195,6 @@ def _soft_side(clause: Clause) -> str | None:
         return "buy"
     if "money" in features and "of_sym" in features:
         return "buy"
-    if "remove" in features and not features.isdisjoint({"trade", "position"}):
-        return "close"
     return None
 
 
@@ -381,6 +385,8 @@ class _Reader:
         if self._role == "if":
             after_move = after is not None and after.has("up", "down", "break", "reach")
             return "trigger" if after_move or after is None or after.text in (",", "is", "se") else "amount"
+        if after is not None and after.has("each"):
+            return "at"
         if token.is_fraction and self._role in ("at", "price"):
             return "amount"
         if self._role == "" and self._corrects and self._last in ("price", "trigger", "at", "stop", "target"):
@@ -439,6 +445,8 @@ class _Reader:
 
 def _settle_amount(clause: Clause, terms: Terms) -> None:
     features, amount = clause.features, terms.amount
+    if not features.isdisjoint({"except"}) or ("or" in features and "all" in features and amount is None):
+        terms.ask("how_much")
     if terms.side == "dispose":
         terms.side = "close" if amount is None else "sell"
     if terms.side == "close" and amount is not None and amount.unit != "percent" and not amount.is_fraction:

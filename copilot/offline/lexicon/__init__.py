@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 
 Language = Literal["en", "es"]
+_SHORT_STEM = 3
 _NO_LABELS: frozenset[str] = frozenset()
 
 
@@ -151,6 +152,9 @@ def _add_verbs(vocabulary: Vocabulary, data: Mapping[str, Any]) -> None:
                 for stem in spelling.split("/"):
                     for form, mood in _forms(stem, data["endings"][kind], clitics):
                         _add_form(vocabulary, form, label, mood)
+                    vocabulary.repairable += [
+                        fold(stem + end) for end in data["endings"][kind]["order"][:2] if len(stem) > _SHORT_STEM
+                    ]
 
 
 def _forms(stem: str, endings: Mapping[str, list[str]], clitics: list[str]) -> Iterator[tuple[str, str]]:
