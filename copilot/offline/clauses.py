@@ -166,6 +166,8 @@ def _strong(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
 
 
 def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
+    if "cash" in features and has_sym and "number" in features and features.isdisjoint({"question", "show", "mine_"}):
+        return 72.0
     if "allfree" in features and has_sym:
         return 72.0
     moneyed = not features.isdisjoint({"money", "percent"})
@@ -185,7 +187,7 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
         has_sym
         and not features.isdisjoint({"trade", "order", "position"})
         and "open_verb" in features
-        and features.isdisjoint({"question", "pnl", "show"})
+        and features.isdisjoint({"question", "pnl"})
     ):
         return 58.0
     if "buy.weak" in features and moneyed:
@@ -236,7 +238,7 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
             found.update(_number_features(token))
     if asked:
         found.update({"question", "asked"})
-    if any(token.has("question", "concept_q") and not is_plain_que(token) for token in tokens[:2]):
+    if _opens_question(tokens):
         found.add("question")
     if len(tokens) <= _BRIEF:
         found.add("brief")
@@ -259,6 +261,19 @@ def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
             yield "past_year"
     if token.text in SELF_WORDS:
         yield "self"
+
+
+_OPENERS = frozenset({"greeting", "also", "then", "confirm", "thanks", "polite", "smalltalk", "it"})
+
+
+def _opens_question(tokens: Sequence[Token]) -> bool:
+    """Tell whether a question word opens the clause, behind a greeting or an "and" at most."""
+    for token in tokens[:3]:
+        if token.has("question", "concept_q") and not is_plain_que(token):
+            return True
+        if token.labels - _OPENERS:
+            return False
+    return False
 
 
 def is_plain_que(token: Token) -> bool:

@@ -58,6 +58,8 @@ _SLOTS = frozenset(
         "instead",
         "base_currency",
         "cash",
+        "model",
+        "bullbear",
         "buy.noun",
         "sell.noun",
         "order",
@@ -211,7 +213,7 @@ class _Grouper:
         ) or (current.tool == "update_profile" and not starts):
             self._join(current, piece)
         elif piece.asked:
-            current.asked = current.asked or not starts
+            current.asked = current.asked or not starts or current.score <= _WEAK_ALERT
 
     def _refers_to_list(self, current: Clause, piece: Clause) -> bool:
         """Start a clause for "then delete number 5" and "show me what is left"."""
@@ -311,7 +313,8 @@ def _supports_trade(current: Clause, piece: Clause) -> bool | None:
         return True
     if piece.tool == TRADE and current.tool != TRADE:
         condition = current.tool in ("list_alerts", "set_alert") and "condition" in features
-        bare = current.tool == "set_alert" and "sym" not in features and "number" not in features
+        silent = current.tool == "set_alert" and current.features.isdisjoint({"notify", "alert", "watch"})
+        bare = silent or (current.tool == "set_alert" and "sym" not in features and "number" not in features)
         return True if piece.score <= _BARE or (condition and "sym" not in current.features) or bare else None
     if current.tool == TRADE:
         about = piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features
@@ -349,6 +352,7 @@ def _supports_agent(current: Clause, piece: Clause) -> bool | None:
     return None
 
 
+_WEAK_ALERT = 60.0
 _BARE, _EXPLICIT, _SURE = 45.0, 55.0, 70.0
 _VIEWS = ("get_signal", "analyze_chart", "agent_status")
 _CONFIG_WORDS = ("check_portfolio", "control_agent", "agent_status", TRADE)

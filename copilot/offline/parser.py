@@ -48,12 +48,12 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
     if concept is not None and not screened.quoted:
         return Decision((), None, f"concept:{concept}", language)
     message = read_message(tokens, quoted=screened.quoted, reported=reported)
-    if _is_concept(tokens) and not any(frame.calls for frame in message.frames):
-        return Decision((), None, choose_talk(tokens, language), language)
     if history and not screened.quoted:
         resumed = resume(tokens, message, history)
         if resumed is not None and not (reported and any(f.tool in ACTS for f in resumed.frames)):
             message = resumed
+    if _is_concept(tokens) and not any(frame.calls for frame in message.frames):
+        return Decision((), None, choose_talk(tokens, language), language)
     return _decide(message, tokens, language, quoted=screened.quoted or reported)
 
 

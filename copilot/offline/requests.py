@@ -43,6 +43,7 @@ _PERIODS = {
 _MINUTE_COUNTS = (1, 5, 15, 30)
 _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
+_TIMEFRAME_PERIODS = {"1w": "7d", "1d": "today"}
 _REACHES = frozenset(
     {"hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque"}
 )
@@ -382,7 +383,7 @@ def _agent_status(clause: Clause, context: Context) -> Outcome:
         and not any(t.text.endswith("s") and t.has("agents") for t in clause.tokens)
     ):
         return Question("which_agent")
-    period = period_of(clause)
+    period = period_of(clause) or _TIMEFRAME_PERIODS.get(clause.first("tf") or "")
     calls: list[Args] = []
     for agent in agents or ["all"]:
         args: Args = {} if agent == "all" else {"agent": agent}

@@ -170,6 +170,8 @@ def _change(clause: Clause) -> Verdict:
     features = clause.features
     if not features.isdisjoint({"howto", "hypothetical"}) and clause.tool != "set_alert":
         return Verdict(talk="question")
+    if clause.tool == "set_alert" and clause.asked and features.isdisjoint({"notify", "alert", "watch"}):
+        return Verdict(talk="question")
     stops = clause.tool in ("control_agent", "cancel_order", "cancel_alert")
     wanted = clause.tool != "control_agent" and ("nomore" in features or _refuses(clause))
     if stops and not wanted and _negated(clause, _DOES[clause.tool]):

@@ -253,7 +253,9 @@ def _carried(span: Sequence[Token], own: Vocabulary, other: Vocabulary) -> froze
     """Return meanings of single words that a phrase around them does not undo."""
     found: set[str] = set()
     for token in span:
-        found.update(own.phrases.get(token.text) or other.phrases.get(token.text, ()))
+        found.update(own.phrases.get(token.text) or other.phrases.get(token.text) or ())
+        if token is not span[0]:
+            found -= {"question"} - set(own.phrases.get(span[0].text, ()))
     return frozenset(found & _CARRIED)
 
 

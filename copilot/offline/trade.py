@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from copilot.offline.clauses import Clause
 from copilot.offline.lexicon import load_lexicon
-from copilot.offline.tokens import Token
+from copilot.offline.tokens import Token, Unit
 from copilot.offline.values import ArgumentValue, Question
 
 _HUNDRED = Decimal(100)
@@ -135,7 +135,7 @@ def find_side(clause: Clause) -> str | None:
     """Return buy, sell or close; `both` when the words say two of them; `None` when they say none."""
     strong = [token for token in clause.tokens if token.has("buy", "sell", "dispose", "close", "halve")]
     strong = [token for token in strong if not _is_exit_phrase(token)]
-    still = [token for token in strong if not token.has("up", "down", "break")]
+    still = [token for token in strong if not _is_move(clause, token)]
     strong = still or ([] if "if" in clause.features else strong)
     sides = {_side_of(token) for token in strong}
     if "buy" in sides and "sell" in sides:
@@ -147,6 +147,12 @@ def find_side(clause: Clause) -> str | None:
     if sides & {"buy", "sell"}:
         return "sell" if "sell" in sides else "buy"
     return _soft_side(clause)
+
+
+def _is_move(clause: Clause, token: Token) -> bool:
+    """Tell whether a word tells what the price does ("if it loses 2,900") and not what to do."""
+    index = next(i for i, t in enumerate(clause.tokens) if t is token)
+    return token.has("up", "down", "break") and any(t.has("if") for t in clause.tokens[:index])
 
 
 def _is_exit_phrase(token: Token) -> bool:
@@ -351,10 +357,23 @@ class _Reader:
         if token.value == 0:
             self._terms.ask("bad_number", value=token.raw)
             return
-        role = self._role_of(index, token)
+        role = "amount" if self._adds_half(index, token) else self._role_of(index, token)
         self._place(role, token)
         self._last, self._role = role, ""
         self._corrects = self._either = self._vague = False
+
+    def _adds_half(self, index: int, token: Token) -> bool:
+        """Read the half behind a unit ("an ounce and a half") into the number in front of the unit."""
+        tokens = self._tokens
+        if not token.is_fraction or index < 2 or tokens[index - 1].text not in ("y", "and"):
+            return False
+        if not tokens[index - 2].has("unit"):
+            return False
+        before = tokens[index - 3] if index > 2 else None
+        whole = before.value if before is not None and before.is_number and before.value is not None else Decimal(1)
+        token.value, token.is_fraction = whole + (token.value or 0), False
+        self._terms.amount = None
+        return True
 
     def _is_distance(self, index: int, token: Token) -> bool:
         return token.unit == "percent" and self._role_of(index, token) in ("stop", "target")
@@ -444,28 +463,45 @@ class _Reader:
 
 
 def _settle_amount(clause: Clause, terms: Terms) -> None:
-    features, amount = clause.features, terms.amount
-    if not features.isdisjoint({"except"}) or ("or" in features and "all" in features and amount is None):
+    features = clause.features
+    if "except" in features or ("or" in features and "all" in features and terms.amount is None):
         terms.ask("how_much")
+    if terms.amount is None:
+        _settle_unsized(clause, terms)
+    amount = terms.amount
+    if amount is None or amount.value is None:
+        return
     if terms.side == "dispose":
-        terms.side = "close" if amount is None else "sell"
-    if terms.side == "close" and amount is not None and amount.unit != "percent" and not amount.is_fraction:
         terms.side = "sell"
-    if "halve" in features and amount is None:
+    if terms.side == "close" and amount.unit != "percent" and not amount.is_fraction:
         terms.side = "sell"
-        amount = terms.amount = Token("50", "50", value=Decimal(50), unit="percent", is_number=True)
-    if amount is None and terms.side == "sell" and ("all" in features or "mine" in features):
-        terms.side = "close"
-    if amount is None and terms.side == "buy" and "allfree" in features:
-        terms.amount = Token("100", "100", value=_HUNDRED, unit="percent", is_number=True)
-    if amount is None and terms.side in ("buy", "sell") and _has_article(clause):
-        terms.amount = amount = Token("1", "1", value=Decimal(1), is_number=True)
-    if amount is not None and amount.is_fraction and amount.value is not None:
+    if amount.is_fraction:
         _settle_fraction(clause, terms, amount, amount.value)
-    if terms.side == "close" and amount is not None and amount.unit == "percent" and not _closes_plainly(clause):
+    if terms.side == "close" and amount.unit == "percent" and not _closes_plainly(clause):
         terms.side = "sell"
-    if amount is not None and amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
+    if amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
+
+
+def _settle_unsized(clause: Clause, terms: Terms) -> None:
+    """Read what was said instead of a number: all of it, half of it, a coin, or nothing."""
+    features = clause.features
+    if terms.side == "dispose":
+        terms.side = "close"
+    if "halve" in features:
+        terms.side, terms.amount = "sell", _number_token(Decimal(50), "percent")
+    elif terms.side == "sell" and not features.isdisjoint({"all", "mine"}):
+        terms.side = "close"
+    elif terms.side == "buy" and "allfree" in features:
+        terms.amount = _number_token(_HUNDRED, "percent")
+    elif terms.side in ("buy", "sell") and _has_article(clause):
+        terms.amount = _number_token(Decimal(1), "")
+    elif terms.side == "buy" and (features.isdisjoint({"buy", "buy.noun"}) or "all" in features):
+        terms.ask("how_much" if "all" in features else "buy_or_sell")
+
+
+def _number_token(value: Decimal, unit: Unit) -> Token:
+    return Token(str(value), str(value), value=value, unit=unit, is_number=True)
 
 
 def _is_article(tokens: Sequence[Token], index: int) -> bool:

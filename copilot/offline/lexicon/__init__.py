@@ -17,6 +17,8 @@ import yaml
 
 Language = Literal["en", "es"]
 _SHORT_STEM = 3
+_THINGS = ("lo", "la", "los", "las")
+_PRONOUN_VERBS = frozenset({"pause", "resume", "stop", "start"})
 _NO_LABELS: frozenset[str] = frozenset()
 
 
@@ -158,14 +160,18 @@ def _add_verbs(vocabulary: Vocabulary, data: Mapping[str, Any]) -> None:
 
 
 def _forms(stem: str, endings: Mapping[str, list[str]], clitics: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield every form with its mood; a pronoun for a thing adds "it" to the mood."""
     for mood, suffixes in endings.items():
         for suffix in suffixes:
             yield stem + suffix, mood
             if mood in ("order", "inf", "ger"):
-                yield from ((stem + suffix + clitic, mood) for clitic in clitics)
+                yield from (
+                    (stem + suffix + clitic, f"{mood} it" if clitic.endswith(_THINGS) else mood) for clitic in clitics
+                )
 
 
 def _add_form(vocabulary: Vocabulary, form: str, label: str, mood: str) -> None:
+    mood, _, thing = mood.partition(" ")
     folded = fold(form)
     base = label.split(".")[0]
     if mood == "past":
@@ -178,4 +184,4 @@ def _add_form(vocabulary: Vocabulary, form: str, label: str, mood: str) -> None:
             vocabulary.add(form, *labels)
         return
     extra = {"first": "first", "ger": "ger", "inf": "inf", "sub": "sub"}.get(mood)
-    vocabulary.add(form, label, *((extra,) if extra else ()))
+    vocabulary.add(form, label, *((extra,) if extra else ()), *((thing,) if thing and label in _PRONOUN_VERBS else ()))
