@@ -56,7 +56,12 @@ class ChartTool:
         bars = self.market.bars(arguments.symbol, arguments.timeframe, BARS_READ)
         if len(bars) < BARS_NEEDED:
             raise DataUnavailable(
-                f"{arguments.symbol} has {len(bars)} closed {arguments.timeframe} bars; {BARS_NEEDED} are needed"
+                f"{arguments.symbol} has {len(bars)} closed {arguments.timeframe} bars; {BARS_NEEDED} are needed",
+                code="too_few_bars",
+                symbol=arguments.symbol,
+                timeframe=arguments.timeframe,
+                count=len(bars),
+                needed=BARS_NEEDED,
             )
         last_at = int(bars.time[-1])
         return describe(

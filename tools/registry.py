@@ -88,6 +88,6 @@ class Toolbox:
         try:
             return await tool.function(checked, context)
         except DataUnavailable as error:
-            return Unavailable(tool=name, code="no_data", params={"detail": str(error)})
+            return Unavailable(tool=name, code=error.code, params=error.params)
         except VenueUnavailable as error:
             return Unavailable(tool=name, code="venue_unavailable", params={"detail": str(error)})

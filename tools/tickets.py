@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, select, u
 
 from agents.execution.desk import Desk, client_order_id
 from agents.execution.values import Execution, IntentState, OrderIntent
-from engine.domain.errors import CopilotError, InvalidRequest, VenueUnavailable
+from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest, VenueUnavailable
 from engine.domain.orders import OrderRequest, OrderType, Side
 from tools.notices import Notices
 from tools.registry import ToolContext
@@ -153,7 +153,7 @@ class Tickets:
         assert ticket is not None, "a ticket that is not refused exists"
         try:
             fresh = await self._fresh_terms(ticket)
-        except InvalidRequest as error:
+        except (InvalidRequest, DataUnavailable) as error:
             return Decided("refused", ticket, error.code, error.params)
         except VenueUnavailable as error:
             return Decided("refused", ticket, "venue_unavailable", {"detail": str(error)})

@@ -544,7 +544,12 @@ class Desk:
     def _mark(self, symbol: str, now: datetime, *, must_be_fresh: bool) -> Decimal:
         quote = self._market.quote(symbol)
         if must_be_fresh and quote.is_open and now - quote.at > timedelta(seconds=self._limits.max_quote_age_s):
-            raise DataUnavailable(f"the price of {symbol} is from {quote.at:%Y-%m-%d %H:%M} UTC")
+            raise DataUnavailable(
+                f"the price of {symbol} is from {quote.at:%Y-%m-%d %H:%M} UTC",
+                code="old_price",
+                symbol=symbol,
+                at=f"{quote.at:%Y-%m-%d %H:%M} UTC",
+            )
         return quote.mid
 
     def _day_start_equity(self, now: datetime) -> Decimal:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from copilot.wording.formats import escape, format_number, format_price
-from engine.domain.errors import InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
+from engine.domain.errors import DataUnavailable, InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
 from prompts import load_words
 
 Language = Literal["en", "es"]
@@ -48,7 +48,7 @@ def render_talk(code: str, language: Language, name: str | None = None) -> str:
 def render_error(error: Exception, language: Language) -> str:
     """Return what was wrong and what to do."""
     match error:
-        case InvalidRequest():
+        case InvalidRequest() | DataUnavailable():
             return render_code(error.code, {key: str(value) for key, value in error.params.items()}, language)
         case OrderRejected():
             return _capital(render_reasons(error.codes, language))

@@ -143,11 +143,17 @@ class ReplayMarket:
         if now_s < first.first_at.timestamp():
             raise DataUnavailable(
                 f"the replay of {symbol} stands at {utc_from_seconds(now_s):%Y-%m-%d %H:%M} UTC, before its first bar "
-                f"at {first.first_at:%Y-%m-%d %H:%M} UTC"
+                f"at {first.first_at:%Y-%m-%d %H:%M} UTC",
+                code="replay_not_begun",
+                symbol=symbol,
+                first=f"{first.first_at:%Y-%m-%d %H:%M} UTC",
             )
         raise DataUnavailable(
             f"the replay of {symbol} is over: its last {last.timeframe} bar opened at {last.last_at:%Y-%m-%d %H:%M} "
-            "UTC; start it again from an earlier time or ingest later bars"
+            "UTC; start it again from an earlier time or ingest later bars",
+            code="replay_over",
+            symbol=symbol,
+            last=f"{last.last_at:%Y-%m-%d %H:%M} UTC",
         )
 
     def _source_timeframe(self, symbol: str, timeframe: Timeframe, now_s: int) -> Timeframe:
@@ -158,7 +164,11 @@ class ReplayMarket:
         if not dividing:
             raise DataUnavailable(
                 f"the shortest bars of {symbol} from {self._source!r} are of {series[0].timeframe}: "
-                f"there are none of {timeframe}"
+                f"there are none of {timeframe}",
+                code="timeframe_too_fine",
+                symbol=symbol,
+                shortest=series[0].timeframe,
+                timeframe=timeframe,
             )
         running = [one for one in dividing if _spans(one, now_s)]
         # Where none spans the present, the bars that reach furthest.

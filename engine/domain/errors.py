@@ -25,7 +25,17 @@ class ConfigError(CopilotError):
 
 
 class DataUnavailable(CopilotError):
-    """Market data that was asked for does not exist or is too old to use."""
+    """Market data that was asked for does not exist or is too old to use.
+
+    Attributes:
+        code: Stable name of the message in `prompts/<language>/messages.yaml`, section `errors`.
+        params: Values for its placeholders, as text; `detail` is the message in English.
+    """
+
+    def __init__(self, message: str, *, code: str = "no_data", **params: object) -> None:
+        self.code = code
+        self.params = {"detail": message, **{key: str(value) for key, value in params.items()}}
+        super().__init__(message)
 
 
 class VenueUnavailable(CopilotError):

@@ -68,7 +68,12 @@ def build_dataset(bars_by_symbol: Mapping[str, Bars], *, max_rows: int) -> Datas
     usable = {symbol: bars for symbol, bars in bars_by_symbol.items() if len(bars) > WARMUP + HORIZON + 1}
     total = sum(len(bars) - WARMUP - HORIZON for bars in usable.values())
     if total < MIN_ROWS:
-        raise DataUnavailable(f"{total} complete bars are too few to train on; at least {MIN_ROWS} are needed")
+        raise DataUnavailable(
+            f"{total} complete bars are too few to train on; at least {MIN_ROWS} are needed",
+            code="too_few_to_train",
+            count=total,
+            needed=MIN_ROWS,
+        )
     stride = max(1, -(-total // max_rows))
     parts = [_rows(bars, stride, offset) for offset, bars in enumerate(usable.values())]
     return Dataset(

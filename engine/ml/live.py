@@ -74,7 +74,14 @@ class LiveSignals:
         with self._lock:
             bars = self._market.bars(symbol, checked, BARS_READ)
             if not len(bars):
-                raise DataUnavailable(f"{symbol} has no closed {timeframe} bars")
+                raise DataUnavailable(
+                    f"{symbol} has no closed {timeframe} bars",
+                    code="too_few_bars",
+                    symbol=symbol,
+                    timeframe=timeframe,
+                    count=0,
+                    needed=BARS_READ,
+                )
             last, cost_ratio, now = int(bars.time[-1]), self._cost_ratio(symbol), self._market.now()
             known = self._signals.get((symbol, timeframe))
             if known is not None and known[:2] == (last, cost_ratio) and now <= known[2].valid_until:
@@ -105,7 +112,10 @@ class LiveSignals:
             if model is None or symbol not in model.manifest.symbols:
                 raise DataUnavailable(
                     f"{symbol} has too few {timeframe} bars to learn from; "
-                    f"train with: trading-copilot train --symbol {symbol} --timeframe {timeframe}"
+                    f"train with: trading-copilot train --symbol {symbol} --timeframe {timeframe}",
+                    code="model_missing",
+                    symbol=symbol,
+                    timeframe=timeframe,
                 )
             self._models[symbol, timeframe] = model
         return self._models[symbol, timeframe]

@@ -61,12 +61,22 @@ class SignalGenerator:
         """
         if len(bars) <= WARMUP:
             raise DataUnavailable(
-                f"{bars.symbol} has {len(bars)} closed {bars.timeframe} bars; a signal needs {WARMUP + 1}"
+                f"{bars.symbol} has {len(bars)} closed {bars.timeframe} bars; a signal needs {WARMUP + 1}",
+                code="too_few_bars",
+                symbol=bars.symbol,
+                timeframe=bars.timeframe,
+                count=len(bars),
+                needed=WARMUP + 1,
             )
         row = feature_matrix(bars).values[-1]
         fraction, close = float(stop_fraction(bars)[-1]), float(bars.close[-1])
         if np.isnan(row).any() or not fraction > 0:
-            raise DataUnavailable(f"the last {bars.timeframe} bars of {bars.symbol} do not move; no signal from them")
+            raise DataUnavailable(
+                f"the last {bars.timeframe} bars of {bars.symbol} do not move; no signal from them",
+                code="no_movement",
+                symbol=bars.symbol,
+                timeframe=bars.timeframe,
+            )
         best = max(self._candidates(row, cost_ratio / fraction), key=lambda candidate: candidate.value)
         up, down = (quantiles[0] for quantiles in self._model.range.predict(row.reshape(1, -1)))
         phase = detect_phase(bars)

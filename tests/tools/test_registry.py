@@ -85,7 +85,7 @@ def test_numbers_arrive_exactly(value: object) -> None:
         ("explain_trade", {}, "agents_not_built"),
         ("run_backtest", {"target": "signal"}, "backtest_not_built"),
         ("get_signal", {"symbol": "XAUUSD"}, "no_data"),
-        ("analyze_chart", {"symbol": "XAUUSD"}, "no_data"),
+        ("analyze_chart", {"symbol": "XAUUSD"}, "too_few_bars"),
     ],
 )
 async def test_what_cannot_be_answered_says_so(
