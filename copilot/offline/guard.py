@@ -36,6 +36,11 @@ class Screened:
     is_untrusted: bool
 
 
+def refuses(text: str) -> bool:
+    """Return whether a message says that nothing shall be bought or sold ("hands off", "no se vende")."""
+    return load_lexicon().refusals.search(fold(text)) is not None
+
+
 def screen(text: str) -> Screened:
     """Return the message without its quotations, and whether it may act at all."""
     left = _QUOTES.sub(" . ", text)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from copilot.offline.clauses import SELF_WORDS
 from copilot.offline.followup import resume
-from copilot.offline.guard import screen
+from copilot.offline.guard import refuses, screen
 from copilot.offline.lexicon import load_lexicon
 from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
@@ -54,7 +54,15 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
             message = resumed
     if _is_concept(tokens) and not any(frame.calls for frame in message.frames):
         return Decision((), None, choose_talk(tokens, language), language)
-    return _decide(message, tokens, language, quoted=screened.quoted or reported)
+    decision = _decide(message, tokens, language, quoted=screened.quoted or reported)
+    if any(call.tool == "execute_trade" for call in decision.calls) and _forbids(screened.text, tokens):
+        return Decision((), None, "negated", language)
+    return decision
+
+
+def _forbids(text: str, tokens: Sequence[Token]) -> bool:
+    """Tell whether the one instrument spoken of shall not be traded; with several, each clause decides."""
+    return refuses(text) and len({token.get("sym") for token in tokens} - {None}) <= 1
 
 
 def _fix_initial(tokens: list[Token], language: Language) -> None:

@@ -22,6 +22,7 @@ _FX_PRICE_LIMIT = Decimal(100)
 _FX = ("EURUSD", "GBPUSD")
 _STRANGERS = 2
 _GROUPS = frozenset({"docena", "dozen", "par", "couple", "pair"})
+_OF_OR_INTO = ("of", "de", "into", "in", "en")
 
 
 @dataclass(slots=True)
@@ -551,7 +552,7 @@ def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
         return _odd_unit(clause, amount)
     index = clause.tokens.index(amount) if amount in clause.tokens else -1
     ahead = clause.tokens[index + 1 : index + 4]
-    if index < 0 or len(ahead) < 2 or ahead[0].text not in ("of", "de"):
+    if index < 0 or len(ahead) < 2 or ahead[0].text not in _OF_OR_INTO:
         return _odd_unit(clause, amount)
     if amount.is_word_number and any(w in _GROUPS for w in amount.text.split(" ")):
         return False

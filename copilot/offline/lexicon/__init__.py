@@ -6,6 +6,7 @@ The index is built once per process.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ def load_lexicon() -> Lexicon:
         shared=_shared(_read("shared")),
         own={"en": _language(_read("en")), "es": _language(_read("es"))},
         guard=_guard(),
+        refusals=_refusals(),
     )
 
 
@@ -85,6 +87,7 @@ class Lexicon:
     shared: Vocabulary
     own: Mapping[Language, Vocabulary]
     guard: tuple[str, ...]
+    refusals: re.Pattern[str]
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -95,6 +98,10 @@ def _read(name: str) -> dict[str, Any]:
 
 def _guard() -> tuple[str, ...]:
     return tuple(_read("shared")["guard"]["marks"])
+
+
+def _refusals() -> re.Pattern[str]:
+    return re.compile("|".join(_read("shared")["guard"]["refusals"]))
 
 
 def _shared(data: Mapping[str, Any]) -> Vocabulary:
