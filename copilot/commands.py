@@ -16,7 +16,7 @@ from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
 from engine.domain.errors import ConfigError
-from engine.domain.symbols import TIMEFRAMES, Timeframe
+from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
 from engine.ml.registry import Manifest
 from engine.ml.training import train_on_market
 
@@ -104,10 +104,10 @@ def _plain(value: Any) -> Any:
 
 
 def _timeframe(text: str) -> Timeframe:
-    for timeframe in TIMEFRAMES:
-        if timeframe == text:
-            return timeframe
-    raise ConfigError(f"--timeframe {text!r} is not known; choose one of {', '.join(TIMEFRAMES)}")
+    timeframe = find_timeframe(text)
+    if timeframe is None:
+        raise ConfigError(f"--timeframe {text!r} is not known; choose one of {', '.join(TIMEFRAMES)}")
+    return timeframe
 
 
 def _mapping(text: str) -> dict[str, str]:

@@ -27,6 +27,11 @@ CRYPTO_SYMBOLS = tuple(f"{coin}/USDT" for coin in CRYPTO_COINS)
 SYMBOLS = FX_SYMBOLS + CRYPTO_SYMBOLS
 
 
+def find_timeframe(text: str) -> Timeframe | None:
+    """Return the timeframe that a text names, or None."""
+    return next((timeframe for timeframe in TIMEFRAMES if timeframe == text), None)
+
+
 def is_fx(symbol: str) -> bool:
     """Tell whether a symbol trades in the currency week (Sunday evening to Friday evening, UTC)."""
     return "/" not in symbol

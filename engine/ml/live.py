@@ -15,7 +15,7 @@ import numpy as np
 from engine.domain.errors import DataUnavailable
 from engine.domain.protocols import MarketData
 from engine.domain.signals import Signal
-from engine.domain.symbols import TIMEFRAMES, Timeframe
+from engine.domain.symbols import Timeframe, find_timeframe
 from engine.features.indicators import average_true_range
 from engine.ml.registry import ModelRegistry, TrainedModel
 from engine.ml.signal import BARS_READ, SignalGenerator
@@ -140,7 +140,7 @@ class LiveSignals:
 
 
 def _timeframe(text: str) -> Timeframe:
-    for timeframe in TIMEFRAMES:
-        if timeframe == text:
-            return timeframe
-    raise DataUnavailable(f"timeframe {text!r} is not known")
+    timeframe = find_timeframe(text)
+    if timeframe is None:
+        raise DataUnavailable(f"timeframe {text!r} is not known")
+    return timeframe

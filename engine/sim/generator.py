@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from engine.domain.market import FloatArray, IntArray
-from engine.domain.sessions import DAY_S, HOUR_S, BoolArray, open_mask, week_hour
+from engine.domain.sessions import HOUR_S, BoolArray, open_mask, week_hour
 from engine.domain.symbols import FX_SYMBOLS, SYMBOLS
 
 VERSION: Final = 1
@@ -297,11 +297,6 @@ class MarketGenerator:
 def chunk_of(second: int) -> int:
     """Return the number of the chunk that a time (seconds since the epoch of time) falls in."""
     return (second - EPOCH_S) // CHUNK_S
-
-
-def day_of(second: int) -> int:
-    """Return the number of days from the market's epoch to a time."""
-    return (second - EPOCH_S) // DAY_S
 
 
 def _hour_pattern(hours: IntArray, is_structured: bool) -> tuple[FloatArray, BoolArray]:
