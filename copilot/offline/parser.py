@@ -8,14 +8,16 @@ before it leaves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
 
+from copilot.offline.certainty import is_certain
 from copilot.offline.clauses import SELF_WORDS
 from copilot.offline.followup import resume
-from copilot.offline.guard import refuses, screen
+from copilot.offline.guard import Screened, refuses, screen
 from copilot.offline.lexicon import load_lexicon
 from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
@@ -38,8 +40,13 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
     screened = screen(text)
     language = detect_language(screened.text) or detect_language(text) or fallback
     if screened.is_untrusted:
-        return Decision((), None, "quoted", language)
+        return Decision((), None, "quoted", language, is_certain=True)
     tokens = tokenize(screened.text, language)
+    decision = _read(screened, tokens, history, language)
+    return replace(decision, is_certain=is_certain(decision, tokens, language, quoted=screened.quoted))
+
+
+def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], language: Language) -> Decision:
     reported = any(token.has("reported") for token in tokens) or "\n" in screened.text.strip()
     _fix_initial(tokens, language)
     if is_confirmation(tokens, language):

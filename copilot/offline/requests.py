@@ -101,13 +101,14 @@ def timeframe_of(clause: Clause, *, long: bool) -> str | None:
     if named:
         return named
     for token in clause.tokens:
-        found = _timeframe(token, long=long)
+        found = named_timeframe(token, long=long)
         if found:
             return found
     return None
 
 
-def _timeframe(token: Token, *, long: bool) -> str | None:
+def named_timeframe(token: Token, *, long: bool = True) -> str | None:
+    """Return the timeframe that a number with its unit stands for; with `long`, also "one day" and "one week"."""
     if not token.is_number or token.value is None or token.value != token.value.to_integral_value():
         return None
     count = int(token.value)

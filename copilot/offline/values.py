@@ -129,9 +129,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of one message: exactly one of calls, question and talk is given."""
+    """The outcome of one message: exactly one of calls, question and talk is given.
+
+    Attributes:
+        calls: What to call, in spoken order.
+        question: What to ask first.
+        talk: The kind of plain answer.
+        language: The language of the words.
+        is_certain: Whether every word was understood, so that nobody else need be asked what the message means.
+    """
 
     calls: tuple[Call, ...]
     question: Question | None
     talk: str | None
     language: Language
+    is_certain: bool = False

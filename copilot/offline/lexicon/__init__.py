@@ -44,6 +44,7 @@ class Vocabulary:
         accented: Accented single words whose accent changes the meaning, to their labels.
         known: Every folded single word, content or not.
         fillers: Words that carry no meaning of their own in an order.
+        glue: Words of grammar and manners that never change what a message asks for.
         numbers: Number words by role, as written in the file.
         repairable: Single content words by length, which a misspelt word may be repaired to.
         longest: Words in the longest phrase.
@@ -53,6 +54,7 @@ class Vocabulary:
     accented: dict[str, frozenset[str]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     fillers: set[str] = field(default_factory=set)
+    glue: set[str] = field(default_factory=set)
     numbers: Mapping[str, Any] = field(default_factory=dict)
     time_units: dict[str, str] = field(default_factory=dict)
     concepts: dict[str, str] = field(default_factory=dict)
@@ -135,12 +137,15 @@ def _language(data: Mapping[str, Any]) -> Vocabulary:
             vocabulary.concepts[fold(phrase)] = key
             vocabulary.known.update(fold(phrase).split(" "))
     vocabulary.fillers = {fold(word) for word in data["fillers"]}
+    vocabulary.glue = {fold(word) for word in data["glue"]}
     vocabulary.numbers = _fold_numbers(data["number_words"])
     vocabulary.time_units = {fold(w): unit for unit, words in data["time_units"].items() for w in words}
     vocabulary.initial = set(data["initial_buy"])
     for role in vocabulary.numbers.values():
         vocabulary.known.update(role)
-    vocabulary.known.update(vocabulary.fillers, (fold(w) for w in data["words"]), vocabulary.time_units)
+    vocabulary.known.update(
+        vocabulary.fillers, vocabulary.glue, (fold(w) for w in data["words"]), vocabulary.time_units
+    )
     return vocabulary
 
 
