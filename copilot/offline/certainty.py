@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from copilot.offline.lexicon import load_lexicon
-from copilot.offline.tokens import Language, Token
+from copilot.offline.tokens import Token
 from copilot.offline.trade import plain
 from copilot.offline.values import Call, Decision
 
@@ -24,18 +24,17 @@ _TRADE = "execute_trade"
 _FEW = 6
 
 
-def is_certain(decision: Decision, tokens: Sequence[Token], language: Language, *, quoted: bool) -> bool:
+def is_certain(decision: Decision, tokens: Sequence[Token], *, quoted: bool) -> bool:
     """Return whether a decision rests on every word of its message.
 
     Args:
         decision: What was read.
         tokens: The words it was read from, quotations left out.
-        language: The language of the words.
         quoted: Whether something in the message stood between quotation marks.
     """
     if decision.talk is not None:
         return _is_sure_talk(decision.talk, tokens, quoted=quoted)
-    if not all(_is_understood(token, language) for token in tokens):
+    if not all(_is_understood(token) for token in tokens):
         return False
     if decision.question is not None:
         return decision.question.code in _DEFINITE and not any(token.has(*_BENDS) for token in tokens)
@@ -51,7 +50,7 @@ def _is_sure_talk(talk: str, tokens: Sequence[Token], *, quoted: bool) -> bool:
     return talk in _SURE_TALK and len(tokens) <= _FEW
 
 
-def _is_understood(token: Token, language: Language) -> bool:
+def _is_understood(token: Token) -> bool:
     """Tell whether a token has a meaning, is a readable number, a mark, or glue."""
     if token.is_number:
         return token.value is not None
@@ -59,10 +58,7 @@ def _is_understood(token: Token, language: Language) -> bool:
         return False
     if token.labels - _LOOSE or not any(char.isalpha() for char in token.text):
         return True
-    lexicon = load_lexicon()
-    return (
-        token.text in lexicon.own[language].glue or token.text in lexicon.own["en" if language == "es" else "es"].glue
-    )
+    return any(token.text in vocabulary.glue for vocabulary in load_lexicon().own.values())
 
 
 def _names_are_placed(calls: Sequence[Call], tokens: Sequence[Token]) -> bool:

@@ -43,7 +43,7 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
         return Decision((), None, "quoted", language, is_certain=True)
     tokens = tokenize(screened.text, language)
     decision = _read(screened, tokens, history, language)
-    return replace(decision, is_certain=is_certain(decision, tokens, language, quoted=screened.quoted))
+    return replace(decision, is_certain=is_certain(decision, tokens, quoted=screened.quoted))
 
 
 def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], language: Language) -> Decision:

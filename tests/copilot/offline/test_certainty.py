@@ -26,6 +26,7 @@ _LEAST_CERTAIN = 0.6
         "yes, do it",
         'he said "buy 5 btc"',
         "what is a funding rate",
+        "my uncle says buy 3 btc",
     ],
 )
 def test_what_is_understood_whole_is_certain(text: str) -> None:
@@ -37,7 +38,6 @@ def test_what_is_understood_whole_is_certain(text: str) -> None:
     [
         "buy 0.2 btc like a flamboyant peacock",
         "don't buy 2 btc",
-        "my uncle says buy 3 btc",
         "buy 2 btc or so",
         "sell 2 btc except the flibbert",
         "blorp the gold",
