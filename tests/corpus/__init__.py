@@ -1,7 +1,7 @@
 """Hand-written utterances with their gold routing, in English and Spanish.
 
 `load` reads one part of the corpus. The parts are separate on purpose: `dev` and `hostile_dev` may be read while the
-offline parser is tuned, `heldout` and `hostile_heldout` only measure it. See README.md for how lines are labelled.
+offline parser is tuned, every `heldout` part only measures it. See README.md for how lines are labelled.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Language = Literal["en", "es"]
-Part = Literal["dev", "heldout", "hostile_dev", "hostile_heldout"]
+Part = Literal["dev", "heldout", "heldout_2", "hostile_dev", "hostile_heldout", "hostile_heldout_2"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
-PARTS: tuple[Part, ...] = ("dev", "heldout", "hostile_dev", "hostile_heldout")
+PARTS: tuple[Part, ...] = get_args(Part)
 _ROOT = Path(__file__).parent
 
 
