@@ -174,9 +174,9 @@ class ModelServer(LocalServer):
             exchange.stall(fault.seconds)
             return False
         if fault.kind is FaultKind.DRIP:
-            for piece in (*said.pieces, *said.closing):
+            for number, piece in enumerate((*said.pieces, *said.closing)):
+                exchange.stall(fault.seconds if number else 0.0)
                 exchange.write(piece)
-                exchange.stall(fault.seconds)
             return True
         if fault.kind not in _MIDDLE:
             return False

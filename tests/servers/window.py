@@ -1,7 +1,8 @@
 """The prompt that a model sees: rendered by a template and cut to the context as Ollama does it, without a word.
 
-Two templates are enough, because they differ in what matters to a client: `llama3` keeps every message in its place
-and knows no tools; `llama3.1` moves every system message to the top and writes the tools into the last user message.
+Three templates are enough, because they differ in what matters to a client: `llama3` keeps every message in its place
+and knows no tools; `llama3.1` moves every system message to the top and writes the tools into the last user message;
+ChatML keeps every message in its place and writes the tools before them all.
 """
 
 from __future__ import annotations
@@ -108,6 +109,14 @@ def render_llama31(messages: Sequence[JsonObject], tools: Sequence[JsonObject] =
     if rest:
         parts.append(_turn(rest[-1], tools))
     return "".join(parts) + _block("assistant")
+
+
+def render_chatml(messages: Sequence[JsonObject], tools: Sequence[JsonObject] = ()) -> str:
+    """Write the messages in their order and the tools into a block before them, as most newer models do."""
+    offered = "".join(json.dumps(tool, ensure_ascii=False) + "\n" for tool in tools)
+    head = f"<|im_start|>system\n# Tools\n<tools>\n{offered}</tools><|im_end|>\n" if tools else ""
+    turns = "".join(f"<|im_start|>{m.get('role')}\n{_said(m)}<|im_end|>\n" for m in messages)
+    return head + turns + "<|im_start|>assistant\n"
 
 
 def fit(
