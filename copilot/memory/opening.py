@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -14,10 +15,15 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
+from copilot.memory.cache import ContextCache
+from copilot.memory.redis_facts import RedisCache, RedisFacts
+from copilot.memory.redis_link import RedisLink
 from copilot.memory.redis_store import RedisThreads
 from copilot.memory.saver import MemorySaver
+from copilot.memory.sqlite_facts import SqliteCache, SqliteFacts
+from copilot.memory.sqlite_file import SqliteFile
 from copilot.memory.sqlite_store import SqliteThreads
-from engine.domain.errors import ConfigError
+from engine.domain.errors import ConfigError, MemoryUnavailable
 
 _SQLITE = "sqlite:///"
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -31,52 +37,53 @@ not asked again: the person waits already."""
 
 
 @asynccontextmanager
-async def open_memory(url: str, *, ttl_s: int | None = None, confirmation_s: int = 0) -> AsyncIterator[MemorySaver]:
-    """Yield conversation memory in the store that the URL names.
+async def open_memory(
+    url: str, *, ttl_s: int | None = None, confirmation_s: int = 0, clock: Callable[[], float] = time.time
+) -> AsyncIterator[MemorySaver]:
+    """Yield memory in the store that the URL names: conversations, and with them facts and the cache.
 
     Args:
         url: `sqlite:///FILE` (four slashes for an absolute path), `redis://`, `rediss://` or `unix://`.
-        ttl_s: Seconds that Redis keeps a conversation after its last turn; None keeps it for good.
+        ttl_s: Seconds that a conversation is kept after its last turn; None keeps it for good. Facts stay.
         confirmation_s: Longest that a confirmation may be pending; memory must outlive it.
+        clock: Seconds since the epoch, for SQLite; Redis goes by its own clock.
 
     Raises:
         ConfigError: The URL, the time to live or the store cannot be used.
     """
-    _check_ttl(url, ttl_s, confirmation_s)
+    _check_ttl(ttl_s, confirmation_s)
     if url.startswith(_SQLITE):
-        store: SqliteThreads | RedisThreads = await _open_sqlite(Path(url.removeprefix(_SQLITE)))
+        memory = await _open_sqlite(Path(url.removeprefix(_SQLITE)), ttl_s, clock)
     else:
-        store = await _open_redis(url, ttl_s)
+        memory = await _open_redis(url, ttl_s)
     try:
-        yield MemorySaver(store)
+        yield memory
     finally:
-        await store.close()
+        await memory.close()
 
 
-def _check_ttl(url: str, ttl_s: int | None, confirmation_s: int) -> None:
-    if ttl_s is None:
-        return
-    if url.startswith(_SQLITE):
-        raise ConfigError(f"conversation memory in SQLite has no time to live, and {ttl_s} s are set: leave it out")
-    if ttl_s < max(confirmation_s, 1):
+def _check_ttl(ttl_s: int | None, confirmation_s: int) -> None:
+    if ttl_s is not None and ttl_s < max(confirmation_s, 1):
         raise ConfigError(
             f"conversation memory is kept for {ttl_s} s, and a confirmation may be pending for {confirmation_s} s: "
             "set a longer time to live"
         )
 
 
-async def _open_sqlite(path: Path) -> SqliteThreads:
+async def _open_sqlite(path: Path, ttl_s: int | None, clock: Callable[[], float]) -> MemorySaver:
     if path == Path():
         raise ConfigError(f"conversation memory needs a file: write {_SQLITE}FILE")
-    store = SqliteThreads(path)
+    file = SqliteFile(path)
+    threads = SqliteThreads(file, ttl_s, clock)
     try:
-        await store.open()
-    except (sqlite3.Error, OSError) as error:
+        await file.open()
+        await threads.prune()
+    except (sqlite3.Error, OSError, MemoryUnavailable) as error:
         raise ConfigError(f"conversation memory in {path} cannot be used: {error}") from error
-    return store
+    return MemorySaver(threads, SqliteFacts(file), ContextCache(SqliteCache(file, clock)))
 
 
-async def _open_redis(url: str, ttl_s: int | None) -> RedisThreads:
+async def _open_redis(url: str, ttl_s: int | None) -> MemorySaver:
     try:
         parts = urlsplit(url)
         name = _without_secrets(parts)
@@ -92,7 +99,8 @@ async def _open_redis(url: str, ttl_s: int | None) -> RedisThreads:
     except BaseException:
         await client.aclose()
         raise
-    return RedisThreads(client, name, ttl_s)
+    link = RedisLink(client, name)
+    return MemorySaver(RedisThreads(link, ttl_s), RedisFacts(link), ContextCache(RedisCache(link)))
 
 
 def _client(url: str, name: str) -> Redis:

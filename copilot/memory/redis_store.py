@@ -9,24 +9,20 @@ Several processes may share one server. A cluster is not for it: a script here t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, cast
+import secrets
+from collections.abc import Sequence
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from copilot.memory.redis_facts import cache_pattern, facts_key
+from copilot.memory.redis_link import PREFIX, RedisLink, awaited
+from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread
 
-from copilot.memory.store import Change, ForeignThread, StoredThread
-from engine.domain.errors import MemoryUnavailable
-
-_PREFIX = "copilot:memory:"
-_OWNER_FIELD = b"owner"
-"""Field of a hash that names the owner; every other field holds a NUL, so it can be none of them."""
-_FOREIGN = "FOREIGN"
+_OWNER_FIELD, _BIRTH_FIELD = b"owner", b"birth"
+"""Fields of a hash that tell of the thread; every other field holds a NUL, so it can be none of them."""
+_REFUSALS: dict[bytes, type[Exception]] = {b"FOREIGN": ForeignThread, b"ERASED": ErasedThread}
 _ERASE_BATCH = 100
 
-# KEYS: the thread, the owner's set. ARGV: owner, thread id, seconds to live, replace?, ranges, pairs.
-# Lua's own comparison of strings follows the server's locale, so bytes are compared one by one.
+# KEYS: the thread, the owner's set. ARGV: owner, thread id, birth built on, birth if made, seconds to live, replace?,
+# ranges, pairs. Lua's own comparison of strings follows the server's locale, so bytes are compared one by one.
 _CHANGE = """
 local function less(a, b)
   for i = 1, math.min(#a, #b) do
@@ -35,13 +31,14 @@ local function less(a, b)
   end
   return #a < #b
 end
-local owner, ttl, ranges = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local known = redis.call('HGET', KEYS[1], 'owner')
+local owner, ttl, ranges = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[7])
+local known, birth = unpack(redis.call('HMGET', KEYS[1], 'owner', 'birth'))
+if ARGV[3] ~= '' and ARGV[3] ~= birth then return 'ERASED' end
 if owner ~= '' and known and known ~= owner then return 'FOREIGN' end
 if ranges > 0 then
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if field ~= 'owner' then
-      for r = 6, 5 + 2 * ranges, 2 do
+    if field ~= 'owner' and field ~= 'birth' then
+      for r = 8, 7 + 2 * ranges, 2 do
         if not less(field, ARGV[r]) and less(field, ARGV[r + 1]) then
           redis.call('HDEL', KEYS[1], field)
           break
@@ -50,17 +47,35 @@ if ranges > 0 then
     end
   end
 end
-local command = ARGV[4] == '1' and 'HSET' or 'HSETNX'
-for p = 6 + 2 * ranges, #ARGV, 2 do redis.call(command, KEYS[1], ARGV[p], ARGV[p + 1]) end
+local command = ARGV[6] == '1' and 'HSET' or 'HSETNX'
+for p = 8 + 2 * ranges, #ARGV, 2 do redis.call(command, KEYS[1], ARGV[p], ARGV[p + 1]) end
+if not birth then redis.call('HSET', KEYS[1], 'birth', ARGV[4]) end
 if owner ~= '' then
   redis.call('HSET', KEYS[1], 'owner', owner)
   redis.call('SADD', KEYS[2], ARGV[2])
 end
-if ttl > 0 then
-  redis.call('EXPIRE', KEYS[1], ttl)
-  if owner ~= '' then redis.call('EXPIRE', KEYS[2], ttl) end
+local function live(key)
+  if ttl == 0 then
+    redis.call('PERSIST', key)
+  elseif redis.call('TTL', key) < ttl then
+    redis.call('EXPIRE', key, ttl)
+  end
 end
+live(KEYS[1])
+if owner ~= '' then live(KEYS[2]) end
 return 'OK'
+"""
+# KEYS: the owner's set, then threads. ARGV: owner, then the threads' ids. A name in the set may have passed to
+# another owner since, where the thread had expired.
+_ERASE = """
+local erased = 0
+for n = 2, #KEYS do
+  if redis.call('HGET', KEYS[n], 'owner') == ARGV[1] then
+    erased = erased + redis.call('DEL', KEYS[n])
+  end
+  redis.call('SREM', KEYS[1], ARGV[n])
+end
+return erased
 """
 
 
@@ -68,65 +83,65 @@ class RedisThreads:
     """A `ThreadStore` in Redis.
 
     Args:
-        client: Connected client that returns bytes; closed with the store.
-        name: What to call the server in messages; holds no password.
+        link: Connected; closed with the store.
         ttl_s: Seconds after its last change that a thread is kept; None keeps it for good.
     """
 
-    def __init__(self, client: Redis, name: str, ttl_s: int | None = None) -> None:
-        self._client = client
-        self._name = name
+    def __init__(self, link: RedisLink, ttl_s: int | None = None) -> None:
+        self._link = link
+        self._client = link.client
         self._ttl_s = ttl_s or 0
-        self._change = client.register_script(_CHANGE)
+        self._change = self._client.register_script(_CHANGE)
+        self._erase = self._client.register_script(_ERASE)
 
     async def read(self, thread_id: str) -> StoredThread:
         """Return the whole thread as one consistent state."""
-        async with self._reporting():
-            fields: dict[bytes, bytes] = dict(await _awaited(self._client.hgetall(_thread_key(thread_id))))
-        owner = fields.pop(_OWNER_FIELD, None)
-        return StoredThread(None if owner is None else owner.decode(), fields)
+        async with self._link.reporting():
+            fields: dict[bytes, bytes] = dict(await awaited(self._client.hgetall(_thread_key(thread_id))))
+        owner, birth = fields.pop(_OWNER_FIELD, None), fields.pop(_BIRTH_FIELD, None)
+        return StoredThread(
+            None if owner is None else owner.decode(), fields, None if birth is None else birth.decode()
+        )
 
     async def change(self, thread_id: str, change: Change) -> None:
         """Apply the change in one script."""
-        owner = change.owner or ""
-        args: list[bytes | str | int] = [owner, thread_id, self._ttl_s, int(change.is_replacing), len(change.drop)]
+        owner, births = change.owner or "", (change.birth or "", secrets.token_hex(8))
+        args: list[bytes | str | int] = [owner, thread_id, *births, self._ttl_s]
+        args += (int(change.is_replacing), len(change.drop))
         for low, high in change.drop:
             args += (low, high)
         for field, value in change.put.items():
             args += (field, value)
-        async with self._reporting():
-            answer = await _awaited(self._change(keys=[_thread_key(thread_id), _owner_key(owner)], args=args))
-        if answer == _FOREIGN.encode():
-            raise ForeignThread(thread_id)
+        async with self._link.reporting():
+            answer = await awaited(self._change(keys=[_thread_key(thread_id), _owner_key(owner)], args=args))
+        if answer in _REFUSALS:
+            raise _REFUSALS[answer](thread_id)
 
     async def erase(self, thread_ids: Sequence[str]) -> None:
         """Remove whole threads, and their names from their owners' sets."""
         for thread_id in thread_ids:
-            key = _thread_key(thread_id)
-            async with self._reporting():
-                owner = await _awaited(self._client.hget(key, cast(str, _OWNER_FIELD)))
-                async with self._client.pipeline(transaction=True) as together:
-                    together.delete(key)
-                    if owner is not None:
-                        together.srem(_owner_key(cast(bytes, owner).decode()), thread_id)
-                    await together.execute()
+            owner = (await self.read(thread_id)).owner
+            async with self._link.reporting():
+                if owner is None:
+                    await awaited(self._client.delete(_thread_key(thread_id)))
+                else:
+                    await self._erase_all(owner, [thread_id])
 
-    async def erase_owner(self, owner: str) -> int:
-        """Remove every thread of the owner."""
-        async with self._reporting():
-            names = [name.decode() for name in await _awaited(self._client.smembers(_owner_key(owner)))]
-            keys = [_thread_key(name) for name in names]
-            count = 0
-            for start in range(0, len(keys), _ERASE_BATCH):
-                count += await _awaited(self._client.delete(*keys[start : start + _ERASE_BATCH]))
-            if names:
-                await _awaited(self._client.srem(_owner_key(owner), *names))
-        return count
+    async def erase_owner(self, owner: str) -> Forgotten:
+        """Remove every thread of the owner, their facts and what is cached of them."""
+        async with self._link.reporting():
+            names = [name.decode() for name in await awaited(self._client.smembers(_owner_key(owner)))]
+            batches = (names[start : start + _ERASE_BATCH] for start in range(0, len(names), _ERASE_BATCH))
+            threads = sum([await self._erase_all(owner, batch) for batch in batches])
+            facts = await self._erase_facts(owner)
+            async for key in self._client.scan_iter(match=cache_pattern(owner), count=1000):
+                await awaited(self._client.delete(key))
+        return Forgotten(threads, facts)
 
     async def thread_ids(self) -> list[str]:
         """Return every thread that exists."""
         prefix = _thread_key("")
-        async with self._reporting():
+        async with self._link.reporting():
             return [
                 key.decode().removeprefix(prefix)
                 async for key in self._client.scan_iter(match=f"{prefix}*", count=1000)
@@ -134,25 +149,24 @@ class RedisThreads:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._link.close()
 
-    @asynccontextmanager
-    async def _reporting(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            why = str(error) if isinstance(error, ResponseError) else "it does not answer"
-            raise MemoryUnavailable(f"conversation memory at {self._name} cannot be used: {why}") from error
+    async def _erase_all(self, owner: str, names: Sequence[str]) -> int:
+        keys = [_owner_key(owner), *map(_thread_key, names)]
+        erased: int = await awaited(self._erase(keys=keys, args=[owner, *names]))
+        return erased
+
+    async def _erase_facts(self, owner: str) -> int:
+        async with self._client.pipeline(transaction=True) as together:
+            together.hlen(facts_key(owner))
+            together.delete(facts_key(owner))
+            fields, _ = await together.execute()
+        return int(fields) // 3
 
 
 def _thread_key(thread_id: str) -> str:
-    return f"{_PREFIX}thread:{thread_id}"
+    return f"{PREFIX}thread:{thread_id}"
 
 
 def _owner_key(owner: str) -> str:
-    return f"{_PREFIX}owner:{owner}"
-
-
-async def _awaited(answer: Awaitable[Any] | Any) -> Any:
-    """Await a command; the client's annotations allow a plain value, which the async client never returns."""
-    return await answer
+    return f"{PREFIX}owner:{owner}"

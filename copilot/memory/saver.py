@@ -18,6 +18,7 @@ Fields of a thread, as bytes, where a checkpoint id sorts by time::
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,20 +37,36 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from copilot.memory.store import Change, ForeignThread, StoredThread, ThreadStore
+from copilot.memory.cache import ContextCache
+from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread, ThreadStore
 from engine.domain.errors import InvalidRequest
+from tools.facts import Facts
+
+log = logging.getLogger(__name__)
 
 _NUL = b"\0"
 _AFTER_NUL = b"\x01"
 _MSGPACK = "msgpack"
+_BIRTH = "__birth"
+"""Where a config carries the birth of the thread that it was read from; LangGraph hands it on to every write of the
+turn, and keeps what starts like this out of the metadata."""
+_NEXT_NODE = "branch:to:"
+"""Start of the channels that tell which nodes come next; a checkpoint without any is the turn's last."""
 
 
 class MemorySaver(BaseCheckpointSaver[Any]):
-    """Checkpoints of conversations in a `ThreadStore`."""
+    """Checkpoints of conversations in a `ThreadStore`, and what else the same store remembers.
 
-    def __init__(self, store: ThreadStore) -> None:
+    Attributes:
+        facts: What owners asked to have remembered.
+        context: Small values that expire, shared by every program on the store.
+    """
+
+    def __init__(self, store: ThreadStore, facts: Facts, context: ContextCache) -> None:
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
         self._store = store
+        self.facts = facts
+        self.context = context
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that the config names, or the thread's latest; None when there is none."""
@@ -102,7 +119,13 @@ class MemorySaver(BaseCheckpointSaver[Any]):
             get_serializable_checkpoint_metadata(config, metadata),
             None if owner else get_checkpoint_id(config),
         )
-        change = Change(owner=owner, drop=[key.older] if owner else [], put={key.field: self._dump(kept)})
+        change = Change(
+            owner=owner,
+            drop=[key.older] if owner else [],
+            put={key.field: self._dump(kept)},
+            birth=_birth(config),
+            is_passing=any(channel.startswith(_NEXT_NODE) for channel in checkpoint["channel_values"]),
+        )
         await self._change(thread_id, change)
         return _config(thread_id, key)
 
@@ -116,8 +139,15 @@ class MemorySaver(BaseCheckpointSaver[Any]):
             key.write_field(task_id, WRITES_IDX_MAP.get(channel, n)): self._dump((channel, value, task_path))
             for n, (channel, value) in enumerate(writes)
         }
-        is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        await self._change(_thread_id(config), Change(owner=_owner(config), put=put, is_replacing=is_special))
+        special = [channel in WRITES_IDX_MAP for channel, _ in writes]
+        change = Change(
+            owner=_owner(config),
+            put=put,
+            is_replacing=all(special),
+            birth=_birth(config),
+            is_passing=not any(special),
+        )
+        await self._change(_thread_id(config), change)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a thread with everything in it."""
@@ -156,18 +186,25 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         else:
             raise ValueError(f"strategy is {strategy!r}: it must be 'keep_latest' or 'delete'")
 
-    async def forget(self, owner: str) -> int:
-        """Erase every conversation of the owner and return how many there were.
+    async def forget_me(self, owner: str) -> Forgotten:
+        """Erase every conversation of the owner, their facts and what is cached of them, and return how many.
 
-        A turn that is running writes its conversation again: let it end first.
+        A turn that runs meanwhile, in any program, goes on; what it built on is gone, so what it would keep is not
+        kept. A turn of a conversation that began without any history may keep its own words.
         """
         return await self._store.erase_owner(owner)
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        await self._store.close()
 
     async def _change(self, thread_id: str, change: Change) -> None:
         try:
             await self._store.change(thread_id, change)
         except ForeignThread as error:
             raise InvalidRequest("conversation_not_found", conversation_id=thread_id) from error
+        except ErasedThread:
+            log.info("conversation %s was erased while a turn of it ran: the turn is not kept", thread_id)
 
     async def _keep_latest(self, thread_id: str) -> None:
         latest: dict[str, _CheckpointKey] = {}
@@ -203,7 +240,10 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     def _revive(self, thread_id: str, key: _CheckpointKey, thread: StoredThread) -> CheckpointTuple:
         checkpoint, metadata, parent_id = self._load(thread.fields[key.field])
         parent = _config(thread_id, _CheckpointKey(key.namespace, parent_id)) if parent_id else None
-        return CheckpointTuple(_config(thread_id, key), checkpoint, metadata, parent, self._pending_writes(key, thread))
+        config = _config(thread_id, key)
+        if thread.owner is not None:
+            config["configurable"][_BIRTH] = thread.birth
+        return CheckpointTuple(config, checkpoint, metadata, parent, self._pending_writes(key, thread))
 
     def _pending_writes(self, key: _CheckpointKey, thread: StoredThread) -> list[tuple[str, str, Any]]:
         found = []
@@ -277,3 +317,8 @@ def _thread_id(config: RunnableConfig) -> str:
 def _owner(config: RunnableConfig) -> str | None:
     owner = config["configurable"].get("owner")
     return None if owner is None else str(owner)
+
+
+def _birth(config: RunnableConfig) -> str | None:
+    birth = config["configurable"].get(_BIRTH)
+    return None if birth is None else str(birth)

@@ -1,77 +1,53 @@
-"""Threads in one SQLite file, for a copilot without a Redis.
+"""Threads in the SQLite file of memory, for a copilot without a Redis.
 
-WAL with `synchronous=FULL`, so that what was stored survives a crash of the machine, not only of the program. A
-thread of its own writes, because that waits for the disk; whatever waits to be written goes into one transaction
-together, so that many conversations share the wait. Reads wait for nobody in WAL and are served where they are asked
-for: handing 50 µs of work to another thread takes longer than the work.
+Whatever waits to be written goes into one transaction together, so that many conversations share the wait for the
+disk. A thread that has outlived its time is gone for every reader at once; its bytes go at the next opening, or
+within an hour of writing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
 
-from copilot.memory.store import Change, ForeignThread, StoredThread
-from engine.domain.errors import MemoryUnavailable
+from copilot.memory.sqlite_file import SqliteFile
+from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread
 
-T = TypeVar("T")
-
-_BUSY_TIMEOUT_S = 5.0
-"""How long to wait for another process that writes."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS memory_thread (
-    thread_id TEXT PRIMARY KEY,
-    owner TEXT
-);
-CREATE INDEX IF NOT EXISTS memory_thread_owner ON memory_thread (owner);
-CREATE TABLE IF NOT EXISTS memory_field (
-    thread_id TEXT NOT NULL REFERENCES memory_thread ON DELETE CASCADE,
-    field BLOB NOT NULL,
-    value BLOB NOT NULL,
-    PRIMARY KEY (thread_id, field)
-);
-"""
+_PRUNE_EVERY_S = 3600.0
+_TRUNCATIONS = 20
+_TRUNCATION_PAUSE_S = 0.1
 
 
 class SqliteThreads:
-    """A `ThreadStore` in a SQLite file."""
+    """A `ThreadStore` in a SQLite file.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="memory")
+    Args:
+        file: Opened; closed with the store.
+        ttl_s: Seconds after its last change that a thread is kept; None keeps it for good.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, file: SqliteFile, ttl_s: int | None, clock: Callable[[], float]) -> None:
+        self._file = file
+        self._ttl_s = math.inf if ttl_s is None else ttl_s
+        self._clock = clock
+        self._pruned_at = -math.inf
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Create or open the file.
-
-        Raises:
-            sqlite3.Error: It is no database, or cannot be written.
-            OSError: Its folder or the file cannot be made.
-        """
-        try:
-            self._connection = await self._hop(self._connect)
-        except BaseException:
-            self._worker.shutdown()
-            raise
-        self._reader = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-
     async def read(self, thread_id: str) -> StoredThread:
         """Return the whole thread as one consistent state."""
-        with self._reporting():
-            rows = self._reader.execute(
-                "SELECT owner, field, value FROM memory_thread JOIN memory_field USING (thread_id) WHERE thread_id = ?",
-                (thread_id,),
-            ).fetchall()
-        return StoredThread(rows[0][0] if rows else None, {field: value for _, field, value in rows})
+        rows = self._file.query(
+            "SELECT owner, birth, field, value FROM memory_thread JOIN memory_field USING (thread_id) "
+            "WHERE thread_id = ? AND changed_at > ?",
+            (thread_id, self._horizon()),
+        )
+        owner, birth = rows[0][:2] if rows else (None, None)
+        return StoredThread(owner, {field: value for *_, field, value in rows}, birth)
 
     async def change(self, thread_id: str, change: Change) -> None:
         """Apply the change in one transaction, which may hold changes of other threads too."""
@@ -83,115 +59,120 @@ class SqliteThreads:
 
     async def erase(self, thread_ids: Sequence[str]) -> None:
         """Remove whole threads."""
-        await self._run(lambda: self._erase(thread_ids))
+        await self._file.run(self._erase, thread_ids)
 
-    async def erase_owner(self, owner: str) -> int:
-        """Remove every thread of the owner."""
-        return await self._run(lambda: self._erase_owner(owner))
+    async def erase_owner(self, owner: str) -> Forgotten:
+        """Remove every thread of the owner, their facts and what is cached of them, from the disk too.
+
+        What was deleted stays readable in free pages and in the log until both are written anew; another program that
+        reads at that moment can hold up the log's end for a little.
+        """
+        forgotten = await self._file.run(self._erase_owner, owner)
+        await self._file.run(self._vacuum)
+        for _ in range(_TRUNCATIONS):
+            if await self._file.run(self._truncate_log):
+                break
+            await asyncio.sleep(_TRUNCATION_PAUSE_S)
+        return forgotten
 
     async def thread_ids(self) -> list[str]:
         """Return every thread that exists."""
-        with self._reporting():
-            return [name for (name,) in self._reader.execute("SELECT thread_id FROM memory_thread")]
+        query = "SELECT thread_id FROM memory_thread WHERE changed_at > ?"
+        return [name for (name,) in self._file.query(query, (self._horizon(),))]
+
+    async def prune(self) -> None:
+        """Remove what has outlived its time."""
+        await self._file.run(self._prune)
 
     async def close(self) -> None:
         """Write what waits and close the file."""
         if self._writing is not None:
             await self._writing
-        self._reader.close()
-        await self._hop(self._connection.close)
-        self._worker.shutdown()
+        await self._file.close()
 
     async def _write_waiting(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                outcomes = await self._run(partial(self._change_all, batch))
+                outcomes = await self._file.run(self._change_all, batch)
             except Exception as error:  # whoever waits is told, whatever it was
                 outcomes = [error] * len(batch)
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.end(outcome)
 
-    async def _hop(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        with self._reporting():
-            return await self._hop(work)
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise MemoryUnavailable(f"conversation memory in {self._path} cannot be used: {error}") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            connection.executescript(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _horizon(self) -> float:
+        return self._clock() - self._ttl_s
 
     def _change_all(self, batch: Sequence[_Waiting]) -> list[Exception | None]:
-        with self._transaction():
-            return [self._change(waiting.thread_id, waiting.change) for waiting in batch]
+        is_durable = not all(waiting.change.is_passing for waiting in batch)
+        with self._file.transaction(is_durable=is_durable) as connection:
+            outcomes = [self._change(connection, waiting.thread_id, waiting.change) for waiting in batch]
+        if self._clock() - self._pruned_at > _PRUNE_EVERY_S:
+            self._prune()
+        return outcomes
 
-    def _change(self, thread_id: str, change: Change) -> ForeignThread | None:
-        if not self._claim(thread_id, change.owner):
-            return ForeignThread(thread_id)
-        self._connection.executemany(
+    def _change(self, connection: sqlite3.Connection, thread_id: str, change: Change) -> Exception | None:
+        refused = self._claim(connection, thread_id, change)
+        if refused is not None:
+            return refused
+        connection.executemany(
             "DELETE FROM memory_field WHERE thread_id = ? AND field >= ? AND field < ?",
             [(thread_id, low, high) for low, high in change.drop],
         )
         conflict = "REPLACE" if change.is_replacing else "IGNORE"
-        self._connection.executemany(
+        connection.executemany(
             f"INSERT OR {conflict} INTO memory_field (thread_id, field, value) VALUES (?, ?, ?)",
             [(thread_id, field, value) for field, value in change.put.items()],
         )
         return None
 
-    def _claim(self, thread_id: str, owner: str | None) -> bool:
-        """Make the thread if need be, and return whether the owner may change it."""
-        found = self._connection.execute("SELECT owner FROM memory_thread WHERE thread_id = ?", (thread_id,)).fetchone()
-        if found is None:
-            self._connection.execute("INSERT INTO memory_thread VALUES (?, ?)", (thread_id, owner))
-        elif owner is not None and found[0] is None:
-            self._connection.execute("UPDATE memory_thread SET owner = ? WHERE thread_id = ?", (owner, thread_id))
-        return found is None or owner is None or found[0] in (None, owner)
+    def _claim(self, connection: sqlite3.Connection, thread_id: str, change: Change) -> Exception | None:
+        """Make the thread if need be, and return why the change may not be applied."""
+        query = "SELECT owner, birth, changed_at FROM memory_thread WHERE thread_id = ?"
+        owner, birth, changed_at = connection.execute(query, (thread_id,)).fetchone() or (None, None, None)
+        if changed_at is not None and changed_at <= self._horizon():
+            self._drop(connection, [thread_id])
+            owner = birth = changed_at = None
+        if change.birth not in (None, birth):
+            return ErasedThread(thread_id)
+        if change.owner and owner not in (None, change.owner):
+            return ForeignThread(thread_id)
+        keep = (
+            "INSERT INTO memory_thread (thread_id, owner, birth, changed_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (thread_id) DO UPDATE SET owner = excluded.owner, birth = excluded.birth, "
+            "changed_at = excluded.changed_at"
+        )
+        row = (thread_id, change.owner or owner, birth or secrets.token_hex(8), self._clock())
+        connection.execute(keep, row)
+        return None
 
     def _erase(self, thread_ids: Sequence[str]) -> None:
-        with self._transaction():
-            self._connection.executemany(
-                "DELETE FROM memory_thread WHERE thread_id = ?", [(name,) for name in thread_ids]
+        with self._file.transaction() as connection:
+            self._drop(connection, thread_ids)
+
+    def _drop(self, connection: sqlite3.Connection, thread_ids: Sequence[str]) -> None:
+        connection.executemany("DELETE FROM memory_thread WHERE thread_id = ?", [(name,) for name in thread_ids])
+
+    def _erase_owner(self, owner: str) -> Forgotten:
+        with self._file.transaction() as connection:
+            threads, facts, _, _ = (
+                connection.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,)).rowcount
+                for table in ("memory_thread", "memory_fact", "memory_fact_count", "memory_cache")
             )
+        return Forgotten(threads, facts)
 
-    def _erase_owner(self, owner: str) -> int:
-        with self._transaction():
-            count = self._connection.execute("DELETE FROM memory_thread WHERE owner = ?", (owner,)).rowcount
-        # What was deleted stays readable in free pages and in the log until both are written anew.
-        self._connection.execute("VACUUM")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return count
+    def _vacuum(self) -> None:
+        self._file.connection.execute("VACUUM")
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Take the write lock at once, so that two processes wait for each other instead of failing half-way."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+    def _truncate_log(self) -> bool:
+        (is_busy, _, _) = self._file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
+
+    def _prune(self) -> None:
+        self._pruned_at = self._clock()
+        with self._file.transaction(is_durable=False) as connection:
+            connection.execute("DELETE FROM memory_thread WHERE changed_at <= ?", (self._horizon(),))
+            connection.execute("DELETE FROM memory_cache WHERE expires_at <= ?", (self._clock(),))
 
 
 @dataclass(frozen=True, slots=True)

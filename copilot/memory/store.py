@@ -13,10 +13,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredThread:
-    """A thread as it stands; no fields means that it does not exist."""
+    """A thread as it stands; no fields means that it does not exist.
+
+    Attributes:
+        birth: Given at random to each thread when it is made, so that a thread which was erased and made anew under
+            the same name is known as another one.
+    """
 
     owner: str | None
     fields: Mapping[bytes, bytes]
+    birth: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +34,32 @@ class Change:
         drop: Ranges of fields to remove, each from its first bound up to, not including, its second.
         put: Fields to write, after the removals.
         is_replacing: Whether a field that exists is overwritten or kept.
+        birth: The thread that the change builds on; None makes one where there is none.
+        is_passing: Whether more of the same turn follows at once: it must outlive the program, not a power cut.
     """
 
     owner: str | None = None
     drop: Sequence[tuple[bytes, bytes]] = ()
     put: Mapping[bytes, bytes] = field(default_factory=dict)
     is_replacing: bool = True
+    birth: str | None = None
+    is_passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much of an owner was erased."""
+
+    conversations: int
+    facts: int
 
 
 class ForeignThread(Exception):
     """A change names an owner, and the thread belongs to another."""
+
+
+class ErasedThread(Exception):
+    """A change builds on a thread that has been erased since it was read."""
 
 
 class ThreadStore(Protocol):
@@ -52,6 +74,7 @@ class ThreadStore(Protocol):
 
         Raises:
             ForeignThread: The thread belongs to another owner; nothing has changed.
+            ErasedThread: The thread that it builds on is gone; nothing has changed.
         """
         ...
 
@@ -59,8 +82,8 @@ class ThreadStore(Protocol):
         """Remove whole threads; absent ones are ignored."""
         ...
 
-    async def erase_owner(self, owner: str) -> int:
-        """Remove every thread of the owner and return how many there were."""
+    async def erase_owner(self, owner: str) -> Forgotten:
+        """Remove every thread of the owner, their facts and what is cached of them."""
         ...
 
     async def thread_ids(self) -> list[str]:

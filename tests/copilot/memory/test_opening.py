@@ -76,9 +76,6 @@ async def test_memory_never_dies_before_a_pending_confirmation() -> None:
     assert "kept for 0 s" in await _refusal("redis://x/0", ttl_s=0)
 
 
-async def test_sqlite_takes_no_time_to_live(tmp_path: Path) -> None:
-    assert "no time to live" in await _refusal(f"sqlite:///{tmp_path / 'memory.db'}", ttl_s=60)
-
 
 async def test_only_its_user_reads_the_file(tmp_path: Path) -> None:
     async with open_memory(f"sqlite:///{tmp_path / 'deep' / 'memory.db'}"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from copilot.memory import MemorySaver, open_memory
+from copilot.memory import Forgotten, MemorySaver, open_memory
 from engine.domain.errors import InvalidRequest
 from tests.copilot.memory.conftest import RedisServer
 from tests.copilot.memory.scripted import build_turns, conversation, held_bytes
@@ -37,7 +37,7 @@ async def test_another_owner_sees_nothing_and_changes_nothing(memory: MemorySave
 async def test_names_that_look_alike_are_apart(memory: MemorySaver, left: str, right: str) -> None:
     await _say(memory, left, "ana", "mine")
     await _say(memory, right, "eve", "hers")
-    assert await memory.forget("ana") == 1
+    assert (await memory.forget_me("ana")).conversations == 1
     assert await memory.aget_tuple(conversation(left)) is None
     assert await memory.aget_tuple(conversation(right, "eve")) is not None
 
@@ -48,9 +48,9 @@ async def test_forgetting_erases_all_of_an_owner_and_nobody_else(memory: MemoryS
     for n in range(110):
         await _say(memory, f"web-a{n}", "ana", "mine")
     await _say(memory, "web-paused", "ana", "buy gold")
-    assert await memory.forget("ana") == 111
+    assert (await memory.forget_me("ana")).conversations == 111
     assert held_bytes(memory_url) == others
-    assert await memory.forget("ana") == 0
+    assert await memory.forget_me("ana") == Forgotten(0, 0)
 
 
 def _is_in_a_file(folder: Path, words: bytes) -> bool:
@@ -62,7 +62,7 @@ async def test_what_was_forgotten_is_in_no_file(tmp_path: Path) -> None:
         for n in range(20):
             await _say(memory, "web-1", "ana", f"my-secret {n} " + "x" * 5_000 * n)
         assert _is_in_a_file(tmp_path, b"my-secret")
-        await memory.forget("ana")
+        await memory.forget_me("ana")
         assert not _is_in_a_file(tmp_path, b"my-secret")
 
 
