@@ -1,0 +1,447 @@
+"""What an answer may be made of: figures, instruments, directions and states, of tool results and the person's words.
+
+Facts are collected generically, by the names that results give their fields, so that a new result is covered before
+anybody thinks of it. What a program derives from a result when it words it (the room under a limit, the slippage of a
+fill) is a fact too. Pictures' data and secrets are not: a model that hits one of two thousand drawn prices proves
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from copilot.brain.checking.figures import Figure, find_figures, strip_marks
+from copilot.brain.checking.instruments import find_symbols
+from copilot.brain.checking.words import LANGUAGES, Language
+from engine.domain.symbols import TIMEFRAME_S, find_timeframe
+from tools.results import ToolResult
+
+Kind = Literal[
+    "price",
+    "money",
+    "quantity",
+    "ratio",
+    "pct",
+    "multiple",
+    "index",
+    "count",
+    "id",
+    "duration",
+    "bps",
+    "plain",
+    "share",
+]
+"""What a number counts. `share`: a ratio told as a percentage; `plain` may be anything, as a person leaves it open."""
+
+Day = tuple[int | None, int, int]
+"""Year (None when a person left it out), month and day."""
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(
+        ("close", "entry", "stop", "target", "bid", "ask", "price", "expected_price", "repriced_from", "average_price",
+         "mark", "stop_loss", "take_profit", "range_high", "range_low", "swept_level", "up", "down", "supports",
+         "resistances", "stop_distance", "market", "smallest"), "price"),
+    **dict.fromkeys(
+        ("cash", "equity", "exposure", "unrealised", "realised", "fees", "fee", "pnl", "notional", "risk_money",
+         "cash_before", "cash_after", "exposure_before", "exposure_after"), "money"),
+    **dict.fromkeys(
+        ("quantity", "filled_quantity", "raw_quantity", "position_before", "position_after", "held"), "quantity"),
+    **dict.fromkeys(("probability", "breakeven_probability", "score"), "ratio"),
+    **dict.fromkeys(("reward_risk", "displacement_atr"), "multiple"),
+    **dict.fromkeys(("rsi", "trend_strength"), "index"),
+    **dict.fromkeys(("ticket_id", "order_id", "alert_id", "trade_id", "version"), "id"),
+    "horizon_bars": "count",
+}  # fmt: skip
+_SUFFIXES: tuple[tuple[str, Kind], ...] = (
+    ("_pct", "pct"), ("_ratio", "ratio"), ("_bps", "bps"), ("_s", "duration"), ("_id", "id"),
+)  # fmt: skip
+_SIGNED = frozenset(
+    {"unrealised", "unrealised_pct", "realised", "pnl", "pnl_pct", "change_pct", "expected_value_ratio", "contribution"}
+)
+_SECRETS = frozenset({"nonce", "terms_hash", "owner", "conversation_id", "chart"})
+_INDICES = ("rsi", "adx", "stochastic")
+_NUMERIC = re.compile(r"[-+]?\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_MIXED = re.compile(r"[\w/.:-]*\d[\w/.:-]*")
+_LETTER = re.compile(r"[^\W\d_]")
+_CURRENCY_OF = {"USDT": "USD", "USDC": "USD"}
+_COARSE = Decimal("0.07")
+"""How far, in parts of the number, a rounding with fewer than two decimals may lie from it and still inform."""
+_EXACT_KINDS = frozenset({"count", "id"})
+_COVERS: dict[str, frozenset[str]] = {
+    "": frozenset({"price", "money", "quantity", "ratio", "pct", "multiple", "index", "count", "id", "bps", "plain"}),
+    "percent": frozenset({"pct", "share", "index", "plain"}),
+    "money": frozenset({"price", "money", "plain"}),
+    "asset": frozenset({"quantity", "price", "money", "plain"}),
+    "multiple": frozenset({"multiple", "plain"}),
+    "seconds": frozenset({"duration", "plain"}),
+    "bps": frozenset({"bps", "plain"}),
+    "ratio": frozenset({"multiple"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number that is known; `is_signed` when its sign tells gain from loss."""
+
+    value: Decimal
+    kind: Kind
+    is_signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the text of one turn may say.
+
+    Attributes:
+        numbers: Sorted by absolute value.
+        identifiers: Names with digits in them (`1h`, `all-1h-20250301`), lower case.
+        dates, clocks: Days, and hours and minutes in UTC.
+        symbols: Instruments that results or messages name.
+        directions: What the signal of an instrument advises: `long`, `short` or `none`.
+        currencies: Codes of the money that amounts are in.
+        bases: Codes of currencies that are held as instruments (EUR of EURUSD).
+    """
+
+    language: Language
+    numbers: tuple[Fact, ...]
+    identifiers: frozenset[str]
+    dates: frozenset[Day]
+    clocks: frozenset[tuple[int, int]]
+    symbols: frozenset[str]
+    directions: Mapping[str, str]
+    currencies: frozenset[str]
+    bases: frozenset[str]
+    _sizes: tuple[Decimal, ...] = field(repr=False, default=())
+    _names: re.Pattern[str] | None = field(repr=False, default=None)
+
+    def covering(self, figure: Figure) -> list[Fact]:
+        """Return the facts that a figure states, exactly or as an honest rounding; empty when there is none.
+
+        A length of time may also be rounded down to whole units, as people do.
+        """
+        if figure.value is None:
+            return []
+        below, kinds = figure.step / 2, _COVERS[figure.unit]
+        above = figure.step if figure.unit == "seconds" else below
+        found = []
+        for index in range(bisect_left(self._sizes, figure.value - below), len(self._sizes)):
+            if self._sizes[index] > figure.value + above:
+                break
+            fact = self.numbers[index]
+            if fact.kind in kinds and _states(figure, fact):
+                found.append(fact)
+        return found
+
+    def knows_date(self, text: str) -> bool:
+        """Tell whether a written date, or date and time, is one of the facts."""
+        day, _, clock = text.partition(" ")
+        if clock and not self.knows_clock(clock):
+            return False
+        return any(
+            month == known[1] and number == known[2] and (year is None or known[0] is None or year == known[0])
+            for year, month, number in read_dates(day)
+            for known in self.dates
+        )
+
+    def knows_clock(self, text: str) -> bool:
+        """Tell whether a written time of day is one of the facts."""
+        return read_clock(text) in self.clocks
+
+    def knows_year(self, value: Decimal) -> bool:
+        """Tell whether a whole number is the year of a date that is a fact."""
+        return any(year == value for year, _, _ in self.dates)
+
+    def mask_names(self, text: str) -> str:
+        """Return a text with known names that hold digits blanked out; positions stay."""
+        return text if self._names is None else self._names.sub(lambda match: " " * len(match[0]), text)
+
+
+def _states(figure: Figure, fact: Fact) -> bool:
+    if figure.sign and fact.value * figure.sign < 0:
+        return False
+    if figure.sign < 0 and fact.value > 0:
+        return False
+    value = abs(fact.value)
+    away = abs(value - figure.value) if figure.value is not None else value
+    if away == 0:
+        return True
+    if fact.kind in _EXACT_KINDS:
+        return False
+    is_fine = figure.step <= Decimal("0.01") and not figure.is_scaled
+    return is_fine or away <= _COARSE * value
+
+
+def facts_from(
+    results: Sequence[ToolResult | str],
+    messages: Sequence[str],
+    language: Language,
+    *,
+    texts: Sequence[str] = (),
+) -> Facts:
+    """Return what results and the person's own messages make known.
+
+    Args:
+        results: Typed results, or their JSON.
+        messages: What the person wrote in this conversation, as far as it counts.
+        language: Of the answer.
+        texts: Other texts of this program whose figures may be repeated, such as the plain answer.
+    """
+    found = _Collector()
+    for result in results:
+        data = json.loads(result, parse_float=Decimal) if isinstance(result, str) else result.model_dump(mode="python")
+        found.read(data)
+    for message in messages:
+        found.hear(message, LANGUAGES)
+    for text in texts:
+        found.hear(text, (language,))
+    return found.facts(language)
+
+
+class _Collector:
+    """Walks results and messages once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Fact, None] = {}
+        self._names: set[str] = set()
+        self._dates: set[Day] = set()
+        self._clocks: set[tuple[int, int]] = set()
+        self._symbols: set[str] = set()
+        self._directions: dict[str, str] = {}
+        self._currencies: set[str] = set()
+
+    def facts(self, language: Language) -> Facts:
+        numbers = tuple(sorted(self._numbers, key=lambda fact: abs(fact.value)))
+        names = sorted(self._names, key=len, reverse=True)
+        pattern = re.compile(r"(?<![\w.,$€£¥])(?:" + "|".join(map(re.escape, names)) + r")(?!\w|[.,]\d)", re.IGNORECASE)
+        return Facts(
+            language=language,
+            numbers=numbers,
+            identifiers=frozenset(self._names),
+            dates=frozenset(self._dates),
+            clocks=frozenset(self._clocks),
+            symbols=frozenset(self._symbols),
+            directions=dict(self._directions),
+            currencies=frozenset(self._currencies),
+            bases=frozenset(symbol[:3] for symbol in self._symbols if len(symbol) == 6 and symbol.isupper()),
+            _sizes=tuple(abs(fact.value) for fact in numbers),
+            _names=pattern if names else None,
+        )
+
+    def read(self, data: Any) -> None:
+        """Take in one result."""
+        self._walk(data, "")
+        if isinstance(data, Mapping):
+            self._derive(data)
+
+    def hear(self, message: str, languages: Iterable[Language]) -> None:
+        """Take in a person's message: its figures may mean anything, in either notation."""
+        text = strip_marks(message)
+        for language in languages:
+            for figure in find_figures(text, language):
+                self._figure(figure)
+        self._symbols.update(symbol for _, symbol in find_symbols(text))
+        self._name(text)
+
+    def _figure(self, figure: Figure) -> None:
+        if figure.unit == "money" and figure.payload:
+            self._currencies.add(figure.payload)
+        if figure.unit == "date":
+            self._dates.update(read_dates(figure.payload.split(" ")[0]))
+        if figure.unit in ("clock", "ratio"):
+            clock = read_clock(figure.payload)
+            self._clocks.update({clock} if clock else ())
+        if figure.value is not None and not figure.is_free:
+            self._add(figure.value * (figure.sign or 1), "plain")
+
+    def _add(self, value: Decimal, kind: Kind, *, is_signed: bool = False) -> None:
+        if not value.is_finite():
+            return
+        self._numbers[Fact(value, kind, is_signed)] = None
+        if kind == "ratio":
+            self._numbers[Fact(value * 100, "share", is_signed)] = None
+        if kind == "bps":
+            self._numbers[Fact(value / 100, "pct", is_signed)] = None
+
+    def _walk(self, value: Any, key: str) -> None:
+        if key in _SECRETS or value is None or isinstance(value, bool):
+            return
+        if isinstance(value, Mapping):
+            self._mapping(value)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                self._walk(item, key)
+        elif isinstance(value, datetime):
+            self._moment(value)
+        elif isinstance(value, str):
+            self._text(str(value), key)
+        elif isinstance(value, Decimal | int | float):
+            exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+            self._add(exact, kind_of(key), is_signed=key in _SIGNED)
+
+    def _mapping(self, data: Mapping[str, Any]) -> None:
+        if "unit" in data and "limit" in data:
+            self._limit(data)
+            return
+        for key, value in data.items():
+            if key == "readings" and isinstance(value, Mapping):
+                for name, reading in value.items():
+                    self._name(name)
+                    self._walk(reading, "rsi" if name.startswith(_INDICES) else "price")
+            elif key == "value" and "condition" in data:
+                condition = str(data["condition"])
+                self._walk(
+                    value,
+                    "value_pct"
+                    if condition.startswith("change")
+                    else "rsi"
+                    if condition.startswith("rsi")
+                    else "price",
+                )
+            else:
+                self._walk(value, key)
+            if isinstance(value, list | tuple) and key not in _SECRETS:
+                self._add(Decimal(len(value)), "count")
+
+    def _limit(self, data: Mapping[str, Any]) -> None:
+        kinds: dict[str, Kind] = {"money": "money", "pct": "pct", "count": "count"}
+        kind = kinds.get(str(data["unit"]), "plain")
+        limit, before, after = (Decimal(str(data[name])) for name in ("limit", "before", "after"))
+        for value in (limit, before, after, max(limit - after, Decimal(0))):
+            self._add(value, kind)
+        if kind == "money":
+            self._currencies.add("USD")
+
+    def _text(self, text: str, key: str) -> None:
+        if key in ("currency", "base_currency"):
+            self._currencies.add(_CURRENCY_OF.get(text, text))
+        if key in ("symbol", "favourites"):
+            self._symbol(text)
+        timeframe = find_timeframe(text)
+        if timeframe:
+            self._add(Decimal(TIMEFRAME_S[timeframe]), "duration")
+            self._names.update((text.lower(), text[-1].lower() + text[:-1]))
+            return
+        if key == "period" and re.fullmatch(r"\d{1,4}d", text):
+            self._add(Decimal(text[:-1]) * 86400, "duration")
+        moment = read_moment(text)
+        if moment is not None:
+            self._moment(moment)
+        elif _NUMERIC.fullmatch(text):
+            try:
+                self._add(Decimal(text), kind_of(key), is_signed=key in _SIGNED)
+            except InvalidOperation:
+                return
+        elif key == "model_version":
+            self._names.add(text.lower())
+        else:
+            self._loose(text)
+
+    def _loose(self, text: str) -> None:
+        """Take the figures out of a name or a sentence."""
+        self._name(text)
+        for figure in find_figures(text.replace("_", " "), "en"):
+            if figure.value is not None and not figure.is_free:
+                self._add(figure.value, "plain" if " " in text else "count")
+        self._symbols.update(symbol for _, symbol in find_symbols(text))
+
+    def _name(self, text: str) -> None:
+        for match in _MIXED.finditer(text):
+            name = match[0].strip(".:/-_").lower()
+            if _LETTER.search(name) and not name[0].isdigit():
+                self._names.add(name)
+
+    def _symbol(self, symbol: str) -> None:
+        self._symbols.add(symbol)
+        quote = symbol.partition("/")[2] or symbol[3:]
+        self._currencies.add(_CURRENCY_OF.get(quote, quote))
+
+    def _moment(self, moment: datetime) -> None:
+        at = moment.astimezone(UTC)
+        self._dates.add((at.year, at.month, at.day))
+        self._clocks.add((at.hour, at.minute))
+
+    def _derive(self, data: Mapping[str, Any]) -> None:
+        kind = data.get("kind")
+        if kind == "signal":
+            self._derive_signal(data["signal"])
+        elif kind == "ticket":
+            self._derive_ticket(data)
+        elif kind == "portfolio":
+            self._currencies.add(str(data["currency"]))
+
+    def _derive_signal(self, signal: Mapping[str, Any]) -> None:
+        self._directions[str(signal["symbol"])] = str(getattr(signal["direction"], "value", signal["direction"]))
+        seconds = TIMEFRAME_S.get(signal["timeframe"], 0)
+        self._add(Decimal(signal["horizon_bars"]) * seconds, "duration")
+        for share in (10, 50, 80, 90):
+            self._add(Decimal(share), "pct")
+
+    def _derive_ticket(self, ticket: Mapping[str, Any]) -> None:
+        created, expires = (_as_moment(ticket[name]) for name in ("created_at", "expires_at"))
+        self._add(Decimal(int((expires - created).total_seconds())), "duration")
+        terms, fill = ticket["terms"], ticket["fill"]
+        if terms["sizing"] is not None and terms["sizing"]["stop_from"] == "atr":
+            self._add(Decimal("1.5"), "multiple")
+        price = None if fill is None else fill["average_price"]
+        if price is not None:
+            expected = Decimal(str(terms["expected_price"]))
+            self._add(abs(Decimal(str(price)) - expected) * 100 / expected, "pct")
+
+
+def kind_of(key: str) -> Kind:
+    """Return what a field's number counts, by the field's name."""
+    if key in _KINDS:
+        return _KINDS[key]
+    return next((kind for suffix, kind in _SUFFIXES if key.endswith(suffix)), "plain")
+
+
+def read_moment(text: str) -> datetime | None:
+    """Return the time that an ISO text tells, with its zone; None for anything else."""
+    if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _as_moment(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else read_moment(str(value))
+    if moment is None:
+        raise ValueError(f"{value!r} is not a time")
+    return moment
+
+
+def read_clock(text: str) -> tuple[int, int] | None:
+    """Return hour and minute of a written time of day.
+
+    >>> read_clock("2:30 pm"), read_clock("25:00")
+    ((14, 30), None)
+    """
+    match = re.match(r"(\d{1,2}):(\d{2})(?::\d{2})?(?: ([ap])m)?$", text)
+    if match is None:
+        return None
+    hour, minute = int(match[1]), int(match[2])
+    if match[3]:
+        hour = hour % 12 + (12 if match[3] == "p" else 0)
+    return (hour, minute) if hour < 24 and minute < 60 else None
+
+
+def read_dates(text: str) -> Iterator[Day]:
+    """Yield the readings of a written date as year (None when it is not told), month and day."""
+    iso = re.match(r"(\d{4}|\?{4})-(\d{2})-(\d{2})", text)
+    if iso:
+        yield (None if iso[1] == "????" else int(iso[1])), int(iso[2]), int(iso[3])
+        return
+    first, second, year = (int(part) for part in text.split("/"))
+    year += 2000 if year < 100 else 0
+    yield year, second, first
+    yield year, first, second
