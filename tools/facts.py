@@ -82,8 +82,7 @@ def clean_fact(text: str) -> str:
     Raises:
         InvalidRequest: Nothing is left, or more than `MAX_FACT_LENGTH` characters.
     """
-    on_one_line = " ".join(text.split())
-    words = "".join(mark for mark in on_one_line if not _is_hidden(mark)).strip()
+    words = " ".join("".join(_visible(mark) for mark in text).split())
     if not words:
         raise InvalidRequest("fact_empty")
     if len(words) > MAX_FACT_LENGTH:
@@ -110,5 +109,7 @@ def quote_facts(facts: Iterable[Fact]) -> str:
     return "\n".join(f"{fact.number}. {json.dumps(fact.text, ensure_ascii=False)}" for fact in facts)
 
 
-def _is_hidden(mark: str) -> bool:
-    return unicodedata.category(mark) in _HIDDEN and mark not in _JOINERS
+def _visible(mark: str) -> str:
+    if mark.isspace():
+        return " "
+    return "" if unicodedata.category(mark) in _HIDDEN and mark not in _JOINERS else mark

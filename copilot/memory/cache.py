@@ -5,7 +5,10 @@ The cache is never needed: whatever its store does, a person's turn goes on, and
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from engine.domain.errors import MemoryUnavailable
@@ -16,6 +19,8 @@ MAX_VALUE_BYTES = 256 * 1024
 """Largest value kept; a larger one is no small value."""
 MAX_TTL_S = 24 * 3600
 """Longest that anything is kept: it is a cache, not a store."""
+_PATIENCE_S = 0.5
+"""Longest that a person waits for the cache; fetching anew takes about as long."""
 
 
 class CacheStore(Protocol):
@@ -38,11 +43,10 @@ class ContextCache:
 
     async def get(self, key: str, *, owner: str = "") -> bytes | None:
         """Return the value that was put under this name, or None; an owner's values are theirs alone."""
-        try:
-            return await self._store.read(owner, key)
-        except MemoryUnavailable as error:
-            log.warning("the cache is left out: %s", error)
-            return None
+        value = None
+        async with _shielding():
+            value = await self._store.read(owner, key)
+        return value
 
     async def put(self, key: str, value: bytes | str, ttl_s: float, *, owner: str = "") -> None:
         """Keep a value for so many seconds; name an owner where it tells of one, so that "forget me" erases it.
@@ -55,7 +59,14 @@ class ContextCache:
             raise ValueError(f"the value of {key!r} has {len(packed)} bytes: at most {MAX_VALUE_BYTES} are kept")
         if not 0 < ttl_s <= MAX_TTL_S:
             raise ValueError(f"the time to live of {key!r} is {ttl_s} s: it must be above 0 and at most {MAX_TTL_S}")
-        try:
+        async with _shielding():
             await self._store.write(owner, key, packed, ttl_s)
-        except MemoryUnavailable as error:
-            log.warning("the cache is left out: %s", error)
+
+
+@asynccontextmanager
+async def _shielding() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            yield
+    except (MemoryUnavailable, TimeoutError) as error:
+        log.warning("the cache is left out: %s", str(error) or f"no answer within {_PATIENCE_S} s")

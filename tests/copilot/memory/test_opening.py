@@ -76,7 +76,6 @@ async def test_memory_never_dies_before_a_pending_confirmation() -> None:
     assert "kept for 0 s" in await _refusal("redis://x/0", ttl_s=0)
 
 
-
 async def test_only_its_user_reads_the_file(tmp_path: Path) -> None:
     async with open_memory(f"sqlite:///{tmp_path / 'deep' / 'memory.db'}"):
         assert stat.S_IMODE((tmp_path / "deep" / "memory.db").stat().st_mode) == 0o600
