@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, cast
+from typing import Literal, assert_never, cast
 
-from sqlalchemy import Engine, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, Executable, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from engine.domain.errors import InvalidRequest
 from tools.registry import ToolContext
@@ -19,11 +19,14 @@ from tools.schema import UpdateProfile
 from tools.tables import profiles
 
 Language = Literal["en", "es"]
+Setting = Literal["language", "risk_per_trade_pct", "base_currency", "favourites", "name"]
 MAX_RISK_PCT = Decimal(5)
 """Most that one trade may risk, in percent of equity: five losses in a row must not cost a quarter of the account."""
 _RISK_PLACES = 4
 MAX_FAVOURITES = 30
 MAX_NAME = 40
+_DEADLOCK = 1213
+"""MariaDB's and MySQL's number for a transaction that was called off because another waits for it."""
 _CURRENCY = re.compile(r"[A-Z]{3,5}")
 
 
@@ -36,6 +39,9 @@ class Profile:
     base_currency: str = "USD"
     favourites: tuple[str, ...] = ()
     name: str | None = None
+
+
+_DEFAULTS: dict[str, object] = {**asdict(Profile()), "favourites": json.dumps(Profile().favourites)}
 
 
 class Profiles:
@@ -53,31 +59,32 @@ class Profiles:
         language = cast(Language | None, row.language)
         return Profile(language, row.risk_per_trade_pct, row.base_currency, tuple(json.loads(row.favourites)), row.name)
 
-    def save(self, owner: str, profile: Profile) -> None:
-        """Keep a whole profile."""
-        values: dict[str, Any] = {
-            "language": profile.language,
-            "risk_per_trade_pct": profile.risk_per_trade_pct,
-            "base_currency": profile.base_currency,
-            "favourites": json.dumps(profile.favourites),
-            "name": profile.name,
-        }
-        change = update(profiles).where(profiles.c.owner == owner).values(values)
-        try:
-            with self._database.begin() as connection:
-                if connection.execute(change).rowcount == 0 and not self._exists(connection, owner):
-                    connection.execute(insert(profiles).values(owner=owner, **values))
-        except IntegrityError:
-            with self._database.begin() as connection:
-                connection.execute(change)
+    def change(self, owner: str, setting: Setting, value: object) -> None:
+        """Keep one setting and leave the others as they are, whoever changes those in the same instant.
+
+        One statement writes that column alone. The first setting of an owner is an insertion; where another surface
+        was first, theirs fails or is called off, and the statement is said again.
+        """
+        kept: dict[str, object] = {setting: json.dumps(value) if setting == "favourites" else value}
+        change = update(profiles).where(profiles.c.owner == owner).values(kept)
+        for is_last in (False, False, True):
+            if self._execute(change) > 0:
+                return
+            try:
+                self._execute(insert(profiles).values(owner=owner, **{**_DEFAULTS, **kept}))
+            except DBAPIError as error:
+                if is_last or not _is_late(error):
+                    raise
+            else:
+                return
 
     def set_language(self, owner: str, language: Language) -> None:
         """Keep the owner's choice of language."""
-        self.save(owner, replace(self.get(owner), language=language))
+        self.change(owner, "language", language)
 
-    @staticmethod
-    def _exists(connection: Any, owner: str) -> bool:
-        return connection.execute(select(profiles.c.owner).where(profiles.c.owner == owner)).first() is not None
+    def _execute(self, statement: Executable) -> int:
+        with self._database.begin() as connection:
+            return connection.execute(statement).rowcount
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,9 @@ class ProfileTool:
 
     async def __call__(self, arguments: UpdateProfile, context: ToolContext) -> ProfileResult:
         """Change one setting and return the whole profile."""
-        profile = replace(self.profiles.get(context.owner), **self._change(arguments.setting, arguments.value))
-        self.profiles.save(context.owner, profile)
+        setting: Setting = arguments.setting
+        self.profiles.change(context.owner, setting, self._checked(setting, arguments.value))
+        profile = self.profiles.get(context.owner)
         return ProfileResult(
             changed=arguments.setting,
             language=profile.language or self.fallback,
@@ -106,26 +114,28 @@ class ProfileTool:
             name=profile.name,
         )
 
-    def _change(self, setting: str, value: object) -> dict[str, Any]:
+    def _checked(self, setting: Setting, value: object) -> object:
+        """Return the value as it is kept."""
         match setting:
             case "language":
                 if value not in ("en", "es"):
                     raise InvalidRequest("bad_language", value=value)
-                return {"language": value}
+                return value
             case "risk_per_trade_pct":
-                return {"risk_per_trade_pct": _risk(value)}
+                return _risk(value)
             case "base_currency":
                 currency = str(value).upper()
                 if not _CURRENCY.fullmatch(currency):
                     raise InvalidRequest("bad_currency", value=value)
-                return {"base_currency": currency}
+                return currency
             case "favourites":
-                return {"favourites": self._favourites(value)}
-            case _:
+                return self._favourites(value)
+            case "name":
                 name = str(value).strip()
                 if not 0 < len(name) <= MAX_NAME or not name.isprintable():
                     raise InvalidRequest("bad_name", value=value, limit=MAX_NAME)
-                return {"name": name}
+                return name
+        assert_never(setting)
 
     def _favourites(self, value: object) -> tuple[str, ...]:
         wanted = value if isinstance(value, tuple) else (str(value),)
@@ -135,6 +145,11 @@ class ProfileTool:
         if len(wanted) > MAX_FAVOURITES:
             raise InvalidRequest("too_many_favourites", limit=MAX_FAVOURITES)
         return tuple(dict.fromkeys(wanted))
+
+
+def _is_late(error: DBAPIError) -> bool:
+    """Return whether another insertion was first, or stood in this one's way."""
+    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[:1] == (_DEADLOCK,))
 
 
 def _risk(value: object) -> Decimal:

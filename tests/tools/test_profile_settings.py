@@ -97,4 +97,4 @@ async def test_profiles_are_their_owners_alone(world: World) -> None:
 def test_risk_is_a_sound_share_or_refused(value: Any) -> None:
     tool = ProfileTool(None, {}, "en")  # type: ignore[arg-type]  # nothing is kept here
     with contextlib.suppress(InvalidRequest):
-        assert 0 < tool._change("risk_per_trade_pct", value)["risk_per_trade_pct"] <= MAX_RISK_PCT
+        assert 0 < tool._checked("risk_per_trade_pct", value) <= MAX_RISK_PCT
