@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -18,13 +21,27 @@ from copilot.memory import MemorySaver
 Turns = CompiledStateGraph[TurnState, None, TurnState, TurnState]
 
 
-def build_turns(saver: MemorySaver | None, keep_lines: int = 10_000) -> Turns:
+class Stops:
+    """A place in the middle of a turn where it waits until told to go on."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.go_on.wait()
+
+
+def build_turns(saver: MemorySaver | None, keep_lines: int = 10_000, *, stops: Stops | None = None) -> Turns:
     """Return four nodes; words that start with "buy" pause for a decision."""
 
     async def context(state: TurnState) -> TurnState:
         return {"history": state.get("history", [])[-keep_lines:], "results": [], "answer": "", "ticket_id": None}
 
     async def plan(state: TurnState) -> TurnState:
+        if stops is not None:
+            await stops.wait()
         return {"ticket_id": 7 if state["text"].startswith("buy") else None}
 
     async def gate(state: TurnState) -> TurnState:
@@ -53,20 +70,42 @@ def conversation(thread_id: str, owner: str | None = "ana") -> RunnableConfig:
     return {"configurable": place if owner is None else {**place, "owner": owner}}
 
 
+_HELD = (
+    "SELECT COALESCE(SUM(LENGTH(thread_id) + LENGTH(field) + LENGTH(value)), 0) FROM memory_field",
+    "SELECT COALESCE(SUM(LENGTH(owner) + LENGTH(same) + LENGTH(text) + LENGTH(at)), 0) FROM memory_fact",
+    "SELECT COALESCE(SUM(LENGTH(owner)), 0) FROM memory_fact_count",
+    "SELECT COALESCE(SUM(LENGTH(owner) + LENGTH(key) + LENGTH(value)), 0) FROM memory_cache",
+)
+
+
 def held_bytes(url: str) -> int:
     """Return the bytes of everything that the store holds: names, fields and values."""
     if url.startswith("sqlite:///"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        query = "SELECT COALESCE(SUM(LENGTH(thread_id) + LENGTH(field) + LENGTH(value)), 0) FROM memory_field"
-        held: int = connection.execute(query).fetchone()[0]
+        held = sum(connection.execute(query).fetchone()[0] for query in _HELD)
         connection.close()
-        return held
+        return int(held)
     with redis.Redis.from_url(url) as client:
-        return sum(_entry_bytes(client, key) for key in client.keys("*"))
+        return sum(map(len, _entries(client)))
 
 
-def _entry_bytes(client: redis.Redis, key: bytes) -> int:
-    if client.type(key) == b"hash":
-        fields = client.hgetall(key)
-        return len(key) + sum(len(name) + len(value) for name, value in fields.items())
-    return len(key) + sum(map(len, client.smembers(key)))
+def holds(url: str, words: bytes) -> bool:
+    """Return whether words are anywhere in the store: in any file, or under any key."""
+    if url.startswith("sqlite:///"):
+        file = Path(url.removeprefix("sqlite:///"))
+        return any(words in path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+    with redis.Redis.from_url(url) as client:
+        return any(words in entry for entry in _entries(client))
+
+
+def _entries(client: redis.Redis) -> Iterator[bytes]:
+    for key in client.keys("*"):
+        yield key
+        kind = client.type(key)
+        if kind == b"hash":
+            for name, value in client.hgetall(key).items():
+                yield from (name, value)
+        elif kind == b"set":
+            yield from client.smembers(key)
+        else:
+            yield client.get(key) or b""
