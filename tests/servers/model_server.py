@@ -68,6 +68,7 @@ class ModelServer(LocalServer):
         while not self._slots.acquire(timeout=_POLL_S):
             exchange.check_client()
         try:
+            exchange.check_client()
             yield
         finally:
             self._slots.release()
