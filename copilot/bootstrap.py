@@ -21,7 +21,8 @@ from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.risk.values import RiskLimits
 from copilot.background import Background
-from copilot.chat_models import OfflineChatModel
+from copilot.brain.opening import open_brain
+from copilot.brain.situation import KnownFacts, OpenSymbols, Situation
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
 from copilot.memory import open_memory
@@ -37,6 +38,7 @@ from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
 from engine.sim.market import SimulatedMarket
 from tools.alerts import Alerts
+from tools.facts import Facts
 from tools.notices import Notices
 from tools.profile import Profiles, ProfileTool
 from tools.tickets import Tickets
@@ -48,7 +50,6 @@ log = logging.getLogger(__name__)
 Report = Callable[[float, str], None]
 """Told how far a preparation is (0–1) and what is being done."""
 
-BRAIN = "offline"
 _MARKET_SHARE = 0.3
 _REPLAY_LEAD = timedelta(days=90)
 
@@ -113,13 +114,29 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     closing = AsyncExitStack()
     background = Background(venue, desk, tickets, alerts)
     await background.recover()
-    memory = await closing.enter_async_context(open_memory(settings.memory))
-    graph = build_graph(Nodes(OfflineChatModel(), toolbox, tickets), memory)
-    copilot = Copilot(
-        graph, tickets, profiles, notices, market, brain=BRAIN, fallback_language=settings.language
-    )  # fmt: skip
+    memory = await closing.enter_async_context(
+        open_memory(settings.memory, ttl_s=settings.memory_ttl_s or None, confirmation_s=settings.ticket_ttl_s)
+    )
+    situation = Situation(market, profiles, tickets.open_for, _held_by(desk), _remembered(memory.facts), clock.now)
+    brain = await open_brain(settings, situation)
+    graph = build_graph(Nodes(brain, toolbox, tickets), memory)
+    copilot = Copilot(graph, tickets, profiles, notices, market, fallback_language=settings.language)
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, closing)
+
+
+def _held_by(desk: Desk) -> OpenSymbols:
+    async def held(owner: str) -> tuple[str, ...]:
+        return tuple(sorted(status.position.symbol for status in await desk.positions()))
+
+    return held
+
+
+def _remembered(facts: Facts) -> KnownFacts:
+    async def remembered(owner: str) -> tuple[str, ...]:
+        return tuple(fact.text for fact in await facts.list(owner))
+
+    return remembered
 
 
 def prepare_data_dir(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,6 +25,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, InvalidRequest
+
+if TYPE_CHECKING:
+    from copilot.routing import Router
 
 app = typer.Typer(
     name="trading-copilot",
@@ -36,7 +39,11 @@ out = Console()
 err = Console(stderr=True)
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="Chat model that decides: offline. Default: the one in the settings.")
+    str | None,
+    typer.Option(
+        "--model",
+        help="Chat model that decides: offline, ollama:NAME or openai:NAME. Default: the one in the settings.",
+    ),
 ]
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|!~&])")
 """A sign that is made harmless for Markdown, which the command line does not write."""
@@ -157,18 +164,19 @@ def route(
 
     In: {"id": "17", "text": "buy 0.05 bitcoin", "history": []}
     """
-    decide = _router(model or _settings().chat_model)
-    for number, raw in enumerate(sys.stdin.buffer, 1):
-        line = _decode(raw, number)
-        if not line.strip():
-            continue
-        record: dict[str, Any] = _record(line, number) if jsonl else {"text": line.strip(), "history": []}
-        started = time.perf_counter()
-        decided = decide(record["text"], record["history"])
-        elapsed_ms = round((time.perf_counter() - started) * 1000, 3)
-        answer = {"id": record.get("id"), **decided, "ms": elapsed_ms}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_json_number) + "\n")
-        sys.stdout.flush()
+    with _router(model) as router:
+        for number, raw in enumerate(sys.stdin.buffer, 1):
+            line = _decode(raw, number)
+            if not line.strip():
+                continue
+            record: dict[str, Any] = _record(line, number) if jsonl else {"text": line.strip(), "history": []}
+            started = time.perf_counter()
+            decided = router.route(record["text"], record["history"])
+            elapsed_ms = round((time.perf_counter() - started) * 1000, 3)
+            answer = {"id": record.get("id"), **decided, "ms": elapsed_ms}
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_json_number) + "\n")
+            sys.stdout.flush()
+    _tell_troubles(router)
 
 
 @app.command(name="eval")
@@ -181,19 +189,26 @@ def evaluate(
         float | None, typer.Option(min=0, max=1, help="Exit 1 below this exact-match accuracy.")
     ] = None,
     max_wrong_trades: Annotated[int | None, typer.Option(min=0, help="Exit 1 above this many wrong trades.")] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Save the report: JSON, or Markdown when the name ends in .md.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Score a chat model on a file of utterances: tool and exact accuracy, wrong trades, latency."""
     from copilot.commands import to_json
     from copilot.evaluation import score
 
-    decide = _router(model or _settings().chat_model)
     lines = ((number, _decode(raw, number)) for number, raw in enumerate(file.read_bytes().splitlines(), 1))
     records = [_graded(_record(line, number), number) for number, line in lines if line.strip()]
     if not records:
         raise ConfigError(f"{file} holds no utterances")
-    report = score(records, decide)
-    _print_lines(report.lines(), to_json(report.as_dict()), as_json)
+    with _router(model) as router, _progress() as progress:
+        scored = score(records, router.route, progress=progress)
+    report = scored.answered_by(router.name, router.troubles)
+    text = to_json(report.as_dict())
+    if out_file is not None:
+        out_file.write_text(report.markdown() if out_file.suffix == ".md" else text + "\n", encoding="utf-8")
+    _print_lines(report.lines(), text, as_json)
     missed = []
     if min_exact is not None and report.exact_accuracy < min_exact:
         missed.append(f"exact accuracy {report.exact_accuracy:.4f} is below {min_exact}")
@@ -242,13 +257,17 @@ def _set_up_logging(level: str) -> None:
         logging.getLogger(room).setLevel(level)
 
 
-def _router(model: str) -> Callable[[str, list[dict[str, str]]], dict[str, Any]]:
-    if model != "offline":
-        raise ConfigError(f"--model {model!r} is not known here; this version routes with: offline")
-    from copilot.offline import routing
+def _router(model: str | None) -> Router:
+    from copilot.routing import Router
 
-    routing.route("hello", [])  # reads its vocabulary now, outside of what is timed
-    return routing.route
+    settings = _settings(chat_model=model)
+    return Router(settings)
+
+
+def _tell_troubles(router: Router) -> None:
+    """Say on standard error how often the offline model had to decide instead of the one that was asked for."""
+    for code, count in router.troubles.most_common():
+        _complain(f"the offline model decided {count} times instead of {router.name} ({code})")
 
 
 def _decode(raw: bytes, number: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ _TRADE = "execute_trade"
 _TERMS = ("side", "symbol", "amount", "unit")
 _MISSES_SHOWN = 20
 _PAIRS_SHOWN = 10
+_TEXT_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +62,82 @@ class EvalReport:
     exact_accuracy: float
     wrong_trades: int
     by_tool: Mapping[str, Tally]
+    by_tool_and_language: Mapping[str, Tally]
     by_language: Mapping[str, Tally]
     by_tag: Mapping[str, Tally]
     confusion: tuple[tuple[str, str, int], ...]
     p50_ms: float
     p95_ms: float
     misses: tuple[Miss, ...]
+    model: str = ""
+    troubles: Mapping[str, int] = field(default_factory=dict)
+
+    def answered_by(self, model: str, troubles: Mapping[str, int]) -> EvalReport:
+        """Return the report with the chat model's name, and how often what kept it from deciding."""
+        return replace(self, model=model, troubles=dict(troubles))
 
     def lines(self) -> list[str]:
         """Return the report as lines for a terminal."""
-        rows = [f"{'':<18}{'n':>6}{'tool':>9}{'exact':>9}"]
+        rows = [f"model: {self.model}"] if self.model else []
+        rows.append(f"{'':<24}{'n':>6}{'tool':>9}{'exact':>9}")
         rows += [_row(name, tally) for name, tally in sorted(self.by_tool.items())]
+        rows += [_row(name, tally) for name, tally in sorted(self.by_tool_and_language.items())]
         rows += [_row(name, tally) for name, tally in sorted(self.by_language.items())]
-        rows.append(f"{'all':<18}{self.total:>6}{self.tool_accuracy:>9.1%}{self.exact_accuracy:>9.1%}")
+        rows.append(f"{'all':<24}{self.total:>6}{self.tool_accuracy:>9.1%}{self.exact_accuracy:>9.1%}")
         rows.append(f"wrong trades: {self.wrong_trades}")
         rows.append(f"latency: p50 {self.p50_ms:.2f} ms, p95 {self.p95_ms:.2f} ms")
+        rows += [f"decided by the offline model instead: {n} ({code})" for code, n in sorted(self.troubles.items())]
         rows += [f"  {expected} -> {got}: {count}" for expected, got, count in self.confusion[:_PAIRS_SHOWN]]
         rows += [
             f"  {miss.record_id}: expected {miss.expected}, got {miss.got}" for miss in self.misses[:_MISSES_SHOWN]
         ]
         return rows
 
+    def markdown(self) -> str:
+        """Return the report as a page that can be kept and compared."""
+        groups = [*sorted(self.by_tool.items()), *sorted(self.by_tool_and_language.items())]
+        groups += sorted(self.by_language.items())
+        groups.append(
+            ("all", Tally(self.total, *(round(a * self.total) for a in (self.tool_accuracy, self.exact_accuracy))))
+        )
+        rows = [f"| {name} | {t.total} | {t.tool_accuracy:.1%} | {t.exact_accuracy:.1%} |" for name, t in groups]
+        pairs = [f"| {expected} | {got} | {count} |" for expected, got, count in self.confusion]
+        misses = [f"- `{m.record_id}` {m.text!r}: expected {m.expected}; got {m.got}" for m in self.misses]
+        told = [f"- decided by the offline model instead: {n} ({code})" for code, n in sorted(self.troubles.items())]
+        return "\n".join(
+            [
+                f"# Routing of {self.model or 'a chat model'}",
+                "",
+                f"- wrong trades: {self.wrong_trades}",
+                f"- latency: p50 {self.p50_ms:.2f} ms, p95 {self.p95_ms:.2f} ms",
+                *told,
+                "",
+                "| | n | tool | exact |",
+                "|---|---|---|---|",
+                *rows,
+                "",
+                "| expected | got | n |",
+                "|---|---|---|",
+                *pairs,
+                "",
+                "Misses",
+                "",
+                *misses,
+                "",
+            ]
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON types."""
         return {
+            "model": self.model,
+            "troubles": dict(self.troubles),
             "total": self.total,
             "tool_accuracy": self.tool_accuracy,
             "exact_accuracy": self.exact_accuracy,
             "wrong_trades": self.wrong_trades,
             "by_tool": {name: _plain(tally) for name, tally in sorted(self.by_tool.items())},
+            "by_tool_and_language": {n: _plain(tally) for n, tally in sorted(self.by_tool_and_language.items())},
             "by_language": {name: _plain(tally) for name, tally in sorted(self.by_language.items())},
             "confusion": [{"expected": e, "got": g, "count": n} for e, g, n in self.confusion],
             "p50_ms": self.p50_ms,
@@ -101,14 +149,17 @@ class EvalReport:
         }
 
 
-def score(records: Sequence[Mapping[str, Any]], route: Route) -> EvalReport:
+def score(
+    records: Sequence[Mapping[str, Any]], route: Route, *, progress: Callable[[float, str], None] | None = None
+) -> EvalReport:
     """Route every record and compare.
 
     Args:
         records: Lines of an evaluation file: `text`, `expect`, and optionally `id`, `lang`, `tags`, `history`, `also`.
         route: Text and history in, `{"calls": [...], "ask": ...}` out.
+        progress: Told the share done (0-1) after every record.
     """
-    groups: dict[str, dict[str, list[tuple[bool, bool]]]] = {"tool": {}, "lang": {}, "tag": {}}
+    groups: dict[str, dict[str, list[tuple[bool, bool]]]] = {"tool": {}, "both": {}, "lang": {}, "tag": {}}
     times, misses = [], []
     pairs: Counter[tuple[str, str]] = Counter()
     for number, record in enumerate(records, 1):
@@ -120,7 +171,9 @@ def score(records: Sequence[Mapping[str, Any]], route: Route) -> EvalReport:
         wrong = _is_wrong_trade(answers, got)
         expected, given = _name(record["expect"]), _name(got)
         groups["tool"].setdefault(expected, []).append(right)
-        groups["lang"].setdefault(str(record.get("lang", "?")), []).append(right)
+        language = str(record.get("lang", "?"))
+        groups["both"].setdefault(f"{expected} {language}", []).append(right)
+        groups["lang"].setdefault(language, []).append(right)
         for tag in record.get("tags") or ():
             groups["tag"].setdefault(str(tag), []).append(right)
         if not right[0]:
@@ -128,6 +181,8 @@ def score(records: Sequence[Mapping[str, Any]], route: Route) -> EvalReport:
         if not right[1] or wrong:
             identity = str(record.get("id", number))
             misses.append(Miss(identity, str(record["text"]), _told(record["expect"]), _told(got), wrong))
+        if progress is not None:
+            progress(number / len(records), str(record["text"])[:_TEXT_SHOWN])
     everything = _tally([right for rights in groups["lang"].values() for right in rights])
     return EvalReport(
         total=everything.total,
@@ -135,6 +190,7 @@ def score(records: Sequence[Mapping[str, Any]], route: Route) -> EvalReport:
         exact_accuracy=everything.exact_accuracy,
         wrong_trades=sum(miss.wrong_trade for miss in misses),
         by_tool=_tallies(groups["tool"]),
+        by_tool_and_language=_tallies(groups["both"]),
         by_language=_tallies(groups["lang"]),
         by_tag=_tallies(groups["tag"]),
         confusion=tuple((*pair, count) for pair, count in pairs.most_common()),
@@ -233,7 +289,7 @@ def _plain(tally: Tally) -> dict[str, float]:
 
 
 def _row(name: str, tally: Tally) -> str:
-    return f"{name:<18}{tally.total:>6}{tally.tool_accuracy:>9.1%}{tally.exact_accuracy:>9.1%}"
+    return f"{name:<24}{tally.total:>6}{tally.tool_accuracy:>9.1%}{tally.exact_accuracy:>9.1%}"
 
 
 def _percentile(values: Sequence[float], share: float) -> float:

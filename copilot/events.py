@@ -36,6 +36,20 @@ class AnswerToken:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerWithdrawn:
+    """What was told of this turn's answer since `kept` characters does not stand; other words follow."""
+
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The chat model is busy with others; `ahead` of them come first (0: you are next)."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
 class TicketOpened:
     """A ticket waits for the owner's decision (or an old one was priced again: same id, new version and nonce)."""
 
@@ -51,11 +65,21 @@ class TicketClosed:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The turn is over. `answer` is the whole text; `brain` names the chat model that spoke."""
+    """The turn is over.
+
+    Attributes:
+        answer: The whole text, as it stands.
+        language: Language of the answer.
+        brain: Name of the chat model that spoke.
+        trouble: Code of what kept the chosen chat model from answering, or None.
+    """
 
     answer: str
     language: Language
     brain: str
+    trouble: str | None = None
 
 
-Event = ToolStarted | ToolFinished | AnswerToken | TicketOpened | TicketClosed | TurnEnded
+Event = (
+    ToolStarted | ToolFinished | AnswerToken | AnswerWithdrawn | Waiting | TicketOpened | TicketClosed | TurnEnded
+)

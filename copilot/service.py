@@ -17,7 +17,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from copilot.events import AnswerToken, Event, Language, TicketClosed, TicketOpened, TurnEnded
+from copilot.brain.values import OFFLINE
+from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, TicketClosed, TicketOpened, TurnEnded
 from copilot.graph.state import TurnContext, TurnState
 from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
 from engine.domain.errors import CopilotError, InvalidRequest
@@ -68,14 +69,12 @@ class Copilot:
         notices: Notices,
         market: MarketData,
         *,
-        brain: str,
         fallback_language: Language,
     ) -> None:
         self._graph = graph
         self._tickets = tickets
         self._profiles = profiles
         self._notices = notices
-        self._brain = brain
         self._fallback: Language = fallback_language
         self._market = market
         self._conversations = Conversations()
@@ -211,24 +210,25 @@ class Copilot:
         stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
         async for event in stream:
             told = cast(Event, event)
-            said += told.text if isinstance(told, AnswerToken) else ""
+            said = _heard(said, told)
             yield told
-        snapshot = await self._graph.aget_state(config)
-        yield TurnEnded(said, snapshot.values.get("language", self._fallback), self._brain)
+        values = (await self._graph.aget_state(config)).values
+        brain, trouble = values.get("brain", OFFLINE), values.get("trouble")
+        yield TurnEnded(said, values.get("language", self._fallback), brain, trouble)
 
     async def _ending(self, owner: str, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         """Pass events on, and end the turn in words when it fails: the outermost loop of the product."""
         said = ""
         try:
             async for event in events:
-                said += event.text if isinstance(event, AnswerToken) else ""
+                said = _heard(said, event)
                 yield event
         except Exception:
             log.exception("a turn failed")
             language = self._language_if_known(owner)
             words = ("\n\n" if said else "") + render_message("turn_failed", language)
             yield AnswerToken(words)
-            yield TurnEnded(said + words, language, self._brain)
+            yield TurnEnded(said + words, language, OFFLINE)
 
     async def _closed(self, ticket: TicketView) -> AsyncIterator[Event]:
         yield TicketClosed(ticket)
@@ -237,7 +237,7 @@ class Copilot:
 
     async def _closing(self, words: str, language: Language) -> AsyncIterator[Event]:
         yield AnswerToken(words)
-        yield TurnEnded(words, language, self._brain)
+        yield TurnEnded(words, language, OFFLINE)
 
     def _language_if_known(self, owner: str) -> Language:
         try:
@@ -247,6 +247,17 @@ class Copilot:
 
     def _say(self, owner: str) -> Language:
         return self.language(owner, self._fallback)
+
+
+def _heard(said: str, event: Event) -> str:
+    """Return the answer so far, with what an event adds to it or takes back."""
+    match event:
+        case AnswerToken():
+            return said + event.text
+        case AnswerWithdrawn():
+            return said[: event.kept]
+        case _:
+            return said
 
 
 def _config(conversation_id: str, owner: str) -> RunnableConfig:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.domain.errors import ConfigError
 
 PREFIX = "COPILOT_"
+OLLAMA_PORT = 11434
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -25,6 +27,7 @@ class Settings(BaseSettings):
         data_dir: Where the database, bars and models live.
         database_url: SQLAlchemy URL; empty means SQLite in `data_dir`.
         memory_url: Where conversations are kept; empty means SQLite in `data_dir`, or `redis://host` (6 or later).
+        memory_ttl_s: Seconds after its last turn that a conversation is kept; 0 keeps it for good.
         language: Language before the owner has chosen one.
         market: `simulated` invents prices; `replay` plays stored bars as if live.
         market_seed: Seed of the simulated market.
@@ -34,11 +37,32 @@ class Settings(BaseSettings):
         starting_balance: Paper money deposited at the first start, in USD.
         ticket_ttl_s: How long a ticket may wait for its owner.
         ticket_max_drift_bps: How far the price may move before a ticket asks again.
-        chat_model: `offline`; other models come as `ollama:NAME`.
+        chat_model: `offline`; `ollama:NAME` or `openai:NAME` for a local server; `auto` takes Ollama where it is there.
+        ollama_url: Where Ollama listens; `OLLAMA_HOST` is read too.
+        openai_url: Base URL of an OpenAI-compatible server (vLLM, llama.cpp, text-generation-webui).
+        openai_key: Its bearer token, if it wants one.
+        model_routing: `format` asks for one schema-constrained decision, `tools` for native tool calls; `auto` picks.
+        model_context: Context in tokens, asked of the server explicitly.
+        model_reply: Longest reply in tokens.
+        model_keep_alive: How long Ollama keeps the model loaded after a call.
+        model_always_asked: Ask the model what a message means even where the offline model understood every word.
+        model_connect_s: Longest wait for a connection.
+        model_first_token_s: Longest wait for the first word; a model may have to be loaded.
+        model_idle_s: Longest silence in the middle of a reply.
+        model_turn_s: Longest time that one reply may take.
+        model_at_once: Replies that the server works on together.
+        model_line: People who may wait for it; more are answered by the offline model at once.
         log_level: From which level on our own messages are shown; libraries show errors only.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+    )
 
     data_dir: Path = Path("data")
     database_url: str = ""
@@ -56,13 +80,51 @@ class Settings(BaseSettings):
     starting_balance: Annotated[Decimal, Field(gt=0)] = Decimal(100_000)
     ticket_ttl_s: Annotated[int, Field(ge=5, le=3600)] = 120
     ticket_max_drift_bps: Annotated[int, Field(ge=1, le=1000)] = 30
-    chat_model: Annotated[str, Field(pattern=r"^offline$")] = "offline"
+    memory_ttl_s: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 0
+    chat_model: Annotated[str, Field(pattern=r"^(auto|offline|ollama|(ollama|openai):\S{1,200})$")] = "auto"
+    ollama_url: str = Field(
+        "", validate_default=True, validation_alias=AliasChoices("COPILOT_OLLAMA_URL", "OLLAMA_HOST")
+    )
+    openai_url: str = "http://127.0.0.1:8080/v1"
+    openai_key: SecretStr = SecretStr("")
+    model_routing: Literal["auto", "format", "tools"] = "auto"
+    model_context: Annotated[int, Field(ge=4096, le=262_144)] = 8192
+    model_reply: Annotated[int, Field(ge=128, le=4096)] = 512
+    model_keep_alive: str = "30m"
+    model_always_asked: bool = False
+    model_connect_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    model_first_token_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    model_idle_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    model_turn_s: Annotated[float, Field(gt=0, le=3600)] = 90.0
+    model_at_once: Annotated[int, Field(ge=1, le=64)] = 1
+    model_line: Annotated[int, Field(ge=0, le=1000)] = 8
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     @field_validator("replay_symbols", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("ollama_url")
+    @classmethod
+    def _with_scheme(cls, value: str) -> str:
+        """Complete what `OLLAMA_HOST` may leave out: scheme and port."""
+        text = value.strip().rstrip("/") or "127.0.0.1"
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write it like http://127.0.0.1:11434")
+        default = OLLAMA_PORT if "://" not in text else None
+        port = parts.port or default
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+
+    @field_validator("openai_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write it like http://127.0.0.1:8080/v1")
+        return value
 
     @property
     def database(self) -> str:
@@ -95,5 +157,6 @@ def load_settings(**overrides: object) -> Settings:
 
 def _explain(problem: object) -> str:
     assert isinstance(problem, dict)
-    name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+    name = "_".join(str(part) for part in problem["loc"]).upper()
+    name = name if name.startswith(PREFIX) or name == "OLLAMA_HOST" else PREFIX + name
     return f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

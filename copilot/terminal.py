@@ -16,9 +16,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.markdown import Markdown
 
-from copilot.events import Event, Language, TicketOpened, ToolStarted, TurnEnded
+from copilot.events import Event, Language, TicketOpened, ToolStarted, TurnEnded, Waiting
 from copilot.service import Copilot
-from copilot.wording import render_ticket
+from copilot.wording import render_ticket, render_voice, render_waiting
 from prompts import load_words
 from tools.results import TicketView
 
@@ -63,8 +63,12 @@ class Terminal:
                 self._console.print(f"[dim]· {event.tool}[/dim]")
             elif isinstance(event, TicketOpened):
                 opened = event.ticket
+            elif isinstance(event, Waiting):
+                self._print(render_waiting(event.ahead, self._language))
             elif isinstance(event, TurnEnded):
                 self._show(event.answer)
+                if signed := render_voice(event.brain, event.trouble, event.language):
+                    self._print(signed)
         if opened is not None:
             await self._ask_ticket(opened)
 
@@ -122,8 +126,12 @@ class Terminal:
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
+    @property
+    def _language(self) -> Language:
+        return self._copilot.language(self._owner, self._fallback)
+
     def _words(self) -> Mapping[str, Any]:
-        language = self._copilot.language(self._owner, self._fallback)
+        language = self._language
         words: Mapping[str, Any] = load_words(language, "terminal")
         return words
 

@@ -7,6 +7,7 @@ matter. Files are read once and kept.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,11 @@ class Prompt:
     placeholders: tuple[str, ...]
     text: str
     sha256: str
+
+    def fill(self, **values: str) -> str:
+        """Return the text with its declared placeholders filled in one pass: what is filled in is never read again."""
+        slots = "|".join(map(re.escape, self.placeholders))
+        return re.sub(f"{{({slots})}}", lambda match: values[match[1]], self.text) if slots else self.text
 
 
 @cache

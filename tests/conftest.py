@@ -30,6 +30,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_model_at_hand() -> Iterator[None]:
+    """Let no Ollama that happens to run on this machine speak in tests; those that want one name it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COPILOT_CHAT_MODEL", "offline")
+        yield
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:

@@ -8,26 +8,22 @@ claims it there, once. What the interrupt is resumed with is ignored: only the d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import TypeAdapter
 
-from copilot.events import AnswerToken, TicketClosed, TicketOpened, ToolFinished, ToolStarted
-from copilot.graph.state import Language, PlannedCall, Said, TurnContext, TurnState
+from copilot.brain.values import OFFLINE, Brain, Heard, Spoken, Voice, Withdrawn, Words
+from copilot.events import AnswerToken, AnswerWithdrawn, TicketClosed, TicketOpened, ToolFinished, ToolStarted
+from copilot.graph.state import PlannedCall, Said, TurnContext, TurnState
+from copilot.offline.values import Turn
 from engine.domain.errors import CopilotError, InvalidRequest
 from tools.registry import Toolbox, ToolContext, ToolKind
 from tools.results import TicketView, ToolResult, Unavailable
-
-HISTORY_LINES = 40
-"""Lines kept in a conversation's state; older ones are dropped ten at a time."""
-_TRIM_LINES = 10
 
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
 
@@ -45,42 +41,50 @@ class TicketDesk(Protocol):
 
 
 class Nodes:
-    """The nodes, bound to a chat model, the tools and the tickets."""
+    """The nodes, bound to a brain, the tools and the tickets."""
 
-    def __init__(self, model: BaseChatModel, toolbox: Toolbox, tickets: TicketDesk) -> None:
-        self._model = model
+    def __init__(self, brain: Brain, toolbox: Toolbox, tickets: TicketDesk) -> None:
+        self._brain = brain
         self._toolbox = toolbox
         self._tickets = tickets
 
     async def context(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
-        """Start a turn clean: trim the history in rare big steps and forget what the last turn planned."""
-        history = list(state.get("history", []))
-        if len(history) > HISTORY_LINES:
-            history = history[-(HISTORY_LINES - _TRIM_LINES) :]
-        decided = state.get("decided")
+        """Start a turn clean: condense a history that has grown too long, and forget what the last turn planned."""
+        heard = _heard({**state, "text": ""}, runtime.context)
+        kept, summary = await self._brain.condense(heard)
+        history = state.get("history", [])
         return {
-            "history": history,
+            "history": history[len(history) - len(kept) :],
+            "summary": summary,
             "language": runtime.context.language or state.get("language", runtime.context.fallback),
             "calls": [],
             "queue": [],
             "results": [],
             "worded": 0,
-            "ticket_id": decided,
+            "ticket_id": state.get("decided"),
             "answer": "",
+            "talk": None,
+            "brain": OFFLINE,
+            "trouble": None,
+            "prompt": "",
         }
 
     async def plan(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
-        """Ask the chat model what the words call for; without calls, its words are the answer."""
-        chosen = runtime.context.language
-        messages = [*_system(chosen), *_conversation(state["history"]), HumanMessage(state["text"])]
-        reply = await self._model.ainvoke(messages)
-        language: Language = chosen or reply.response_metadata.get("language") or runtime.context.fallback
+        """Ask the brain what the words call for; without calls, its words are the answer."""
+        plan = await self._brain.plan(_heard(state, runtime.context), get_stream_writer())
         calls = [
-            PlannedCall(id=call["id"] or str(n), tool=call["name"], args=_plain(call["args"]))
-            for n, call in enumerate(reply.tool_calls)
+            PlannedCall(id=f"call-{n}", tool=call.tool, args=_plain(dict(call.args)))
+            for n, call in enumerate(plan.calls)
         ]
         queue = [call for call in calls if self._kind(call) == "propose"]
-        return {"language": language, "calls": calls, "queue": queue, "answer": "" if calls else str(reply.content)}
+        return {
+            "language": plan.language,
+            "calls": calls,
+            "queue": queue,
+            "answer": plan.words,
+            "talk": plan.talk,
+            **_spoken_by(plan.voice),
+        }
 
     async def read(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
         """Run everything but trades, in the order spoken; neighbours that only read run together."""
@@ -99,7 +103,7 @@ class Nodes:
         """Turn the next trade asked for into a ticket, and say so; nothing is sent."""
         call, *rest = state["queue"]
         result = await self._run(call, state, runtime)
-        update = await self._word(state, [*state["results"], RESULT.dump_json(result).decode()])
+        update = await self._word(state, [*state["results"], RESULT.dump_json(result).decode()], runtime)
         if not isinstance(result, TicketView):
             return {**update, "queue": rest, "ticket_id": None}
         get_stream_writer()(TicketOpened(result))
@@ -125,11 +129,19 @@ class Nodes:
 
     async def answer(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
         """Word what has not been worded yet and keep the conversation."""
-        update = await self._word(state, state["results"])
+        update = await self._word(state, state["results"], runtime)
         if not state["results"] and state["answer"]:
-            _stream_text(state["answer"])
-            update = {}
+            update = await self._converse(state, runtime)
         return {**update, **_remember(state, update), "decided": None}
+
+    async def _converse(self, state: TurnState, runtime: Runtime[TurnContext]) -> TurnState:
+        """Say plain words, or let the brain say them in its own."""
+        if state["talk"] is None:
+            _stream_text(state["answer"])
+            return {}
+        heard = _heard(state, runtime.context)
+        spoken = self._brain.talk(heard, state["talk"], state["language"], get_stream_writer())
+        return await _listen(spoken, "")
 
     def _kind(self, call: PlannedCall) -> ToolKind:
         """Return what a call may do; a tool that does not exist is run like a reading one, and answers so."""
@@ -149,20 +161,33 @@ class Nodes:
         write(ToolFinished(call["id"], call["tool"], result))
         return result
 
-    async def _word(self, state: TurnState, results: Sequence[str]) -> TurnState:
-        fresh = results[state["worded"] :]
+    async def _word(self, state: TurnState, results: Sequence[str], runtime: Runtime[TurnContext]) -> TurnState:
+        fresh = [RESULT.validate_json(result) for result in results[state["worded"] :]]
         if not fresh:
             return {}
-        messages: list[BaseMessage] = [*_system(state["language"]), *_tool_messages(fresh)]
-        text = "\n\n" if state["answer"] else ""
-        if text:
-            get_stream_writer()(AnswerToken(text))
-        async for chunk in self._model.astream(messages):
-            piece = str(chunk.content)
-            if piece:
-                get_stream_writer()(AnswerToken(piece))
-                text += piece
-        return {"results": list(results), "worded": len(results), "answer": state["answer"] + text}
+        before = state["answer"] + ("\n\n" if state["answer"] else "")
+        if state["answer"]:
+            get_stream_writer()(AnswerToken("\n\n"))
+        heard = _heard(state, runtime.context)
+        spoken = self._brain.word(heard, fresh, state["language"], get_stream_writer())
+        return {"results": list(results), "worded": len(results), **await _listen(spoken, before)}
+
+
+async def _listen(spoken: AsyncIterator[Spoken], before: str) -> TurnState:
+    """Pass on what a brain says and return the answer as it stands, with who said it."""
+    write = get_stream_writer()
+    answer, voice = before, Voice()
+    async for said in spoken:
+        match said:
+            case Words():
+                write(AnswerToken(said.text))
+                answer += said.text
+            case Withdrawn():
+                write(AnswerWithdrawn(len(before)))
+                answer = before
+            case Voice():
+                voice = said
+    return {"answer": answer, **_spoken_by(voice)}
 
 
 def after_context(state: TurnState) -> Literal["plan", "execute"]:
@@ -190,23 +215,39 @@ def after_execute(state: TurnState) -> Literal["gate", "propose", "answer"]:
     return "gate" if state["ticket_id"] is not None else after_read(state)
 
 
-def _system(language: Language | None) -> list[BaseMessage]:
-    return [] if language is None else [SystemMessage("", additional_kwargs={"language": language})]
+def _heard(state: TurnState, context: TurnContext) -> Heard:
+    history = tuple(Turn(line["role"], line["text"]) for line in state.get("history", []))
+    return Heard(
+        state.get("text", ""),
+        history,
+        state.get("summary", ""),
+        chosen=context.language,
+        fallback=context.fallback,
+        owner=context.owner,
+    )
 
 
-def _conversation(history: Sequence[Said]) -> list[BaseMessage]:
-    return [HumanMessage(line["text"]) if line["role"] == "user" else AIMessage(line["text"]) for line in history]
+def _spoken_by(voice: Voice) -> TurnState:
+    """Return who speaks; what kept the chosen model from it stays told until it speaks again."""
+    told: TurnState = {"brain": voice.brain, "prompt": voice.prompt}
+    if voice.trouble is not None or voice.brain != OFFLINE:
+        told["trouble"] = voice.trouble
+    return told
 
 
 def _remember(state: TurnState, update: TurnState) -> TurnState:
     said = update.get("answer", state["answer"]).strip()
     lines = [Said(role="user", text=state["text"])] if state.get("text") else []
-    lines += [Said(role="assistant", text=said)] if said else []
+    if said:
+        lines.append(_answered(said, {**state, **update}))
     return {"history": [*state["history"], *lines], "text": ""}
 
 
-def _tool_messages(results: Sequence[str]) -> list[BaseMessage]:
-    return [ToolMessage(result, tool_call_id=str(n)) for n, result in enumerate(results)]
+def _answered(said: str, state: TurnState) -> Said:
+    line = Said(role="assistant", text=said)
+    if state["brain"] != OFFLINE:
+        line["brain"], line["prompt"] = state["brain"], state["prompt"]
+    return line
 
 
 def _plain(args: dict[str, Any]) -> dict[str, Any]:

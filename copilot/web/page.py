@@ -22,6 +22,7 @@ from chainlit.session import WebsocketSession
 from copilot.charts import build_figure
 from copilot.events import (
     AnswerToken,
+    AnswerWithdrawn,
     Event,
     Language,
     TicketClosed,
@@ -29,10 +30,12 @@ from copilot.events import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
+    Waiting,
 )
 from copilot.web.card import CLOSED, SUPERSEDED, ticket_props
 from copilot.web.core import SURFACE, Core
 from copilot.web.languages import browser_language
+from copilot.wording import render_voice, render_waiting
 from engine.domain.signals import Signal
 from prompts import load_words
 from tools.results import ChartData, ChartResult, SignalResult, TicketView, ToolResult
@@ -214,6 +217,9 @@ class Turn:
         self.is_muted = False
         self.closed: dict[int, TicketView] = {}
         self._answer: chainlit.Message | None = None
+        self._said = ""
+        self._is_withdrawn = False
+        self._waiting: chainlit.Step | None = None
         self._steps: dict[str, tuple[str, chainlit.Step]] = {}
         self._charts: list[ChartData] = []
         run = chainlit.context.current_step
@@ -228,10 +234,15 @@ class Turn:
                 pass
             case TurnEnded():
                 await self._adopt(event.language)
+                await self._sign(event)
             case _ if self.is_muted:
                 pass
             case AnswerToken():
                 await self._stream(event.text)
+            case AnswerWithdrawn():
+                self._said, self._is_withdrawn = self._said[: event.kept], True
+            case Waiting():
+                await self._tell_waiting(event.ahead)
             case ToolStarted():
                 await self._start_step(event)
             case ToolFinished():
@@ -239,7 +250,8 @@ class Turn:
 
     async def end(self) -> None:
         """Close what is open and put the charts under the answer."""
-        for _, step in self._steps.values():
+        steps = [step for _, step in self._steps.values()] + ([self._waiting] if self._waiting else [])
+        for step in steps:
             if step.end is None:
                 step.end = _utc_now()
                 await step.update()
@@ -257,7 +269,27 @@ class Turn:
     async def _stream(self, text: str) -> None:
         if self._answer is None:
             self._answer = chainlit.Message("")
+        self._said += text
+        if self._is_withdrawn:
+            self._is_withdrawn = False
+            await self._answer.stream_token(plain_colons(self._said), is_sequence=True)
+            return
         await self._answer.stream_token(plain_colons(text, after=self._answer.content))
+
+    async def _tell_waiting(self, ahead: int) -> None:
+        told = render_waiting(ahead, self.browser.language)
+        if self._waiting is None:
+            self._waiting = chainlit.Step(name=told, type="run", parent_id=self._parent_id)
+            await self._waiting.send()
+        else:
+            self._waiting.name = told
+            await self._waiting.update()
+
+    async def _sign(self, event: TurnEnded) -> None:
+        """Say whose words these are, where it was not the offline model as usual."""
+        signed = render_voice(event.brain, event.trouble, event.language)
+        if signed and self._answer is not None and not self.is_muted:
+            await self._answer.stream_token(plain_colons(f"\n\n*{signed}*"))
 
     async def _start_step(self, event: ToolStarted) -> None:
         step = chainlit.Step(

@@ -15,6 +15,8 @@ from copilot.wording.messages import (
     render_question,
     render_reasons,
     render_talk,
+    render_voice,
+    render_waiting,
 )
 
 __all__ = [
@@ -31,4 +33,6 @@ __all__ = [
     "render_reasons",
     "render_talk",
     "render_ticket",
+    "render_voice",
+    "render_waiting",
 ]

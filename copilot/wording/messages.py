@@ -79,6 +79,20 @@ def render_message(name: str, language: Language) -> str:
     return str(load_words(language, "messages")["messages"][name])
 
 
+def render_voice(brain: str, trouble: str | None, language: Language) -> str:
+    """Return whose words an answer is, or nothing where it is the offline model as usual."""
+    words = load_words(language, "messages")
+    if trouble is not None:
+        return str(words["voice"]["instead"]).format(trouble=words["trouble"].get(trouble, words["trouble"]["default"]))
+    return "" if brain == "offline" else str(words["voice"]["model"]).format(brain=escape(brain))
+
+
+def render_waiting(ahead: int, language: Language) -> str:
+    """Return how many come first."""
+    words = load_words(language, "messages")["waiting"]
+    return str(words["next"] if ahead == 0 else words["ahead"]).format(ahead=ahead)
+
+
 def render_notice(kind: str, params: Mapping[str, str], language: Language) -> str:
     """Return what happened while the owner was away."""
     words = load_words(language, "messages")["notices"]

@@ -59,7 +59,17 @@ class OrderUncertain(CopilotError):
 
 
 class ModelUnavailable(CopilotError):
-    """A chat model cannot answer now."""
+    """A chat model cannot answer now.
+
+    Attributes:
+        code: Stable name of what happened, in `prompts/<language>/messages.yaml`, section `trouble`.
+        detail: What the server or the library said, in English, for the log.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{code}: {detail}" if detail else code)
 
 
 class MemoryUnavailable(CopilotError):

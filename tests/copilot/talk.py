@@ -12,6 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import TypeAdapter
 
+from copilot.brain.offline import OfflineBrain
 from copilot.events import Event, TicketClosed, TicketOpened, ToolFinished, TurnEnded
 from copilot.graph import Nodes, build_graph
 from copilot.service import Copilot
@@ -72,10 +73,8 @@ def _reply(messages: Sequence[BaseMessage]) -> AIMessage:
 
 def build_copilot(world: World, memory: BaseCheckpointSaver[str]) -> Copilot:
     """Return the service around the scripted model."""
-    graph = build_graph(Nodes(ScriptedModel(), world.toolbox, world.tickets), memory)
-    return Copilot(
-        graph, world.tickets, world.profiles, world.notices, world.market, brain="scripted", fallback_language="en"
-    )
+    graph = build_graph(Nodes(OfflineBrain(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
+    return Copilot(graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en")
 
 
 async def listen(events: AsyncIterator[Event]) -> list[Event]:

@@ -12,6 +12,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
 from agents.execution.values import Execution, OrderIntent
+from copilot.brain.offline import OfflineBrain
 from copilot.events import AnswerToken, Event, ToolFinished, TurnEnded
 from copilot.graph import Nodes, TurnContext, build_graph
 from copilot.service import MESSAGE_LIMIT, Copilot
@@ -391,7 +392,7 @@ async def test_history_is_bounded_and_kept_in_order(copilot: Copilot, memory: In
     assert len(history) <= 42
     assert history[-2:] == [
         {"role": "user", "text": "line 59"},
-        {"role": "assistant", "text": "you said line 59"},
+        {"role": "assistant", "text": "you said line 59", "brain": "scripted", "prompt": ""},
     ]
 
 
@@ -412,7 +413,7 @@ async def test_ticket_with_only_the_graph_resumed_is_not_approved(world: World, 
     """Whoever resumes the pause without a decision finds the gate again: only the database approves."""
     copilot = build_copilot(world, memory)
     ticket = opened(await say(copilot, "buy"))
-    graph = build_graph(Nodes(ScriptedModel(), world.toolbox, world.tickets), memory)
+    graph = build_graph(Nodes(OfflineBrain(ScriptedModel()), world.toolbox, world.tickets), memory)
     context = TurnContext(OWNER, CHAT, "en", "en")
     for word in ("approved", {"ticket_id": ticket.ticket_id}, True):
         await graph.ainvoke(Command(resume=word), {"configurable": {"thread_id": CHAT}}, context=context)

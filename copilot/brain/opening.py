@@ -1,0 +1,81 @@
+"""Choose the brain that the settings name; nothing is asked of a server but, for `auto`, which models it holds."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from copilot.brain.access import Breaker, Line
+from copilot.brain.model import ModelBrain, Situation
+from copilot.brain.offline import OfflineBrain
+from copilot.brain.prompter import Prompter
+from copilot.brain.values import Brain
+from copilot.chat_models import OfflineChatModel
+from copilot.chat_models.failures import explain
+from copilot.chat_models.local import ChatServer, LocalModel, TimeLimits
+from copilot.chat_models.ollama import OllamaServer, installed_models
+from copilot.chat_models.openai_compatible import OpenAIServer
+from copilot.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "llama3.1:8b"
+PREFERRED = ("llama3.1", "llama3", "qwen3", "gpt-oss", "mistral", "llama3.2", "phi3", "codellama")
+"""Families that `auto` takes, best first."""
+_PROBE_S = 0.5
+
+
+async def open_brain(settings: Settings, situation: Situation, chat_model: str | None = None) -> Brain:
+    """Return the brain.
+
+    Args:
+        settings: Where servers are, and the limits.
+        situation: What changes from turn to turn, for the prompts.
+        chat_model: Instead of the setting of that name.
+    """
+    kind, _, name = (chat_model or settings.chat_model).partition(":")
+    if kind == "offline":
+        return OfflineBrain(OfflineChatModel())
+    if kind == "auto":
+        name = await find_installed(settings.ollama_url) or DEFAULT_MODEL
+    limits = TimeLimits(
+        settings.model_connect_s, settings.model_first_token_s, settings.model_idle_s, settings.model_turn_s
+    )
+    return ModelBrain(
+        LocalModel(_server(kind, name or DEFAULT_MODEL, settings, limits), limits),
+        Prompter(settings.language, context_tokens=settings.model_context, reply_tokens=settings.model_reply),
+        situation,
+        Breaker(time.monotonic),
+        Line(at_once=settings.model_at_once, longest=settings.model_line),
+        mode=settings.model_routing,
+        asks_when_certain=settings.model_always_asked,
+        is_optional=kind == "auto",
+    )
+
+
+async def find_installed(url: str) -> str | None:
+    """Return the best model that an Ollama server holds, or None when there is no server or none that we know."""
+    try:
+        installed = await installed_models(url, _PROBE_S)
+    except Exception as error:
+        log.info("no Ollama at %s: %s", url, explain(error))
+        return None
+    for family in PREFERRED:
+        held = sorted(name for name in installed if name.partition(":")[0] == family)
+        if held:
+            return DEFAULT_MODEL if DEFAULT_MODEL in held else held[0]
+    return None
+
+
+def _server(kind: str, name: str, settings: Settings, limits: TimeLimits) -> ChatServer:
+    if kind == "openai":
+        key = settings.openai_key.get_secret_value()
+        return OpenAIServer(name, settings.openai_url, settings.model_reply, limits, key)
+    return OllamaServer(
+        name,
+        settings.ollama_url,
+        settings.model_context,
+        settings.model_reply,
+        limits,
+        settings.model_keep_alive,
+    )

@@ -1,0 +1,78 @@
+"""What can go wrong with a chat server, as one code for each reaction of the copilot and each sentence to a person.
+
+The adapters' own limits raise `ModelUnavailable` themselves; everything that the client libraries raise passes through
+`explain`. What no rule knows is a `bad_reply`: the turn goes on with the offline model, whatever a library may raise.
+"""
+
+from __future__ import annotations
+
+import httpx
+import httpx2
+import ollama
+import openai
+
+from engine.domain.errors import ModelUnavailable
+
+_NO_SUCH_MODEL = 404
+_BAD_REQUEST = 400
+_BUSY = (429, 503)
+_IN_STREAM = -1
+_MEMORY_WORDS = ("out of memory", "more system memory", "cudamalloc", "insufficient memory", "oom")
+_DETAIL_LENGTH = 300
+_NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx2.ConnectError, httpx2.ConnectTimeout)
+_TOO_LATE = (openai.APITimeoutError, httpx.TimeoutException, httpx2.TimeoutException, TimeoutError)
+
+
+def explain(error: Exception) -> ModelUnavailable:
+    """Return what an exception of a client library means for us."""
+    if isinstance(error, ModelUnavailable):
+        return error
+    detail = " ".join(str(error).split())[:_DETAIL_LENGTH] or type(error).__name__
+    return ModelUnavailable(_code(error), detail)
+
+
+def _code(error: Exception) -> str:
+    status = _status(error)
+    if status is not None:
+        return _status_code(status, str(error).lower())
+    if isinstance(error, _NO_CONNECTION) or isinstance(error.__cause__, _NO_CONNECTION):
+        return "unreachable"
+    if isinstance(error, _TOO_LATE):
+        return "stalled"
+    return _transport_code(error)
+
+
+def _transport_code(error: Exception) -> str:
+    match error:
+        case openai.APIConnectionError() | httpx.HTTPError() | httpx2.HTTPError():
+            return "cut"
+        case openai.APIError():
+            return "out_of_memory" if _speaks_of_memory(str(error).lower()) else "stream_error"
+        case ConnectionError():
+            return "unreachable"
+        case ValueError() if "no data" in str(error).lower():
+            return "empty"
+        case _:
+            return "bad_reply"
+
+
+def _status(error: Exception) -> int | None:
+    if isinstance(error, ollama.ResponseError | openai.APIStatusError):
+        return error.status_code
+    return None
+
+
+def _status_code(status: int, text: str) -> str:
+    if _speaks_of_memory(text):
+        return "out_of_memory"
+    if status == _NO_SUCH_MODEL:
+        return "model_missing"
+    if status == _BAD_REQUEST:
+        return "no_tools" if "does not support tools" in text else "refused"
+    if status in _BUSY:
+        return "busy"
+    return "stream_error" if status == _IN_STREAM else "server_error"
+
+
+def _speaks_of_memory(text: str) -> bool:
+    return any(words in text for words in _MEMORY_WORDS)
