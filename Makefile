@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-dev
 
-.PHONY: help install install-dev run chat test check format bench prove lock doctor clean
+.PHONY: help install install-dev run chat test check format bench prove ollama lock doctor clean
 
 help:
 	@echo "make run      install if needed, then open the copilot (prints a one-time login link)"
@@ -15,6 +15,7 @@ help:
 	@echo "make prove    the long proofs: kill loops, many schedules, random texts"
 	@echo "make bench    the benchmarks"
 	@echo "make doctor   what is in use, what is missing, and the command that adds it"
+	@echo "make ollama   a real Ollama server with a tiny model, for the tests marked ollama"
 	@echo "make lock     pin every dependency again, with hashes"
 
 $(BIN)/python:
@@ -62,6 +63,9 @@ bench: install-dev
 
 prove: install-dev
 	$(BIN)/python -m pytest -m prove -s
+
+ollama: install-dev
+	$(BIN)/python -m tests.ollama.install
 
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -30,6 +30,7 @@ DEFAULT_NUM_CTX = 4096
 DEFAULT_NUM_KEEP = 4
 DEFAULT_KEEP_ALIVE_S = 300.0
 _LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap")
+_REGISTRY = "registry.ollama.ai/library/"
 _NDJSON = "application/x-ndjson"
 _JSON = "application/json; charset=utf-8"
 _DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -106,7 +107,7 @@ class FakeOllama(ModelServer):
         """Return the real server's words."""
         return {
             FaultKind.NOT_FOUND: (404, f'model "{model}" not found, try pulling it first'),
-            FaultKind.NO_TOOLS: (400, f"registry.ollama.ai/library/{model} does not support tools"),
+            FaultKind.NO_TOOLS: (400, f"{_REGISTRY}{model} does not support tools"),
             FaultKind.BAD_REQUEST: (400, "failed to parse grammar"),
             FaultKind.NO_MEMORY: (500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
             FaultKind.BUSY: (503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -138,12 +139,11 @@ class FakeOllama(ModelServer):
 
     def _running(self) -> list[JsonObject]:
         now = datetime.now(UTC)
-        rows = []
-        for name, loaded in self._loaded.items():
-            if loaded.expires_at > now:
-                context = {"context_length": loaded.options[0]}
-                rows.append(self.models[name].row() | {"expires_at": loaded.expires_at.isoformat()} | context)
-        return rows
+        return [
+            self.models[name].running_row(loaded.options[0], loaded.expires_at)
+            for name, loaded in self._loaded.items()
+            if loaded.expires_at > now
+        ]
 
     def _generate(self, exchange: Exchange, *, chat: bool) -> None:
         """Answer a request for a text, after the checks and in the order of the real server."""
@@ -167,10 +167,7 @@ class FakeOllama(ModelServer):
         if body.get("tools") and not model.can("tools"):
             return self.refusals(model.name)[FaultKind.NO_TOOLS]
         if body.get("think") and not model.can("thinking"):
-            return 400, f'"{name}" does not support thinking'
-        wanted = body.get("format")
-        if wanted not in (None, "", "json") and not isinstance(wanted, dict):
-            return 500, f'invalid format: {json.dumps(wanted)}; expected "json" or a valid JSON Schema object'
+            return 400, f"{_REGISTRY}{model.name} does not support thinking"
         return None
 
     def _run(self, exchange: Exchange, body: JsonObject, model: FakeModel, *, chat: bool) -> None:
@@ -184,12 +181,25 @@ class FakeOllama(ModelServer):
         if empty:
             return self._send_empty(exchange, body, "load", chat=chat)
         asked = self.record(exchange, body, model.name, _prompt(model, body, chat=chat), loaded=loaded)
+        if not _is_format(body.get("format")):
+            return self._fail_format(exchange, asked)
         asked.load_s = self.load_s if loaded else 0.0
         job = _Job(model, asked, chat)
         streams = body.get("stream") is not False
         self.respond(exchange, asked, lambda answer: _compose(job, answer, streams=streams), streams=streams)
         if keep_s == 0:
             self._loaded.pop(model.name, None)
+
+    def _fail_format(self, exchange: Exchange, asked: Asked) -> None:
+        """Refuse a format after the fact, as the real server does: an error inside a 200 stream, or 500."""
+        asked.outcome = "wrong format"
+        sent = json.dumps(json.dumps(asked.body["format"]))
+        message = f'invalid format: {sent}; expected "json" or a valid JSON Schema object'
+        if asked.body.get("stream") is False:
+            return self.refuse(exchange, 500, message)
+        exchange.begin(200, _NDJSON)
+        exchange.write(self.error_piece(message))
+        exchange.end()
 
     def _load(self, exchange: Exchange, model: FakeModel, body: JsonObject, keep_s: float) -> bool:
         """Make sure that the model is in memory with these options; tell whether it had to be loaded."""
@@ -275,6 +285,10 @@ def _prompt(model: FakeModel, body: JsonObject, *, chat: bool) -> Prompt:
     text = model.render([*messages, {"role": "user", "content": body["prompt"]}], ())
     short = cut_middle(text, num_ctx, num_keep)
     return Prompt(short, count_tokens(short), 0, count_tokens(text) - count_tokens(short))
+
+
+def _is_format(wanted: Any) -> bool:
+    return wanted in (None, "", "json") or isinstance(wanted, dict)
 
 
 def _num_ctx(model: FakeModel, body: JsonObject) -> int:

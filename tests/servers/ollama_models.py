@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 
 from tests.servers.asked import JsonObject
 from tests.servers.window import LLAMA3_TEMPLATE, LLAMA31_TEMPLATE, Render, render_llama3, render_llama31
@@ -38,15 +39,12 @@ class FakeModel:
         return capability in self.capabilities
 
     def row(self) -> JsonObject:
-        """Return the model as a row of `/api/tags` and `/api/ps`."""
-        return {
-            "name": self.name,
-            "model": self.name,
-            "modified_at": _MODIFIED_AT,
-            "size": 4_920_753_328,
-            "digest": hashlib.sha256(self.name.encode()).hexdigest(),
-            "details": self._details(),
-        }
+        """Return the model as a row of `/api/tags`."""
+        return self._row() | {"modified_at": _MODIFIED_AT}
+
+    def running_row(self, context_length: int, expires_at: datetime) -> JsonObject:
+        """Return the model as a row of `/api/ps`."""
+        return self._row() | {"context_length": context_length, "expires_at": expires_at.isoformat()}
 
     def page(self) -> JsonObject:
         """Return the model as `/api/show` shows it."""
@@ -67,6 +65,15 @@ class FakeModel:
         if self.capabilities is not None:
             shown["capabilities"] = list(self.capabilities)
         return shown
+
+    def _row(self) -> JsonObject:
+        return {
+            "name": self.name,
+            "model": self.name,
+            "size": 4_920_753_328,
+            "digest": hashlib.sha256(self.name.encode()).hexdigest(),
+            "details": self._details(),
+        }
 
     def _details(self) -> JsonObject:
         return {
