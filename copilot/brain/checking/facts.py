@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from copilot.brain.checking.figures import Figure, find_figures, strip_marks
 from copilot.brain.checking.instruments import find_symbols
+from copilot.brain.checking.standing import Side, Standing, asked_side
 from copilot.brain.checking.words import LANGUAGES, Language
 from engine.domain.symbols import TIMEFRAME_S, find_timeframe
 from tools.results import ToolResult
@@ -71,8 +72,10 @@ _NUMERIC = re.compile(r"[-+]?\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?", re.A
 _MIXED = re.compile(r"[\w/.:-]*\d[\w/.:-]*")
 _LETTER = re.compile(r"[^\W\d_]")
 _CURRENCY_OF = {"USDT": "USD", "USDC": "USD"}
-_COARSE = Decimal("0.07")
-"""How far, in parts of the number, a rounding with fewer than two decimals may lie from it and still inform."""
+_RANGE_HOLDS_PCT = 80
+"""How often the expected range between its outer quantiles holds, as answers tell it."""
+_COARSE, _COARSE_SCALED = Decimal("0.07"), Decimal("0.01")
+"""How far, in parts of the number, a rounding with fewer than two decimals, or to thousands, may lie from it."""
 _EXACT_KINDS = frozenset({"count", "id"})
 _COVERS: dict[str, frozenset[str]] = {
     "": frozenset({"price", "money", "quantity", "ratio", "pct", "multiple", "index", "count", "id", "bps", "plain"}),
@@ -105,6 +108,10 @@ class Facts:
         dates, clocks: Days, and hours and minutes in UTC.
         symbols: Instruments that results or messages name.
         directions: What the signal of an instrument advises: `long`, `short` or `none`.
+        deeds, history: What results say was done now, and what may be told of the past.
+        lines, holdings, leanings: Instruments with a side: of orders, of positions, of the market.
+        is_pending: Whether a ticket waits for its owner.
+        asked: The side that the person's last message speaks of, if it names one.
         currencies: Codes of the money that amounts are in.
         bases: Codes of currencies that are held as instruments (EUR of EURUSD).
     """
@@ -116,6 +123,13 @@ class Facts:
     clocks: frozenset[tuple[int, int]]
     symbols: frozenset[str]
     directions: Mapping[str, str]
+    deeds: frozenset[str]
+    history: frozenset[str]
+    lines: frozenset[tuple[str, str]]
+    holdings: frozenset[tuple[str, str]]
+    leanings: frozenset[tuple[str, str]]
+    is_pending: bool
+    asked: Side | None
     currencies: frozenset[str]
     bases: frozenset[str]
     _sizes: tuple[Decimal, ...] = field(repr=False, default=())
@@ -174,8 +188,9 @@ def _states(figure: Figure, fact: Fact) -> bool:
         return True
     if fact.kind in _EXACT_KINDS:
         return False
-    is_fine = figure.step <= Decimal("0.01") and not figure.is_scaled
-    return is_fine or away <= _COARSE * value
+    if figure.is_scaled:
+        return away <= _COARSE_SCALED * value
+    return figure.step <= Decimal("0.01") or away <= _COARSE * value
 
 
 def facts_from(
@@ -199,6 +214,7 @@ def facts_from(
         found.read(data)
     for message in messages:
         found.hear(message, LANGUAGES)
+    found.ask(messages[-1] if messages else "")
     for text in texts:
         found.hear(text, (language,))
     return found.facts(language)
@@ -213,10 +229,12 @@ class _Collector:
         self._dates: set[Day] = set()
         self._clocks: set[tuple[int, int]] = set()
         self._symbols: set[str] = set()
-        self._directions: dict[str, str] = {}
+        self._standing = Standing()
+        self._asked: Side | None = None
         self._currencies: set[str] = set()
 
     def facts(self, language: Language) -> Facts:
+        standing = self._standing
         numbers = tuple(sorted(self._numbers, key=lambda fact: abs(fact.value)))
         names = sorted(self._names, key=len, reverse=True)
         pattern = re.compile(r"(?<![\w.,$€£¥])(?:" + "|".join(map(re.escape, names)) + r")(?!\w|[.,]\d)", re.IGNORECASE)
@@ -227,7 +245,14 @@ class _Collector:
             dates=frozenset(self._dates),
             clocks=frozenset(self._clocks),
             symbols=frozenset(self._symbols),
-            directions=dict(self._directions),
+            directions=dict(standing.directions),
+            deeds=frozenset(standing.deeds),
+            history=frozenset(() if "ticket" in standing.deeds else standing.history),
+            lines=frozenset(standing.lines),
+            holdings=frozenset(standing.holdings),
+            leanings=frozenset(standing.leanings),
+            is_pending=standing.is_pending,
+            asked=self._asked,
             currencies=frozenset(self._currencies),
             bases=frozenset(symbol[:3] for symbol in self._symbols if len(symbol) == 6 and symbol.isupper()),
             _sizes=tuple(abs(fact.value) for fact in numbers),
@@ -238,6 +263,7 @@ class _Collector:
         """Take in one result."""
         self._walk(data, "")
         if isinstance(data, Mapping):
+            self._standing.read(data)
             self._derive(data)
 
     def hear(self, message: str, languages: Iterable[Language]) -> None:
@@ -248,6 +274,10 @@ class _Collector:
                 self._figure(figure)
         self._symbols.update(symbol for _, symbol in find_symbols(text))
         self._name(text)
+
+    def ask(self, message: str) -> None:
+        """Take in what the last message asks for."""
+        self._asked = asked_side(message)
 
     def _figure(self, figure: Figure) -> None:
         if figure.unit == "money" and figure.payload:
@@ -377,11 +407,9 @@ class _Collector:
             self._currencies.add(str(data["currency"]))
 
     def _derive_signal(self, signal: Mapping[str, Any]) -> None:
-        self._directions[str(signal["symbol"])] = str(getattr(signal["direction"], "value", signal["direction"]))
         seconds = TIMEFRAME_S.get(signal["timeframe"], 0)
         self._add(Decimal(signal["horizon_bars"]) * seconds, "duration")
-        for share in (10, 50, 80, 90):
-            self._add(Decimal(share), "pct")
+        self._add(Decimal(_RANGE_HOLDS_PCT), "pct")
 
     def _derive_ticket(self, ticket: Mapping[str, Any]) -> None:
         created, expires = (_as_moment(ticket[name]) for name in ("created_at", "expires_at"))

@@ -35,10 +35,14 @@ _TOKEN = re.compile(
 _MARKS = re.compile(r"[*`~\\]")
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 _CURRENCIES = {
-    "$": "USD", "us$": "USD", "usd": "USD", "usdt": "USD", "dollar": "USD", "dollars": "USD", "buck": "USD",
-    "bucks": "USD", "dolar": "USD", "dolares": "USD", "€": "EUR", "eur": "EUR", "euros": "EUR", "£": "GBP", "gbp": "GBP",
-    "pounds": "GBP", "libras": "GBP", "¥": "JPY", "jpy": "JPY", "yen": "JPY", "yenes": "JPY", "chf": "CHF", "pesos": "MXN", "mxn": "MXN",
-}  # fmt: skip
+    **dict.fromkeys(("$", "us$", "usd", "usdt", "dollar", "dollars", "buck", "bucks", "dolar", "dolares"), "USD"),
+    **dict.fromkeys(("€", "eur", "euros"), "EUR"),
+    **dict.fromkeys(("£", "gbp", "pounds", "libras"), "GBP"),
+    **dict.fromkeys(("¥", "jpy", "yen", "yenes"), "JPY"),
+    "chf": "CHF",
+    "pesos": "MXN",
+    "mxn": "MXN",
+}
 _CURRENCY_BEFORE = re.compile(r"(?:(?<![a-z])(us\$|usdt|usd|eur|gbp|jpy|chf|mxn)|([$€£¥]))\s?([-−–+])?\s?$")
 _CURRENCY_AFTER = re.compile(
     r"\s?-?(us\$|[$€£¥]|(?:usdt|usd|eur|gbp|jpy|chf|mxn|dollars?|bucks?|euros|pounds|yen|dolar(?:es)?|libras|yenes|pesos)\b)(?!/)"

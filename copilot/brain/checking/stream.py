@@ -5,11 +5,17 @@ from __future__ import annotations
 import unicodedata
 
 from copilot.brain.checking.caught import Caught
+from copilot.brain.checking.claims import ClaimCheck
+from copilot.brain.checking.directions import DirectionCheck
 from copilot.brain.checking.facts import Facts
 from copilot.brain.checking.figures import strip_marks
 from copilot.brain.checking.form import check_form
+from copilot.brain.checking.loops import LoopCheck
 from copilot.brain.checking.numbers import NumberCheck
 from copilot.brain.checking.parts import ends_sentence, next_cut
+from copilot.brain.checking.promises import InterfaceCheck, check_certainty
+from copilot.brain.checking.sentences import read_sentence
+from copilot.brain.checking.tongue import LanguageCheck
 from copilot.brain.checking.words import Language
 
 MAX_LENGTH = 2500
@@ -30,9 +36,13 @@ class CheckedStream:
     """
 
     def __init__(self, facts: Facts, language: Language, *, prompt: str = "", max_length: int = MAX_LENGTH) -> None:
-        self._facts, self._language = facts, language
         self._max_length = max_length
         self._numbers = NumberCheck(facts)
+        self._claims = ClaimCheck(facts)
+        self._directions = DirectionCheck(facts)
+        self._interface = InterfaceCheck(facts)
+        self._loops = LoopCheck(prompt)
+        self._tongue = LanguageCheck(language)
         self._held, self._line, self._sentence = "", "", ""
         self._length, self._has_words = 0, False
         self._is_over = False
@@ -60,6 +70,7 @@ class CheckedStream:
         rest = self._checked(part) if part else ""
         if not self._has_words:
             raise Caught("empty", "")
+        self._tongue.finish()
         return rest
 
     def _checked(self, part: str) -> str:
@@ -72,6 +83,13 @@ class CheckedStream:
         if plain.strip():
             self._has_words = True
             self._numbers.check(plain, self._line, at_line_start=at_line_start)
+            sentence = read_sentence(self._sentence, plain)
+            self._interface.check(sentence)
+            self._claims.check(sentence)
+            self._directions.check(sentence, plain)
+            check_certainty(sentence)
+            self._loops.check(sentence)
+            self._tongue.check(sentence)
         self._line = "" if part.endswith("\n") else self._line + plain
         self._sentence = "" if ends_sentence(part) else self._sentence + plain
         return part
