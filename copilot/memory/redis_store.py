@@ -14,15 +14,20 @@ from collections.abc import Sequence
 
 from copilot.memory.redis_facts import cache_pattern, facts_key
 from copilot.memory.redis_link import PREFIX, RedisLink, awaited
-from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread
+from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, MovedThread, StoredThread
 
 _OWNER_FIELD, _BIRTH_FIELD = b"owner", b"birth"
 """Fields of a hash that tell of the thread; every other field holds a NUL, so it can be none of them."""
-_REFUSALS: dict[bytes, type[Exception]] = {b"FOREIGN": ForeignThread, b"ERASED": ErasedThread}
+_REFUSALS: dict[bytes, type[Exception]] = {
+    b"FOREIGN": ForeignThread,
+    b"ERASED": ErasedThread,
+    b"MOVED": MovedThread,
+}
 _ERASE_BATCH = 100
 
 # KEYS: the thread, the owner's set. ARGV: owner, thread id, birth built on, birth if made, seconds to live, replace?,
-# ranges, pairs. Lua's own comparison of strings follows the server's locale, so bytes are compared one by one.
+# how many ranges, how many expected pairs; then ranges, expected pairs, pairs to put.
+# Lua's own comparison of strings follows the server's locale, so bytes are compared one by one.
 _CHANGE = """
 local function less(a, b)
   for i = 1, math.min(#a, #b) do
@@ -31,14 +36,18 @@ local function less(a, b)
   end
   return #a < #b
 end
-local owner, ttl, ranges = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[7])
+local owner, ttl, ranges, expected = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local pairs_from = 9 + 2 * ranges
 local known, birth = unpack(redis.call('HMGET', KEYS[1], 'owner', 'birth'))
 if ARGV[3] ~= '' and ARGV[3] ~= birth then return 'ERASED' end
 if owner ~= '' and known and known ~= owner then return 'FOREIGN' end
+for p = pairs_from, pairs_from + 2 * expected - 1, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[p]) ~= ARGV[p + 1] then return 'MOVED' end
+end
 if ranges > 0 then
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
     if field ~= 'owner' and field ~= 'birth' then
-      for r = 8, 7 + 2 * ranges, 2 do
+      for r = 9, 8 + 2 * ranges, 2 do
         if not less(field, ARGV[r]) and less(field, ARGV[r + 1]) then
           redis.call('HDEL', KEYS[1], field)
           break
@@ -48,7 +57,7 @@ if ranges > 0 then
   end
 end
 local command = ARGV[6] == '1' and 'HSET' or 'HSETNX'
-for p = 8 + 2 * ranges, #ARGV, 2 do redis.call(command, KEYS[1], ARGV[p], ARGV[p + 1]) end
+for p = pairs_from + 2 * expected, #ARGV, 2 do redis.call(command, KEYS[1], ARGV[p], ARGV[p + 1]) end
 if not birth then redis.call('HSET', KEYS[1], 'birth', ARGV[4]) end
 if owner ~= '' then
   redis.call('HSET', KEYS[1], 'owner', owner)
@@ -107,11 +116,9 @@ class RedisThreads:
         """Apply the change in one script."""
         owner, births = change.owner or "", (change.birth or "", secrets.token_hex(8))
         args: list[bytes | str | int] = [owner, thread_id, *births, self._ttl_s]
-        args += (int(change.is_replacing), len(change.drop))
-        for low, high in change.drop:
-            args += (low, high)
-        for field, value in change.put.items():
-            args += (field, value)
+        args += (int(change.is_replacing), len(change.drop), len(change.expected))
+        for pair in (*change.drop, *change.expected.items(), *change.put.items()):
+            args += pair
         async with self._link.reporting():
             answer = await awaited(self._change(keys=[_thread_key(thread_id), _owner_key(owner)], args=args))
         if answer in _REFUSALS:

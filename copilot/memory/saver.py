@@ -9,18 +9,13 @@ A thread belongs to the first owner who writes to it; for any other owner it doe
 
 Only plain types are revived, never a class that the data names, and nothing is ever unpickled. Async only. Pruning
 keeps one checkpoint per namespace, so channels rebuilt from older checkpoints (`DeltaChannel`) are not for it.
-
-Fields of a thread, as bytes, where a checkpoint id sorts by time::
-
-    namespace NUL checkpoint-id NUL c                      the checkpoint, its metadata and its parent's id
-    namespace NUL checkpoint-id NUL w NUL task NUL index   one pending write: channel, value, path of the task
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -38,20 +33,26 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from copilot.memory.cache import ContextCache
-from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread, ThreadStore
+from copilot.memory.fields import NUL, CheckpointKey, LatestPlace, checkpoint_keys
+from copilot.memory.latest import LatestCheckpoints
+from copilot.memory.store import (
+    Change,
+    ErasedThread,
+    ForeignThread,
+    Forgotten,
+    MovedThread,
+    StoredThread,
+    ThreadStore,
+)
 from engine.domain.errors import InvalidRequest
 from tools.facts import Facts
 
 log = logging.getLogger(__name__)
 
-_NUL = b"\0"
-_AFTER_NUL = b"\x01"
 _MSGPACK = "msgpack"
 _BIRTH = "__birth"
 """Where a config carries the birth of the thread that it was read from; LangGraph hands it on to every write of the
 turn, and keeps what starts like this out of the metadata."""
-_NEXT_NODE = "branch:to:"
-"""Start of the channels that tell which nodes come next; a checkpoint without any is the turn's last."""
 
 
 class MemorySaver(BaseCheckpointSaver[Any]):
@@ -65,6 +66,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     def __init__(self, store: ThreadStore, facts: Facts, context: ContextCache) -> None:
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
         self._store = store
+        self._latest = LatestCheckpoints(self._dump, self._load)
         self.facts = facts
         self.context = context
 
@@ -73,12 +75,14 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         namespace = config["configurable"].get("checkpoint_ns", "")
         thread = await self._read(config)
         wanted = get_checkpoint_id(config)
-        found = [key for key in _checkpoints(thread) if key.namespace == namespace]
+        found = [key for key in checkpoint_keys(thread) if key.namespace == namespace]
         if wanted:
             found = [key for key in found if key.checkpoint_id == wanted]
         if not found:
             return None
         latest = max(found, key=lambda key: key.checkpoint_id)
+        if thread.owner is not None:
+            self._latest.seen(_thread_id(config), latest, thread)
         return self._revive(_thread_id(config), latest, thread)
 
     async def alist(
@@ -111,42 +115,27 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint; in an owner's thread it takes the place of all older ones, in the same transaction."""
-        thread_id, namespace = _thread_id(config), config["configurable"].get("checkpoint_ns", "")
-        key = _CheckpointKey(namespace, checkpoint["id"])
-        owner = _owner(config)
-        kept = (
-            checkpoint,
-            get_serializable_checkpoint_metadata(config, metadata),
-            None if owner else get_checkpoint_id(config),
-        )
-        change = Change(
-            owner=owner,
-            drop=[key.older] if owner else [],
-            put={key.field: self._dump(kept)},
-            birth=_birth(config),
-            is_passing=any(channel.startswith(_NEXT_NODE) for channel in checkpoint["channel_values"]),
-        )
-        await self._change(thread_id, change)
-        return _config(thread_id, key)
+        key = CheckpointKey(config["configurable"].get("checkpoint_ns", ""), checkpoint["id"])
+        kept = get_serializable_checkpoint_metadata(config, metadata)
+        if _owner(config) is None:
+            packed = self._dump((checkpoint, kept, get_checkpoint_id(config)))
+            await self._change(_thread_id(config), Change(put={key.field: packed}))
+        else:
+            await self._put_latest(config, key, checkpoint, kept)
+        return _config(_thread_id(config), key)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store what a task wrote beside its checkpoint; a repeated call changes nothing."""
         place = config["configurable"]
-        key = _CheckpointKey(place.get("checkpoint_ns", ""), place["checkpoint_id"])
+        key = CheckpointKey(place.get("checkpoint_ns", ""), place["checkpoint_id"])
         put = {
             key.write_field(task_id, WRITES_IDX_MAP.get(channel, n)): self._dump((channel, value, task_path))
             for n, (channel, value) in enumerate(writes)
         }
-        special = [channel in WRITES_IDX_MAP for channel, _ in writes]
-        change = Change(
-            owner=_owner(config),
-            put=put,
-            is_replacing=all(special),
-            birth=_birth(config),
-            is_passing=not any(special),
-        )
+        is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        change = Change(owner=_owner(config), put=put, is_replacing=is_special, birth=_birth(config))
         await self._change(_thread_id(config), change)
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -160,11 +149,12 @@ class MemorySaver(BaseCheckpointSaver[Any]):
             thread = await self._store.read(thread_id)
             gone = [
                 key
-                for key in _checkpoints(thread)
+                for key in checkpoint_keys(thread)
                 if self._revive(thread_id, key, thread).metadata.get("run_id") in wanted
             ]
             if gone:
-                await self._store.change(thread_id, Change(drop=[key.own for key in gone]))
+                places = [LatestPlace(key.namespace).everything for key in gone if key.field not in thread.fields]
+                await self._store.change(thread_id, Change(drop=[*(key.own for key in gone), *places]))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a thread, owner included, onto another name."""
@@ -192,7 +182,22 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         A turn that runs meanwhile, in any program, goes on; what it built on is gone, so what it would keep is not
         kept. A turn of a conversation that began without any history may keep its own words.
         """
+        self._latest.forget()
         return await self._store.erase_owner(owner)
+
+    async def _put_latest(
+        self, config: RunnableConfig, key: CheckpointKey, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> None:
+        thread_id, owner, birth = _thread_id(config), _owner(config), _birth(config)
+        for change in self._latest.changes(thread_id, key, checkpoint, metadata):
+            try:
+                await self._change(thread_id, replace(change, owner=owner, birth=birth))
+            except MovedThread:
+                continue
+            except BaseException:
+                self._latest.forget(thread_id)
+                raise
+            return
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -204,11 +209,12 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         except ForeignThread as error:
             raise InvalidRequest("conversation_not_found", conversation_id=thread_id) from error
         except ErasedThread:
+            self._latest.forget(thread_id)
             log.info("conversation %s was erased while a turn of it ran: the turn is not kept", thread_id)
 
     async def _keep_latest(self, thread_id: str) -> None:
-        latest: dict[str, _CheckpointKey] = {}
-        for key in _checkpoints(await self._store.read(thread_id)):
+        latest: dict[str, CheckpointKey] = {}
+        for key in checkpoint_keys(await self._store.read(thread_id)):
             known = latest.get(key.namespace, key)
             latest[key.namespace] = max(known, key, key=lambda one: one.checkpoint_id)
         if latest:
@@ -221,7 +227,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
 
     async def _matching(
         self, config: RunnableConfig | None, before: RunnableConfig | None
-    ) -> list[tuple[str, _CheckpointKey, StoredThread]]:
+    ) -> list[tuple[str, CheckpointKey, StoredThread]]:
         place = {} if config is None else config["configurable"]
         cursor = get_checkpoint_id(before) if before else None
         if config is None:
@@ -231,25 +237,29 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         return [
             (thread_id, key, thread)
             for thread_id, thread in threads
-            for key in _checkpoints(thread)
+            for key in checkpoint_keys(thread)
             if key.namespace == place.get("checkpoint_ns", key.namespace)
             and key.checkpoint_id == (place.get("checkpoint_id") or key.checkpoint_id)
             and (cursor is None or key.checkpoint_id < cursor)
         ]
 
-    def _revive(self, thread_id: str, key: _CheckpointKey, thread: StoredThread) -> CheckpointTuple:
-        checkpoint, metadata, parent_id = self._load(thread.fields[key.field])
-        parent = _config(thread_id, _CheckpointKey(key.namespace, parent_id)) if parent_id else None
+    def _revive(self, thread_id: str, key: CheckpointKey, thread: StoredThread) -> CheckpointTuple:
+        if key.field in thread.fields:
+            checkpoint, metadata, parent_id = self._load(thread.fields[key.field])
+        else:
+            checkpoint, metadata = self._latest.load(thread, key.namespace)
+            parent_id = None
+        parent = _config(thread_id, CheckpointKey(key.namespace, parent_id)) if parent_id else None
         config = _config(thread_id, key)
         if thread.owner is not None:
             config["configurable"][_BIRTH] = thread.birth
         return CheckpointTuple(config, checkpoint, metadata, parent, self._pending_writes(key, thread))
 
-    def _pending_writes(self, key: _CheckpointKey, thread: StoredThread) -> list[tuple[str, str, Any]]:
+    def _pending_writes(self, key: CheckpointKey, thread: StoredThread) -> list[tuple[str, str, Any]]:
         found = []
         for field, packed in thread.fields.items():
             if field.startswith(key.write_prefix):
-                task, index = field.removeprefix(key.write_prefix).rsplit(_NUL, 1)
+                task, index = field.removeprefix(key.write_prefix).rsplit(NUL, 1)
                 channel, value, path = self._load(packed)
                 task_id = task.decode()
                 found.append((writes_sort_key(path, task_id, int(index)), (task_id, channel, value)))
@@ -265,47 +275,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         return self.serde.loads_typed((_MSGPACK, packed))
 
 
-@dataclass(frozen=True, slots=True)
-class _CheckpointKey:
-    """Where a checkpoint and its writes lie within a thread's fields."""
-
-    namespace: str
-    checkpoint_id: str
-
-    @property
-    def _place(self) -> bytes:
-        return self.namespace.encode() + _NUL + self.checkpoint_id.encode()
-
-    @property
-    def field(self) -> bytes:
-        return self._place + b"\0c"
-
-    @property
-    def write_prefix(self) -> bytes:
-        return self._place + b"\0w\0"
-
-    @property
-    def own(self) -> tuple[bytes, bytes]:
-        """Return the range of the checkpoint and its writes."""
-        return self._place + _NUL, self._place + _AFTER_NUL
-
-    @property
-    def older(self) -> tuple[bytes, bytes]:
-        """Return the range of everything older in the same namespace."""
-        return self.namespace.encode() + _NUL, self._place
-
-    def write_field(self, task_id: str, index: int) -> bytes:
-        return self.write_prefix + task_id.encode() + _NUL + str(index).encode()
-
-
-def _checkpoints(thread: StoredThread) -> Iterator[_CheckpointKey]:
-    for field in thread.fields:
-        namespace, checkpoint_id, kind = field.split(_NUL, 2)
-        if kind == b"c":
-            yield _CheckpointKey(namespace.decode(), checkpoint_id.decode())
-
-
-def _config(thread_id: str, key: _CheckpointKey) -> RunnableConfig:
+def _config(thread_id: str, key: CheckpointKey) -> RunnableConfig:
     place = {"thread_id": thread_id, "checkpoint_ns": key.namespace, "checkpoint_id": key.checkpoint_id}
     return {"configurable": place}
 

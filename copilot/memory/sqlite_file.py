@@ -1,14 +1,15 @@
-"""One SQLite file for all of memory: who may write when, and what survives a crash.
+"""One SQLite file for all of memory: who writes when, and what survives what.
 
-WAL with `synchronous=FULL`, so that what was stored survives a crash of the machine, not only of the program; what
-may be lost then (a cache) is written without waiting for the disk. A thread of its own writes, because that waits.
-Reads wait for nobody in WAL and are served where they are asked for: handing 50 µs of work to another thread takes
-longer than the work.
+Conversations are written where the turn runs, into the write-ahead log, without waiting for the disk: that takes about
+as long as handing the work to another thread would, and outlives a `kill -9`. A thread of its own brings the log to
+the disk a moment later, so a power cut costs that moment at most and never tears a conversation. The same thread does
+whatever must wait: for the disk (facts, forgetting), or for another program that writes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,16 @@ from typing import Any, TypeVar
 
 from engine.domain.errors import MemoryUnavailable
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_S = 5.0
 """How long to wait for another process that writes."""
+_FLUSH_AFTER_S = 0.2
+"""How long what was written may wait for the disk; many turns share it."""
+_BUSY_BITS = 0xFF
+"""The part of SQLite's extended error code that says "busy"."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS memory_thread (
@@ -61,12 +68,17 @@ _ADDED_COLUMNS = {"birth": "TEXT", "changed_at": "REAL"}
 """Columns of threads that files of the first version lack."""
 
 
+class Busy(Exception):
+    """Another program, or our own thread, is writing at this moment."""
+
+
 class SqliteFile:
-    """The file, one connection that writes in a thread of its own and one that reads."""
+    """The file, with a connection of the thread that writes and two of the event loop: one reads, one writes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="memory")
+        self._flushing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Create or open the file.
@@ -80,7 +92,10 @@ class SqliteFile:
         except BaseException:
             self._worker.shutdown()
             raise
-        self._reader = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        self._reader = _connection(self._path, _BUSY_TIMEOUT_S)
+        self.quick_connection = _connection(self._path, 0)
+        self.quick_connection.execute("PRAGMA synchronous=NORMAL")
+        self.quick_connection.execute("PRAGMA wal_autocheckpoint=0")
 
     def query(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         """Return the rows of one consistent read."""
@@ -105,23 +120,46 @@ class SqliteFile:
         if not is_durable:
             self.connection.execute("PRAGMA synchronous=NORMAL")
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _transaction(self.connection):
                 yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
         finally:
             if not is_durable:
                 self.connection.execute("PRAGMA synchronous=FULL")
 
+    @contextmanager
+    def quick_transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write from the event loop, without waiting for the disk or for anybody.
+
+        Raises:
+            Busy: Somebody else is writing; nothing has changed.
+        """
+        with self._reporting():
+            try:
+                with _transaction(self.quick_connection):
+                    yield self.quick_connection
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _BUSY_BITS != sqlite3.SQLITE_BUSY:
+                    raise
+                raise Busy from error
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+
     async def close(self) -> None:
-        """Close the connections."""
+        """Bring everything to the disk and close the connections."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait([self._flushing])
         self._reader.close()
+        self.quick_connection.close()
         await self.hop(self.connection.close)
         self._worker.shutdown()
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(_FLUSH_AFTER_S)
+        try:
+            await self.run(self.connection.execute, "PRAGMA wal_checkpoint(PASSIVE)")
+        except MemoryUnavailable as error:
+            log.warning("what was written waits for the disk: %s", error)
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -133,17 +171,34 @@ class SqliteFile:
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        connection = _connection(self._path, _BUSY_TIMEOUT_S)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
             connection.executescript(_SCHEMA)
             _add_columns(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _connection(path: Path, timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:

@@ -1,8 +1,8 @@
 """Threads in the SQLite file of memory, for a copilot without a Redis.
 
-Whatever waits to be written goes into one transaction together, so that many conversations share the wait for the
-disk. A thread that has outlived its time is gone for every reader at once; its bytes go at the next opening, or
-within an hour of writing.
+A change is written at once where it is asked for. While somebody else writes, changes wait and go into one transaction
+together, in the order they came. A thread that has outlived its time is gone for every reader at once; its bytes go
+at the next opening, or within an hour of writing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from copilot.memory.sqlite_file import SqliteFile
-from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, StoredThread
+from copilot.memory.sqlite_file import Busy, SqliteFile
+from copilot.memory.store import Change, ErasedThread, ForeignThread, Forgotten, MovedThread, StoredThread
 
 _PRUNE_EVERY_S = 3600.0
 _TRUNCATIONS = 20
@@ -50,7 +50,19 @@ class SqliteThreads:
         return StoredThread(owner, {field: value for *_, field, value in rows}, birth)
 
     async def change(self, thread_id: str, change: Change) -> None:
-        """Apply the change in one transaction, which may hold changes of other threads too."""
+        """Apply the change in one transaction; it outlives the program on return, and a power cut a moment later."""
+        if self._writing is None or self._writing.done():
+            try:
+                with self._file.quick_transaction() as connection:
+                    refused = self._change(connection, thread_id, change)
+            except Busy:
+                pass
+            else:
+                if refused is not None:
+                    raise refused
+                if self._clock() - self._pruned_at > _PRUNE_EVERY_S:
+                    await self.prune()
+                return
         waiting = _Waiting(thread_id, change, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._writing is None or self._writing.done():
@@ -104,17 +116,15 @@ class SqliteThreads:
         return self._clock() - self._ttl_s
 
     def _change_all(self, batch: Sequence[_Waiting]) -> list[Exception | None]:
-        is_durable = not all(waiting.change.is_passing for waiting in batch)
-        with self._file.transaction(is_durable=is_durable) as connection:
-            outcomes = [self._change(connection, waiting.thread_id, waiting.change) for waiting in batch]
-        if self._clock() - self._pruned_at > _PRUNE_EVERY_S:
-            self._prune()
-        return outcomes
+        with self._file.transaction(is_durable=False) as connection:
+            return [self._change(connection, waiting.thread_id, waiting.change) for waiting in batch]
 
     def _change(self, connection: sqlite3.Connection, thread_id: str, change: Change) -> Exception | None:
         refused = self._claim(connection, thread_id, change)
         if refused is not None:
             return refused
+        if not all(self._holds(connection, thread_id, *pair) for pair in change.expected.items()):
+            return MovedThread(thread_id)
         connection.executemany(
             "DELETE FROM memory_field WHERE thread_id = ? AND field >= ? AND field < ?",
             [(thread_id, low, high) for low, high in change.drop],
@@ -145,6 +155,10 @@ class SqliteThreads:
         row = (thread_id, change.owner or owner, birth or secrets.token_hex(8), self._clock())
         connection.execute(keep, row)
         return None
+
+    def _holds(self, connection: sqlite3.Connection, thread_id: str, field: bytes, value: bytes) -> bool:
+        query = "SELECT 1 FROM memory_field WHERE thread_id = ? AND field = ? AND value = ?"
+        return connection.execute(query, (thread_id, field, value)).fetchone() is not None
 
     def _erase(self, thread_ids: Sequence[str]) -> None:
         with self._file.transaction() as connection:

@@ -35,7 +35,7 @@ class Change:
         put: Fields to write, after the removals.
         is_replacing: Whether a field that exists is overwritten or kept.
         birth: The thread that the change builds on; None makes one where there is none.
-        is_passing: Whether more of the same turn follows at once: it must outlive the program, not a power cut.
+        expected: Fields that must hold just these bytes for the change to be applied.
     """
 
     owner: str | None = None
@@ -43,7 +43,7 @@ class Change:
     put: Mapping[bytes, bytes] = field(default_factory=dict)
     is_replacing: bool = True
     birth: str | None = None
-    is_passing: bool = False
+    expected: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class ErasedThread(Exception):
     """A change builds on a thread that has been erased since it was read."""
 
 
+class MovedThread(Exception):
+    """A change expects a thread to stand otherwise than it does."""
+
+
 class ThreadStore(Protocol):
     """Keeps threads; every failure of the backend is a `MemoryUnavailable`."""
 
@@ -70,11 +74,12 @@ class ThreadStore(Protocol):
         ...
 
     async def change(self, thread_id: str, change: Change) -> None:
-        """Apply the change entirely or not at all; it is durable, as far as the backend can, on return.
+        """Apply the change entirely or not at all; on return it outlives this program.
 
         Raises:
             ForeignThread: The thread belongs to another owner; nothing has changed.
             ErasedThread: The thread that it builds on is gone; nothing has changed.
+            MovedThread: The thread does not hold what the change expects; nothing has changed.
         """
         ...
 

@@ -34,7 +34,7 @@ TALKER = """
             if dies_at_commit:
                 store = memory._store
                 die = lambda sql: os.kill(os.getpid(), signal.SIGKILL) if sql.startswith("COMMIT") else None
-                await store._file.hop(lambda: store._file.connection.set_trace_callback(die))
+                store._file.quick_connection.set_trace_callback(die)
             for turn in range(100_000):
                 text = f"turn {turn} " + "x" * 20_000
                 await graph.ainvoke({"text": text}, conversation("web-1"), durability="sync")
