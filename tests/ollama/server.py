@@ -45,7 +45,7 @@ def models_folder() -> Path:
 
 def has_model() -> bool:
     """Tell whether the tiny model has been imported."""
-    return (models_folder() / "manifests" / "registry.ollama.ai" / "library" / MODEL / "latest").is_file()
+    return any(models_folder().glob(f"manifests/*/library/{MODEL}/latest"))
 
 
 def environment(port: int) -> dict[str, str]:

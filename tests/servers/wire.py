@@ -61,6 +61,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.started = False
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
+            self.check_client()
             self.server.owner.answer(self)
         except (ClientLeft, ConnectionCut, ConnectionError):
             self.close_connection = True
@@ -117,11 +118,11 @@ class Exchange(BaseHTTPRequestHandler):
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.check_client()
-            self.server.owner.stopping.wait(min(_POLL_S, left))
+            self.server.stopping.wait(min(_POLL_S, left))
 
     def check_client(self) -> None:
         """Raise when nobody waits for the answer any more."""
-        if self.server.owner.stopping.is_set():
+        if self.server.stopping.is_set():
             raise ConnectionCut
         try:
             gone = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
@@ -140,6 +141,7 @@ class _Listener(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], owner: LocalServer) -> None:
         self.owner = owner
+        self.stopping = threading.Event()
         self.connections: dict[socket.socket, threading.Thread] = {}
         super().__init__(address, Exchange)
 
@@ -152,7 +154,6 @@ class LocalServer:
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
-        self.stopping = threading.Event()
         self._listener: _Listener | None = None
         self._stop_lock = threading.RLock()
         self._port = 0
@@ -168,7 +169,6 @@ class LocalServer:
 
     def start(self) -> None:
         """Listen; after a stop, on the same port."""
-        self.stopping = threading.Event()
         self._listener = _Listener(("127.0.0.1", self._port), self)
         self._port = self._listener.server_address[1]
         threading.Thread(target=self._listener.serve_forever, args=(_POLL_S,), daemon=True).start()
@@ -179,7 +179,7 @@ class LocalServer:
             listener, self._listener = self._listener, None
             if listener is None:
                 return
-            self.stopping.set()
+            listener.stopping.set()
             listener.shutdown()
             listener.server_close()
             for connection, thread in list(listener.connections.items()):
