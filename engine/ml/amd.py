@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.domain.market import Bars
+from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.signals import Phase, PhaseEvidence
 from engine.features.indicators import average_true_range
 
@@ -54,6 +54,42 @@ def detect_phase(bars: Bars) -> PhaseEvidence:
     if width <= _NARROW:
         return PhaseEvidence(Phase.ACCUMULATION, float(np.clip(1.5 - width / _NARROW, 0, 1)), high, low, None, None)
     return PhaseEvidence(Phase.NEUTRAL, 0.0, high, low, None, None)
+
+
+def detect_phases(bars: Bars) -> list[Phase]:
+    """Return the phase at every bar, the same that `detect_phase` gives for the bars up to it.
+
+    Bars before there are `BARS_NEEDED` are neutral.
+    """
+    n = len(bars)
+    phases = np.full(n, Phase.NEUTRAL, dtype=object)
+    if n < BARS_NEEDED:
+        return list(phases)
+    rows = np.arange(BARS_NEEDED - 1, n)
+    atr = average_true_range(bars)[rows]
+    high, low = _extremes(bars, RANGE_BARS, rows - RECENT_BARS)
+    recent_high, recent_low = _extremes(bars, RECENT_BARS, rows)
+    whole_high, whole_low = _extremes(bars, RANGE_BARS, rows)
+    close = bars.close[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        was_narrow = (high - low) / atr <= _NARROW
+        is_far = np.maximum(close - high, low - close) / atr > _FAR_ATR
+        is_narrow = (whole_high - whole_low) / atr <= _NARROW
+    is_swept = (np.maximum(recent_high - high, low - recent_low) > 0) & (close >= low) & (close <= high)
+    found = np.full(len(rows), Phase.NEUTRAL, dtype=object)
+    found[is_narrow] = Phase.ACCUMULATION
+    found[was_narrow & is_swept] = Phase.MANIPULATION
+    found[was_narrow & is_far] = Phase.DISTRIBUTION
+    found[~(atr > 0)] = Phase.NEUTRAL
+    phases[rows] = found
+    return list(phases)
+
+
+def _extremes(bars: Bars, span: int, ends: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the highest high and lowest low of the `span` bars that end at each row."""
+    windows = np.lib.stride_tricks.sliding_window_view
+    first = ends - span + 1
+    return windows(bars.high, span).max(axis=1)[first], windows(bars.low, span).min(axis=1)[first]
 
 
 def _swept_level(recent: Bars, high: float, low: float) -> float | None:

@@ -1,0 +1,160 @@
+"""Evaluate the engine on one history: walk-forward forecasts, calibrated as they go, and the decisions they lead to.
+
+Everything at a bar of the test part rests on bars that had closed by then: the fits on what had ended before their
+fold, the calibration on outcomes already known, the decision to act on how acting had paid until the fold began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from engine.domain.market import Bars, FloatArray, IntArray
+from engine.domain.sessions import DAY_S
+from engine.domain.signals import Phase
+from engine.ml.amd import detect_phases
+from engine.ml.baselines import BASELINES
+from engine.ml.conformal import track_quantiles
+from engine.ml.dataset import SIDES
+from engine.ml.decisions import Decisions, Target, decide
+from engine.ml.folds import Fold
+from engine.ml.forward import HORIZONS, FoldStore, Forward, Outcomes, Progress, forecast_forward, label_outcomes
+from engine.ml.labels import HORIZON, REWARD_RISKS, stop_fraction
+
+CRYPTO_COST = 0.002
+"""Round trip of taker fees and spread, as a fraction of the price, where a market trades on weekends."""
+CURRENCY_COST = 0.0002
+"""Likewise where it rests on weekends: one to two pips, commission included."""
+_FEWEST_TO_CALIBRATE = 500
+_MOST_SLOPE = 1.2
+_SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Forecasts and decisions for the test part, and what they are measured with.
+
+    Attributes:
+        rows: Shape (m,), the test part's rows in `bars`.
+        up: By horizon, quantiles (10, 50, 90 %) of the excursion above as fractions of the close; shape (m, 3).
+        down: Below, likewise.
+        baselines: By name and horizon, the same pair of arrays.
+        probability: By side and reward:risk, that the target comes first; shape (m,), over `HORIZON` bars.
+        stop: Shape (m,), the stop's distance as a fraction of the close.
+        cost: Shape (m,), of a round trip in multiples of the risk; infinite where there is no stop.
+        decisions: What is done.
+        phase: At each row.
+        reused: Parts of folds that came from an earlier run.
+    """
+
+    bars: Bars
+    outcomes: Outcomes
+    folds: tuple[Fold, ...]
+    rows: IntArray
+    up: Mapping[int, FloatArray]
+    down: Mapping[int, FloatArray]
+    baselines: Mapping[tuple[str, int], tuple[FloatArray, FloatArray]]
+    probability: Mapping[Target, FloatArray]
+    stop: FloatArray
+    cost: FloatArray
+    cost_ratio: float
+    decisions: Decisions
+    phase: tuple[Phase, ...]
+    reused: int
+
+
+def evaluate(
+    bars: Bars, *, test_from: int | None, cost_ratio: float | None, store: FoldStore, progress: Progress
+) -> Evaluation:
+    """Evaluate the engine on closed bars.
+
+    Args:
+        bars: Oldest first.
+        test_from: Where the test part begins, in seconds; None for the last two fifths.
+        cost_ratio: Of a round trip as a fraction of the price; None for what is usual.
+        store: Keeps finished folds.
+        progress: Told a fraction (0-1) and what is being done.
+
+    Raises:
+        DataUnavailable: There are too few bars.
+    """
+    outcomes = label_outcomes(bars)
+    forward = forecast_forward(bars, outcomes, test_from=test_from, store=store, progress=progress)
+    progress(0.96, "calibration")
+    rows = np.arange(forward.begin, len(bars))
+    test = next(fold.begin for fold in forward.folds if fold.is_test) - forward.begin
+    ratio = usual_cost_ratio(bars) if cost_ratio is None else cost_ratio
+    stop = stop_fraction(bars)[rows]
+    with np.errstate(divide="ignore"):
+        cost = np.where(stop > 0, ratio / stop, np.inf)
+    probability = calibrate_forward(forward, outcomes)
+    decisions = decide(
+        probability,
+        {target: labels.payoff[rows] for target, labels in outcomes.barriers.items()},
+        cost,
+        folds=forward.folds,
+        time=bars.time[rows],
+    )
+    return Evaluation(
+        bars=bars,
+        outcomes=outcomes,
+        folds=forward.folds,
+        rows=rows[test:],
+        up={h: track_quantiles(forward.ranges[h]["up"], outcomes.ranges[h].up[rows], h)[test:] for h in HORIZONS},
+        down={h: track_quantiles(forward.ranges[h]["down"], outcomes.ranges[h].down[rows], h)[test:] for h in HORIZONS},
+        baselines={
+            (name, h): (forward.ranges[h][f"{name}_up"][test:], forward.ranges[h][f"{name}_down"][test:])
+            for name in BASELINES
+            for h in HORIZONS
+        },
+        probability={target: p[test:] for target, p in probability.items()},
+        stop=stop[test:],
+        cost=cost[test:],
+        cost_ratio=ratio,
+        decisions=Decisions(
+            decisions.side[test:], decisions.reward_risk[test:], decisions.value[test:], decisions.proven
+        ),
+        phase=tuple(detect_phases(bars)[rows[test] :]),
+        reused=forward.reused,
+    )
+
+
+def usual_cost_ratio(bars: Bars) -> float:
+    """Return what a round trip usually costs, told by whether the market trades on weekends."""
+    weekend = np.mean((bars.time // DAY_S + 3) % 7 == _SATURDAY)
+    return CRYPTO_COST if weekend > 0.05 else CURRENCY_COST
+
+
+def calibrate_forward(forward: Forward, outcomes: Outcomes) -> dict[Target, FloatArray]:
+    """Return calibrated probabilities of all rows forecast, by side and reward:risk."""
+    rows = np.arange(forward.begin, forward.folds[-1].end)
+    probability = {}
+    for ratio in REWARD_RISKS:
+        hits = np.stack([outcomes.barriers[side, ratio].hit[rows] for side in SIDES])
+        lines = _lines(forward, forward.odds[ratio], hits)
+        for side, line in zip(SIDES, lines, strict=True):
+            probability[side, ratio] = 1.0 / (1.0 + np.exp(-line))
+    return probability
+
+
+def _lines(forward: Forward, odds: FloatArray, hits: IntArray) -> FloatArray:
+    """Return log-odds of each fold put on the straight line that earlier folds ask for (Platt's method)."""
+    out = odds.copy()
+    for fold in forward.folds:
+        begin, end = fold.begin - forward.begin, fold.end - forward.begin
+        known = max(begin - 2 * HORIZON, 0)
+        hit, margin = hits[:, :known].ravel(), odds[:, :known].ravel()
+        usable = hit >= 0
+        if known < _FEWEST_TO_CALIBRATE or not 0 < hit[usable].mean() < 1:
+            continue
+        line = LogisticRegression(C=1e3).fit(margin[usable, None], hit[usable])
+        slope = float(np.clip(line.coef_[0, 0], 0.0, _MOST_SLOPE))
+        base = float(np.log(hit[usable].mean() / (1 - hit[usable].mean())))
+        intercept = (
+            float(line.intercept_[0]) if 0 < slope < _MOST_SLOPE else base - slope * float(margin[usable].mean())
+        )
+        out[:, begin:end] = slope * odds[:, begin:end] + intercept
+    return out
