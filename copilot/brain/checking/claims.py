@@ -143,7 +143,7 @@ class ClaimCheck:
     def _check_phrases(self, sentence: Sentence, text: str, claims: _Claims) -> None:
         for deed, is_always, pattern in claims.phrases:
             for match in pattern.finditer(text):
-                if not sentence.is_new(match):
+                if not sentence.is_new(match) or (deed == "alert" and sentence.is_question):
                     continue
                 before = [*sentence.before(match.start(), 4), *WORD.findall(match[0])]
                 is_denied = _DENIALS.intersection(before) or any(word.endswith("n't") for word in before)

@@ -22,7 +22,8 @@ from copilot.brain.checking.words import LANGUAGES, Language, load_list
 Manner = Literal["line", "advice", "state", "bias"]
 _REACH = 6
 _NO_GAP = r"(?:or|and|limit|stop|orders?|side|price|o|y|volume|pressure|a mercado|limitada|en stop)"
-_MEANS = r"(?:significa|consiste|quiere decir|seria|means|would)(?!\w)"
+_MEANS = r"(?:significa|consiste|supone|implica|permite|gana|pierde|reparte|quiere decir|seria|means|would)(?!\w)"
+"""Behind these a bare verb is the subject of an explanation, not an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def _ways(data: Mapping[str, Any]) -> Iterator[tuple[Manner, Side, re.Pattern[st
     for side in SIDES:
         forms = data["directions"][side]
         base, any_form = any_of(forms["base"]), any_of([*forms["base"], *forms["ing"]])
-        open_end = rf"(?!\w|-\w|[ -]{_NO_GAP}(?!\w)|(?: \w+){{0,3}} {_MEANS})"
+        open_end = rf"(?!\w|-\w|[ -]{_NO_GAP}(?!\w)|(?: \w+){{0,5}} {_MEANS})"
         yield "line", side, re.compile(rf"(?:^|[.:;!,—–|•(] ?|- )(?:{starters}[,:!]? )*{base}{open_end}")
         yield "advice", side, re.compile(rf"(?<!\w){recommends}{gap}[ :(*\"“«'—–-]+{any_form}{open_end}")
         yield "state", side, re.compile(rf"(?<!\w){nouns}{gap}[ :(*\"“«'—–-]+{any_form}(?!\w)")
@@ -76,7 +77,7 @@ class DirectionCheck:
         Raises:
             Caught: An instrument nobody spoke of, or a direction that no signal has.
         """
-        named = self._instruments(part, sentence.new)
+        named = self._instruments(part, sentence.shift)
         if self._is_first and sentence.text.strip():
             self._is_first = False
             self._check_assent(sentence)

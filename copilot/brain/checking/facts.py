@@ -56,7 +56,8 @@ _KINDS: dict[str, Kind] = {
         ("quantity", "filled_quantity", "raw_quantity", "position_before", "position_after", "held"), "quantity"),
     **dict.fromkeys(("probability", "breakeven_probability", "score"), "ratio"),
     **dict.fromkeys(("reward_risk", "displacement_atr"), "multiple"),
-    **dict.fromkeys(("rsi", "trend_strength"), "index"),
+    **dict.fromkeys(("rsi", "adx", "stochastic", "trend_strength"), "index"),
+    "atr": "price",
     **dict.fromkeys(("ticket_id", "order_id", "alert_id", "trade_id", "version"), "id"),
     "horizon_bars": "count",
 }  # fmt: skip
@@ -66,6 +67,14 @@ _SUFFIXES: tuple[tuple[str, Kind], ...] = (
 _SIGNED = frozenset(
     {"unrealised", "unrealised_pct", "realised", "pnl", "pnl_pct", "change_pct", "expected_value_ratio", "contribution"}
 )
+_ROLES = {
+    "entry": "entry", "stop": "stop", "stop_loss": "stop", "target": "target", "take_profit": "target",
+    "probability": "probability", "breakeven_probability": "breakeven", "bid": "bid", "ask": "ask", "cash": "cash",
+    "cash_before": "cash", "cash_after": "cash", "equity": "equity", "fee": "fee", "fees": "fee",
+    "supports": "support", "resistances": "resistance", "rsi": "rsi", "trend_strength": "adx", "adx": "adx",
+    "atr": "atr", "atr_pct": "atr",
+}  # fmt: skip
+"""What people call a field's number where two numbers of a result must not be taken for each other."""
 _SECRETS = frozenset({"nonce", "terms_hash", "owner", "conversation_id", "chart"})
 _INDICES = ("rsi", "adx", "stochastic")
 _NUMERIC = re.compile(r"[-+]?\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
@@ -91,11 +100,12 @@ _COVERS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One number that is known; `is_signed` when its sign tells gain from loss."""
+    """One number that is known; `is_signed` when its sign tells gain from loss, `role` what people call it."""
 
     value: Decimal
     kind: Kind
     is_signed: bool = False
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,17 +297,26 @@ class _Collector:
         if figure.unit in ("clock", "ratio"):
             clock = read_clock(figure.payload)
             self._clocks.update({clock} if clock else ())
+            self._ratio(figure.payload)
         if figure.value is not None and not figure.is_free:
             self._add(figure.value * (figure.sign or 1), "plain")
 
-    def _add(self, value: Decimal, kind: Kind, *, is_signed: bool = False) -> None:
+    def _ratio(self, text: str) -> None:
+        """Keep "3:1" and "1:3" as a multiple of one."""
+        first, _, second = text.replace(",", ".").partition(":")
+        other = first if second == "1" else second if first == "1" else ""
+        if _NUMERIC.fullmatch(other):
+            self._add(Decimal(other), "multiple")
+
+    def _add(self, value: Decimal, kind: Kind, key: str = "") -> None:
         if not value.is_finite():
             return
-        self._numbers[Fact(value, kind, is_signed)] = None
+        is_signed, role = key in _SIGNED, _ROLES.get(key, "")
+        self._numbers[Fact(value, kind, is_signed, role)] = None
         if kind == "ratio":
-            self._numbers[Fact(value * 100, "share", is_signed)] = None
+            self._numbers[Fact(value * 100, "share", is_signed, role)] = None
         if kind == "bps":
-            self._numbers[Fact(value / 100, "pct", is_signed)] = None
+            self._numbers[Fact(value / 100, "pct", is_signed, role)] = None
 
     def _walk(self, value: Any, key: str) -> None:
         if key in _SECRETS or value is None or isinstance(value, bool):
@@ -313,7 +332,7 @@ class _Collector:
             self._text(str(value), key)
         elif isinstance(value, Decimal | int | float):
             exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-            self._add(exact, kind_of(key), is_signed=key in _SIGNED)
+            self._add(exact, kind_of(key), key)
 
     def _mapping(self, data: Mapping[str, Any]) -> None:
         if "unit" in data and "limit" in data:
@@ -321,30 +340,24 @@ class _Collector:
             return
         for key, value in data.items():
             if key == "readings" and isinstance(value, Mapping):
-                for name, reading in value.items():
-                    self._name(name)
-                    self._walk(reading, "rsi" if name.startswith(_INDICES) else "price")
-            elif key == "value" and "condition" in data:
-                condition = str(data["condition"])
-                self._walk(
-                    value,
-                    "value_pct"
-                    if condition.startswith("change")
-                    else "rsi"
-                    if condition.startswith("rsi")
-                    else "price",
-                )
+                self._readings(value)
             else:
-                self._walk(value, key)
+                self._walk(value, _key_beside(key, data))
             if isinstance(value, list | tuple) and key not in _SECRETS:
                 self._add(Decimal(len(value)), "count")
+
+    def _readings(self, readings: Mapping[str, Any]) -> None:
+        for name, value in readings.items():
+            self._name(name)
+            index = next((known for known in _INDICES if name.startswith(known)), None)
+            self._walk(value, "atr" if name.startswith("atr") else "price" if index is None else index)
 
     def _limit(self, data: Mapping[str, Any]) -> None:
         kinds: dict[str, Kind] = {"money": "money", "pct": "pct", "count": "count"}
         kind = kinds.get(str(data["unit"]), "plain")
         limit, before, after = (Decimal(str(data[name])) for name in ("limit", "before", "after"))
         for value in (limit, before, after, max(limit - after, Decimal(0))):
-            self._add(value, kind)
+            self._add(value, kind, str(data.get("name", "")))
         if kind == "money":
             self._currencies.add("USD")
 
@@ -365,7 +378,7 @@ class _Collector:
             self._moment(moment)
         elif _NUMERIC.fullmatch(text):
             try:
-                self._add(Decimal(text), kind_of(key), is_signed=key in _SIGNED)
+                self._add(Decimal(text), kind_of(key), key)
             except InvalidOperation:
                 return
         elif key == "model_version":
@@ -421,6 +434,16 @@ class _Collector:
         if price is not None:
             expected = Decimal(str(terms["expected_price"]))
             self._add(abs(Decimal(str(price)) - expected) * 100 / expected, "pct")
+
+
+def _key_beside(key: str, data: Mapping[str, Any]) -> str:
+    """Return the field's name, or a telling one where a field beside it says what the number is."""
+    if key == "value" and "condition" in data:
+        condition = str(data["condition"]).split("_")[0]
+        return {"change": "value_pct", "rsi": "rsi"}.get(condition, "price")
+    if key == "price" and data.get("role") in ("stop_loss", "take_profit"):
+        return str(data["role"])
+    return key
 
 
 def kind_of(key: str) -> Kind:

@@ -34,6 +34,9 @@ _SHAPES: tuple[tuple[Reason, re.Pattern[str]], ...] = (
 )
 
 
+_SPACED_LETTERS = re.compile(r"(?<!\w)(?:[^\W\d_][ .·_-]){4,}[^\W\d_](?!\w)")
+
+
 def check_form(part: str) -> None:
     """Check the characters and the shapes of one part, as the model wrote it.
 
@@ -47,6 +50,8 @@ def check_form(part: str) -> None:
         raise Caught(
             "script" if is_letter else "characters", ascii(composed[max(0, odd.start() - 20) : odd.end() + 20])
         )
+    if _SPACED_LETTERS.search(composed):
+        raise Caught("characters", composed)
     for reason, pattern in _SHAPES:
         if pattern.search(composed):
             raise Caught(reason, composed)

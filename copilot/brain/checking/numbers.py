@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
+from functools import cache
 
 from copilot.brain.checking.caught import Caught
 from copilot.brain.checking.facts import Fact, Facts
 from copilot.brain.checking.figures import Figure, find_figures
-from copilot.brain.checking.words import LANGUAGES, Language, fold, load_numbers
+from copilot.brain.checking.sentences import any_of
+from copilot.brain.checking.words import LANGUAGES, Language, fold, load_list, load_numbers
 
 _LIST_NUMBER = re.compile(r"[ \t]*(?:[-•#]+ )?(\d{1,2})(?:[.)])(?=\s)")
+_SPACED_DIGITS = re.compile(r"(?<![\d.,])\d(?: \d){2,}(?!\d)")
 _WORD = re.compile(r"[^\W\d_]+")
+_ROLE_REACH = 60
 _WORDS_BEFORE, _WORDS_AFTER = 5, 3
 _CLAUSE_END = re.compile(r"[.;:!?|]|, ")
 
@@ -42,6 +45,9 @@ class NumberCheck:
         if not _may_hold_numbers(text, self._facts.language):
             self._check_other_language(text)
             return
+        spaced = _SPACED_DIGITS.search(text)
+        if spaced:
+            raise Caught("number", spaced[0])
         masked = self._facts.mask_names(text)
         was_id = False
         for figure in find_figures(masked, self._facts.language):
@@ -72,8 +78,17 @@ class NumberCheck:
         if all(fact.kind == "id" for fact in found):
             self._require(self._names_thing(figure, text, before) or after_id, figure)
             return True
+        self._check_role(figure, found, before + text[: figure.start])
         self._check_sign(figure, found, text)
         return False
+
+    def _check_role(self, figure: Figure, found: Sequence[Fact], ahead: str) -> None:
+        """Catch one known figure told as another: the target's price called the stop."""
+        named = _role_names(self._facts.language).search(fold(ahead[-_ROLE_REACH:]))
+        role = _roles(self._facts.language)[named["name"]] if named else "none"
+        kinds = {fact.kind for fact in self._facts.numbers if fact.role == role} if role != "none" else set()
+        if any(fact.kind in kinds for fact in found):
+            self._require(any(fact.role == role or fact.kind == "plain" for fact in found), figure)
 
     def _require(self, condition: bool, figure: Figure) -> bool:
         if not condition:
@@ -128,23 +143,27 @@ class NumberCheck:
                 raise Caught("number", figure.text)
 
 
+@cache
+def _roles(language: Language) -> dict[str, str]:
+    rows = load_list(f"words_{language}")["roles"].items()
+    return {name: role for role, names in rows for name in names}
+
+
+@cache
+def _role_names(language: Language) -> re.Pattern[str]:
+    links = any_of(load_list(f"words_{language}")["role_links"])
+    return re.compile(rf"(?<![\w-])(?P<name>{any_of(_roles(language))})(?:\s*{links}(?!\w))*\s*$")
+
+
 def _may_hold_numbers(text: str, language: Language) -> bool:
     return bool(_number_like(language).search(fold(text)))
 
 
-_PATTERNS: dict[Language, re.Pattern[str]] = {}
-
-
+@cache
 def _number_like(language: Language) -> re.Pattern[str]:
-    if language not in _PATTERNS:
-        words = load_numbers(language)
-        said = [
-            w for group in (words.units, words.hundreds, words.scales, words.parts, words.counted_parts) for w in group
-        ]
-        _PATTERNS[language] = re.compile(
-            r"\d|[½¼¾⅓⅔⅛]|(?<!\w)(?:" + "|".join(sorted(said, key=len, reverse=True)) + r")(?!\w)"
-        )
-    return _PATTERNS[language]
+    words = load_numbers(language)
+    groups = (words.units, words.hundreds, words.scales, words.parts, words.counted_parts)
+    return re.compile(rf"\d|[½¼¾⅓⅔⅛]|(?<!\w){any_of(word for group in groups for word in group)}(?!\w)")
 
 
 _AMBIGUOUS = frozenset(
@@ -171,10 +190,11 @@ _AMBIGUOUS = frozenset(
 """Words that the two languages share, or that mean something else in the other one."""
 
 
+@cache
 def _other_words(language: Language) -> re.Pattern[str]:
     words = load_numbers("es" if language == "en" else "en")
     said = {w for group in (words.units, words.hundreds, words.scales, words.parts) for w in group} - _AMBIGUOUS
-    return re.compile(r"(?<!\w)(?:" + "|".join(sorted(said, key=len, reverse=True)) + r")(?!\w)")
+    return re.compile(rf"(?<!\w){any_of(said)}(?!\w)")
 
 
 def _near_words(figure: Figure, text: str) -> list[str]:
@@ -185,6 +205,3 @@ def _near_words(figure: Figure, text: str) -> list[str]:
 
 def _has(words: Sequence[str], name: str) -> bool:
     return any(word in getattr(load_numbers(language), name) for word in words for language in LANGUAGES)
-
-
-__all__ = ["Decimal", "NumberCheck"]

@@ -16,6 +16,8 @@ from copilot.brain.checking.sentences import Sentence
 from copilot.brain.checking.words import LANGUAGES, load_list
 
 _REACH = 4
+_GENERAL = re.compile(r"(?<!\w)(?:until you|if (?:a|the|any) ticket|hasta que|si hay (?:un|algun) ticket)(?!\w)")
+"""How tickets work may be told without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,7 @@ class InterfaceCheck:
             for needs_ticket, pattern in promises.interface:
                 if needs_ticket and self._is_pending:
                     continue
-                if any(sentence.is_new(match) for match in pattern.finditer(sentence.folded)):
-                    raise Caught("interface", sentence.text)
+                for match in pattern.finditer(sentence.folded):
+                    is_general = needs_ticket and _GENERAL.search(sentence.folded, 0, match.start())
+                    if sentence.is_new(match) and not is_general:
+                        raise Caught("interface", sentence.text)

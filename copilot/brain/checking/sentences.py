@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from copilot.brain.checking.words import fold
+from copilot.brain.checking.words import fold, lower
 
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _CLAUSE = re.compile(r"[,;:|(—–!]|\. | - ")
@@ -21,11 +21,13 @@ class Sentence:
         text: Lower case, accents kept, from its first word on.
         folded: The same without accents; positions are equal.
         new: Where the part that is being checked begins; what ends before it was checked already.
+        shift: Where the part's first letter stands; below 0 when marks in front were left out.
     """
 
     text: str
     folded: str
     new: int
+    shift: int
 
     @property
     def is_question(self) -> bool:
@@ -47,8 +49,8 @@ def read_sentence(before: str, part: str) -> Sentence:
     whole = (before + part).replace("’", "'").replace("‘", "'")
     lead = _LEAD.match(whole)
     start = min(lead.end() if lead else 0, len(whole))
-    lowered = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in whole[start:])
-    return Sentence(lowered, fold(lowered), max(0, len(before) - start))
+    lowered = lower(whole[start:])
+    return Sentence(lowered, fold(lowered), max(0, len(before) - start), len(before) - start)
 
 
 def any_of(words: Iterable[str]) -> str:

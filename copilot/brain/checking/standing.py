@@ -70,6 +70,8 @@ class Standing:
         self.lines.add((str(terms["symbol"]), _SIDE_OF[terms["side"]]))
         self.is_pending = self.is_pending or state == "pending"
         self.deeds.update(_TICKET_DEEDS.get(state, ("ticket",)))
+        if "cancelled" in data["reasons"]:
+            self.deeds.add("cancel")
         if fill is not None and Decimal(str(fill["filled_quantity"])) > 0:
             self.deeds.update(
                 ("execute", "hold", "change", str(terms["side"]), "close" if terms["is_close"] else "open")

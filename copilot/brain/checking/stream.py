@@ -45,7 +45,7 @@ class CheckedStream:
         self._tongue = LanguageCheck(language)
         self._held, self._line, self._sentence = "", "", ""
         self._length, self._has_words = 0, False
-        self._is_over = False
+        self._caught: Caught | None = None
 
     def feed(self, piece: str) -> str:
         """Take the next piece and return the text that may be shown now, possibly none.
@@ -53,6 +53,8 @@ class CheckedStream:
         Raises:
             Caught: The text may not stand; nothing more comes out of this stream.
         """
+        if self._caught is not None:
+            raise self._caught
         self._held += piece
         released = []
         while (cut := next_cut(self._held)) is not None:
@@ -66,6 +68,8 @@ class CheckedStream:
         Raises:
             Caught: The text may not stand.
         """
+        if self._caught is not None:
+            raise self._caught
         part, self._held = self._held, ""
         rest = self._checked(part) if part else ""
         if not self._has_words:
@@ -74,25 +78,34 @@ class CheckedStream:
         return rest
 
     def _checked(self, part: str) -> str:
+        try:
+            self._check(part)
+        except Caught as caught:
+            self._caught = caught
+            raise
+        return part
+
+    def _check(self, part: str) -> None:
         self._length += len(part)
         if self._length > self._max_length:
             raise Caught("too_long", part)
         check_form(part)
         plain = strip_marks(unicodedata.normalize("NFC", part))
-        at_line_start = not self._line
         if plain.strip():
             self._has_words = True
-            self._numbers.check(plain, self._line, at_line_start=at_line_start)
-            sentence = read_sentence(self._sentence, plain)
-            self._interface.check(sentence)
-            self._claims.check(sentence)
-            self._directions.check(sentence, plain)
-            check_certainty(sentence)
-            self._loops.check(sentence)
-            self._tongue.check(sentence)
+            self._numbers.check(plain, self._line, at_line_start=not self._line)
+            self._check_sentence(plain)
         self._line = "" if part.endswith("\n") else self._line + plain
         self._sentence = "" if ends_sentence(part) else self._sentence + plain
-        return part
+
+    def _check_sentence(self, plain: str) -> None:
+        sentence = read_sentence(self._sentence, plain)
+        self._interface.check(sentence)
+        self._claims.check(sentence)
+        self._directions.check(sentence, plain)
+        check_certainty(sentence)
+        self._loops.check(sentence)
+        self._tongue.check(sentence)
 
 
 def check_text(text: str, facts: Facts, language: Language, *, prompt: str = "", max_length: int = MAX_LENGTH) -> str:

@@ -16,21 +16,34 @@ Language = Literal["en", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 
 
+def lower(text: str) -> str:
+    """Return lower-case text, letter for letter: positions stay the same."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
+
+
 def fold(text: str) -> str:
-    """Return lower-case text without accents, letter for letter: positions stay the same.
+    """Return lower-case text without accents, letter for letter.
 
     >>> fold("Órdenes")
     'ordenes'
     """
-    lowered = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
-    if lowered.isascii():
-        return lowered
-    return "".join(_base(letter) for letter in lowered)
+    lowered = lower(text)
+    return lowered if lowered.isascii() else lowered.translate(_BASES)
 
 
-@cache
-def _base(letter: str) -> str:
-    return letter if letter.isascii() else unicodedata.normalize("NFD", letter)[0]
+class _Bases(dict[int, str]):
+    """Letters without their accents, found once each."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        self[code] = base = letter if code < 128 else unicodedata.normalize("NFD", letter)[0]
+        return base
+
+
+_BASES = _Bases()
 
 
 @dataclass(frozen=True, slots=True)
