@@ -146,7 +146,8 @@ class ClaimCheck:
                 if not sentence.is_new(match) or (deed == "alert" and sentence.is_question):
                     continue
                 before = [*sentence.before(match.start(), 4), *WORD.findall(match[0])]
-                is_denied = _DENIALS.intersection(before) or any(word.endswith("n't") for word in before)
+                waits = deed != "alert" and claims.conditions.search(text, match.end())
+                is_denied = waits or _DENIALS.intersection(before) or any(word.endswith("n't") for word in before)
                 if is_always or not (is_denied or claims.far.intersection(sentence.before(match.start(), 4))):
                     self._require(deed, sentence, claims, is_first=False)
 

@@ -19,7 +19,7 @@ from copilot.brain.checking.sentences import Sentence, any_of, blank
 from copilot.brain.checking.standing import SIDES, Side
 from copilot.brain.checking.words import LANGUAGES, Language, load_list
 
-Manner = Literal["line", "advice", "state", "bias"]
+Manner = Literal["line", "advice", "state", "bias", "mention"]
 _REACH = 6
 _NO_GAP = r"(?:or|and|limit|stop|orders?|side|price|o|y|volume|pressure|a mercado|limitada|en stop)"
 _MEANS = r"(?:significa|consiste|supone|implica|permite|gana|pierde|reparte|quiere decir|seria|means|would)(?!\w)"
@@ -33,6 +33,7 @@ class _Directions:
     negations: frozenset[str]
     no_trade: re.Pattern[str]
     predicts: re.Pattern[str]
+    enters: re.Pattern[str]
 
 
 @cache
@@ -44,6 +45,7 @@ def _directions(language: Language) -> _Directions:
         negations=frozenset(data["negations"]),
         no_trade=re.compile(data["no_trade"]),
         predicts=re.compile(data["predicts"]),
+        enters=re.compile(data["enters"]),
     )
 
 
@@ -53,13 +55,14 @@ def _ways(data: Mapping[str, Any]) -> Iterator[tuple[Manner, Side, re.Pattern[st
     gap = rf"(?:[ :(*\"“«'—–-]+(?!{any_of(data['negations'])}(?!\w))[\w/']+){{0,3}}?"
     for side in SIDES:
         forms = data["directions"][side]
-        base, any_form = any_of(forms["base"]), any_of([*forms["base"], *forms["ing"]])
+        base, any_form = any_of([*forms["base"], *forms["bare"]]), any_of([*forms["base"], *forms["ing"]])
         open_end = rf"(?!\w|-\w|[ -]{_NO_GAP}(?!\w)|(?: \w+){{0,5}} {_MEANS})"
         yield "line", side, re.compile(rf"(?:^|[.:;!,—–|•(] ?|- )(?:{starters}[,:!]? )*{base}{open_end}")
         yield "advice", side, re.compile(rf"(?<!\w){recommends}{gap}[ :(*\"“«'—–-]+{any_form}{open_end}")
         yield "state", side, re.compile(rf"(?<!\w){nouns}{gap}[ :(*\"“«'—–-]+{any_form}(?!\w)")
         yield "state", side, re.compile(rf"(?<!\w){any_form} {nouns}(?!\w)")
         yield "state", side, re.compile(rf"^(?:it's |it is |es )?(?:an? |una? )?{any_form}(?= ?[.:,!;—]|$)")
+        yield "mention", side, re.compile(rf"(?<![\w-]){any_of(forms['base'])}{open_end}")
         yield "bias", side, re.compile(rf"(?<!\w){any_of(data['bias'][side])}(?!\w)")
 
 
@@ -117,9 +120,12 @@ class DirectionCheck:
     ) -> None:
         if sentence.is_question or self._is_denied(match.start(), sentence, directions):
             return
+        symbol = self._symbol_at(match.start(), named)
+        if manner == "mention" and (symbol is None or symbol not in self._facts.directions):
+            return
         if manner == "line" and match[0].startswith("|"):
             manner = "state"
-        if not self._is_allowed(manner, side, self._symbol_at(match.start(), named)):
+        if not self._is_allowed(manner, side, symbol):
             raise Caught("direction", sentence.text)
 
     def _is_denied(self, at: int, sentence: Sentence, directions: _Directions) -> bool:
@@ -138,11 +144,23 @@ class DirectionCheck:
                 and not self._is_denied(match.start(), sentence, directions)
             ):
                 raise Caught("direction", sentence.text)
+        for match in directions.enters.finditer(text):
+            symbol = self._symbol_at(match.start(), named)
+            if sentence.is_question or not sentence.is_new(match) or self._has_reason(symbol):
+                continue
+            if not self._is_denied(match.start(), sentence, directions):
+                raise Caught("direction", sentence.text)
         for match in directions.predicts.finditer(text):
             if sentence.is_question or not sentence.is_new(match):
                 continue
             if not self._is_denied(match.start(), sentence, directions):
                 raise Caught("certainty", sentence.text)
+
+    def _has_reason(self, symbol: str | None) -> bool:
+        """Tell whether anything speaks for a trade in an instrument, whichever way."""
+        facts = self._facts
+        sides = facts.lines | facts.leanings | {pair for pair in facts.directions.items() if pair[1] != "none"}
+        return any(known == symbol for known, _ in sides)
 
     def _symbol_at(self, at: int, named: list[tuple[int, str]]) -> str | None:
         before = [symbol for start, symbol in named if start <= at]
@@ -167,6 +185,7 @@ class DirectionCheck:
             "advice": frozenset(),
             "state": facts.lines | facts.holdings,
             "bias": facts.leanings,
+            "mention": facts.lines | facts.holdings,
         }
         known = pairs[manner]
         return is_advised or any(pair == (symbol or pair[0], side) for pair in known)

@@ -245,6 +245,7 @@ class _Collector:
 
     def facts(self, language: Language) -> Facts:
         standing = self._standing
+        standing.finish()
         numbers = tuple(sorted(self._numbers, key=lambda fact: abs(fact.value)))
         names = sorted(self._names, key=len, reverse=True)
         pattern = re.compile(r"(?<![\w.,$€£¥])(?:" + "|".join(map(re.escape, names)) + r")(?!\w|[.,]\d)", re.IGNORECASE)

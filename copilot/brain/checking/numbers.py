@@ -16,6 +16,8 @@ from copilot.brain.checking.words import LANGUAGES, Language, fold, load_list, l
 _LIST_NUMBER = re.compile(r"[ \t]*(?:[-•#]+ )?(\d{1,2})(?:[.)])(?=\s)")
 _SPACED_DIGITS = re.compile(r"(?<![\d.,])\d(?: \d){2,}(?!\d)")
 _WORD = re.compile(r"[^\W\d_]+")
+_ARTICLES = frozenset({"la", "las", "el", "los", "the", "y", "and"})
+"""In front of a bare number that names a second thing, as in "order 12 and the 13"."""
 _ROLE_REACH = 60
 _WORDS_BEFORE, _WORDS_AFTER = 5, 3
 _CLAUSE_END = re.compile(r"[.;:!?|]|, ")
@@ -27,6 +29,7 @@ class NumberCheck:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._lines = 0
+        self._said_thing = False
         self._other = _other_words(facts.language)
 
     def check(self, text: str, before: str, *, at_line_start: bool) -> None:
@@ -75,9 +78,11 @@ class NumberCheck:
         found = facts.covering(figure)
         if not found:
             return self._require(self._is_year(figure), figure)
-        if all(fact.kind == "id" for fact in found):
-            self._require(self._names_thing(figure, text, before) or after_id, figure)
+        kinds = {fact.kind for fact in found}
+        if "id" in kinds and (after_id or self._names_thing(figure, text, before)):
+            self._said_thing = True
             return True
+        self._require(kinds != {"id"}, figure)
         self._check_role(figure, found, before + text[: figure.start])
         self._check_sign(figure, found, text)
         return False
@@ -117,6 +122,8 @@ class NumberCheck:
         if not re.search(r"\w", line) or line.rstrip().endswith(("#", "nº", "n.º", "No.")):
             return True
         words = _WORD.findall(fold(line))[-4:]
+        if self._said_thing and words and words[-1] in _ARTICLES:
+            return True
         return any(word in load_numbers(language).id_nouns for word in words for language in LANGUAGES)
 
     def _check_sign(self, figure: Figure, found: Sequence[Fact], text: str) -> None:

@@ -37,7 +37,7 @@ class Sentence:
     def before(self, at: int, count: int) -> list[str]:
         """Return the last words of the clause in front of a position."""
         clause = _CLAUSE.split(self.folded[max(0, at - 120) : at])[-1]
-        return WORD.findall(clause)[-count:]
+        return [word.removesuffix("'s") for word in WORD.findall(clause)[-count:]]
 
     def is_new(self, match: re.Match[str]) -> bool:
         """Tell whether a match reaches into the part that is being checked."""

@@ -46,6 +46,11 @@ class Standing:
     leanings: set[tuple[str, str]] = field(default_factory=set)
     is_pending: bool = False
 
+    def finish(self) -> None:
+        """Add what follows from all results together: something was done, whatever it was."""
+        if self.deeds & {"execute", "profile", "alert", "remove", "cancel"}:
+            self.deeds.add("done")
+
     def read(self, data: Mapping[str, Any]) -> None:
         """Take in one result."""
         reader = _READERS.get(str(data.get("kind")))
