@@ -26,6 +26,7 @@ from copilot.brain.situation import KnownFacts, OpenSymbols, Situation
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
 from copilot.memory import open_memory
+from copilot.remembering import Remembering
 from copilot.service import Copilot
 from copilot.settings import Settings
 from engine.data.files import write_atomically
@@ -119,8 +120,17 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     )
     situation = Situation(market, profiles, tickets.open_for, _held_by(desk), _remembered(memory.facts), clock.now)
     brain = await open_brain(settings, situation)
+    closing.push_async_callback(brain.close)
     graph = build_graph(Nodes(brain, toolbox, tickets), memory)
-    copilot = Copilot(graph, tickets, profiles, notices, market, fallback_language=settings.language)
+    copilot = Copilot(
+        graph,
+        tickets,
+        profiles,
+        notices,
+        market,
+        fallback_language=settings.language,
+        remembering=Remembering(memory, profiles, clock.now),
+    )
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, closing)
 

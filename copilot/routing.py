@@ -42,7 +42,9 @@ class Router(AbstractContextManager["Router"]):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Close the event loop."""
+        """Close the brain and its event loop."""
+        if self._brain is not None:
+            self._runner.run(self._brain.close())
         self._runner.close()
 
     @property

@@ -20,6 +20,7 @@ from langgraph.types import Command
 from copilot.brain.values import OFFLINE
 from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, TicketClosed, TicketOpened, TurnEnded
 from copilot.graph.state import TurnContext, TurnState
+from copilot.remembering import Remembering, read_wish
 from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
@@ -70,6 +71,7 @@ class Copilot:
         market: MarketData,
         *,
         fallback_language: Language,
+        remembering: Remembering | None = None,
     ) -> None:
         self._graph = graph
         self._tickets = tickets
@@ -77,6 +79,7 @@ class Copilot:
         self._notices = notices
         self._fallback: Language = fallback_language
         self._market = market
+        self._remembering = remembering
         self._conversations = Conversations()
 
     async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
@@ -88,6 +91,9 @@ class Copilot:
             if len(text) > MESSAGE_LIMIT:
                 error = InvalidRequest("message_too_long", length=len(text), limit=MESSAGE_LIMIT)
                 events = self._closing(render_error(error, self._say(owner)), self._say(owner))
+            elif self._remembering is not None and (wish := read_wish(text)) is not None:
+                chosen = self._profiles.get(owner).language
+                events = self._closing(*await self._remembering.answer(owner, wish, chosen))
             else:
                 events = self._run(owner, conversation_id, TurnState(text=text, decided=None))
             async for event in self._ending(owner, events):

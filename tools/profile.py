@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal, assert_never, cast
 
-from sqlalchemy import Engine, Executable, insert, select, update
+from sqlalchemy import Engine, Executable, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from engine.domain.errors import InvalidRequest
@@ -81,6 +81,10 @@ class Profiles:
     def set_language(self, owner: str, language: Language) -> None:
         """Keep the owner's choice of language."""
         self.change(owner, "language", language)
+
+    def forget(self, owner: str) -> None:
+        """Go back to the defaults, as if the owner had never set anything."""
+        self._execute(delete(profiles).where(profiles.c.owner == owner))
 
     def _execute(self, statement: Executable) -> int:
         with self._database.begin() as connection:

@@ -23,7 +23,6 @@ LASTING = frozenset(
         "out_of_memory",
         "busy",
         "server_error",
-        "refused",
         "prompt_cut",
         "cut",
         "stream_error",

@@ -30,6 +30,8 @@ from tools.results import AlertList, ChartResult, PortfolioResult, SignalResult,
 log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "format", "tools"]
+Read = Callable[[str, Sequence[Turn], Language], Decision]
+"""Reads a message without a model: text, history and the language to fall back on."""
 Situation = Callable[[str, Language], Awaitable[str]]
 """Tells the clock, the market and the owner's account as text; never raises."""
 
@@ -57,6 +59,7 @@ class ModelBrain:
         breaker: Breaker,
         line: Line,
         *,
+        read: Read = decide,
         mode: Mode = "auto",
         asks_when_certain: bool = False,
         is_optional: bool = False,
@@ -69,6 +72,7 @@ class ModelBrain:
             situation: What changes from turn to turn.
             breaker: Keeps turns away from a model that fails.
             line: Keeps turns from asking all at once.
+            read: The deterministic parser beside the model.
             mode: Constrained decisions, native tool calls, or what suits the model.
             asks_when_certain: Whether the model is asked even when the parser understood every word.
             is_optional: Whether nobody asked for this model: then a server that is not there is no trouble.
@@ -78,6 +82,7 @@ class ModelBrain:
         self._situation = situation
         self._breaker = breaker
         self._line = line
+        self._read = read
         self._mode: Mode = mode
         self._asks_when_certain = asks_when_certain
         self._is_optional = is_optional
@@ -91,7 +96,7 @@ class ModelBrain:
 
     async def plan(self, heard: Heard, tell: Tell) -> Plan:
         """Return what a message calls for."""
-        own = decide(heard.text, heard.history, heard.fallback)
+        own = self._read(heard.text, heard.history, heard.fallback)
         if own.talk in SETTLED_TALK or (own.is_certain and not self._asks_when_certain):
             return _plan(own, heard, Voice())
         try:
@@ -135,6 +140,10 @@ class ModelBrain:
         except ModelUnavailable:
             summary = _extract(older)
         return heard.history[start:], summary
+
+    async def close(self) -> None:
+        """Close the connections to the server."""
+        await self._model.server.close()
 
     async def _propose(self, heard: Heard, language: Language, tell: Tell) -> tuple[Proposal, str]:
         """Return the model's decision; one that its server cannot give in this form is asked for in another."""
@@ -204,7 +213,7 @@ class ModelBrain:
         async with self._access(lambda event: None):
             prompted = self._prompter.summary(older, language)
             reply = await self._model.ask(prompted.messages)
-        text = " ".join(str(reply.message.text).split())
+        text = " ".join(str(reply.message.text).encode("utf-8", "ignore").decode().split())
         if not text:
             raise ModelUnavailable("empty")
         return text[:_LONGEST_SUMMARY]
@@ -227,7 +236,7 @@ class ModelBrain:
             raise ModelUnavailable(code, "not asked again so soon")
 
     def _fail(self, error: ModelUnavailable) -> None:
-        if error.code == "prompt_too_long":
+        if error.code in ("prompt_too_long", "no_tools"):
             return
         log.log(logging.DEBUG if self._is_quiet(error.code) else logging.WARNING, "%s: %s", self.name, error)
         self._breaker.failed(error.code)
@@ -272,7 +281,8 @@ def _plan(decision: Decision, heard: Heard, voice: Voice) -> Plan:
     if decision.question is not None:
         return Plan((), render_question(decision.question, spoken), True, None, spoken, voice)
     code = decision.talk or "help"
-    return Plan((), render_talk(code, spoken), False, code if code in FREE_TALK else None, spoken, voice)
+    is_free = code in FREE_TALK or (code == "help" and not decision.is_certain)
+    return Plan((), render_talk(code, spoken), False, code if is_free else None, spoken, voice)
 
 
 def _own_lines(history: Sequence[Turn]) -> list[str]:

@@ -62,6 +62,9 @@ class OfflineBrain:
             return heard.history, heard.summary
         return heard.history[-(HISTORY_LINES - _TRIM_LINES) :], heard.summary
 
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
 
 def _spoken_in(language: Language | None) -> list[BaseMessage]:
     return [] if language is None else [SystemMessage("", additional_kwargs={"language": language})]

@@ -117,3 +117,7 @@ class Brain(Protocol):
     async def condense(self, heard: Heard) -> tuple[tuple[Turn, ...], str]:
         """Return the history and summary that stay, when the conversation has grown beyond its budget."""
         ...
+
+    async def close(self) -> None:
+        """Let go of the chat model."""
+        ...

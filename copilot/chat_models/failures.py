@@ -6,6 +6,8 @@ The adapters' own limits raise `ModelUnavailable` themselves; everything that th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
 import httpx2
 import ollama
@@ -35,7 +37,7 @@ def _code(error: Exception) -> str:
     status = _status(error)
     if status is not None:
         return _status_code(status, str(error).lower())
-    if isinstance(error, _NO_CONNECTION) or isinstance(error.__cause__, _NO_CONNECTION):
+    if any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error)):
         return "unreachable"
     if isinstance(error, _TOO_LATE):
         return "stalled"
@@ -54,6 +56,14 @@ def _transport_code(error: Exception) -> str:
             return "empty"
         case _:
             return "bad_reply"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, the libraries' wrappings included."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _status(error: Exception) -> int | None:

@@ -88,6 +88,10 @@ class ChatServer(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
     def constrained(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call whose reply must follow a JSON schema."""
         ...

@@ -57,7 +57,12 @@ class OllamaServer:
             reasoning=False,
             keep_alive=self.keep_alive,
             client_kwargs=self._client_options,
+            async_client_kwargs={"transport": self._transport},
         )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
 
     async def examine(self) -> Abilities:
         """Ask the server what the model can do."""
@@ -77,6 +82,11 @@ class OllamaServer:
     def weaken(self) -> bool:
         """Return False: every version of this server takes a schema."""
         return False
+
+    @cached_property
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        """Our own, because LangChain keeps its client to itself and never closes it."""
+        return httpx.AsyncHTTPTransport(trust_env=False)
 
     @property
     def _client_options(self) -> dict[str, Any]:

@@ -46,7 +46,6 @@ class OpenAIServer:
     @cached_property
     def chat(self) -> ChatOpenAI:
         """Return the model behind LangChain."""
-        timeout = openai.Timeout(None, connect=self.limits.connect_s)
         return ChatOpenAI(
             model=self.model,
             base_url=self.url,
@@ -56,9 +55,13 @@ class OpenAIServer:
             max_tokens=self.num_predict,  # type: ignore[call-arg]  # its alias is what the type checker knows
             max_retries=0,
             stream_usage=True,
-            timeout=timeout,
-            http_async_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=False),
+            timeout=self._timeout,
+            http_async_client=self._client,
         )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
 
     async def examine(self) -> Abilities:
         """Return nothing known: this protocol does not tell what a model can do."""
@@ -70,6 +73,15 @@ class OpenAIServer:
             described = {"name": "decision", "schema": schema, "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": described}}
         return {"response_format": {"type": "json_object"}} if self.form == "json_object" else {}
+
+    @property
+    def _timeout(self) -> openai.Timeout:
+        # Our own limits watch over the reply.
+        return openai.Timeout(None, connect=self.limits.connect_s)
+
+    @cached_property
+    def _client(self) -> openai.DefaultAsyncHttpxClient:
+        return openai.DefaultAsyncHttpxClient(timeout=self._timeout, trust_env=False)
 
     def weaken(self) -> bool:
         """Ask for less structure from now on; return whether there was less to ask for."""

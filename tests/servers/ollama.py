@@ -30,7 +30,7 @@ DEFAULT_NUM_CTX = 4096
 DEFAULT_NUM_KEEP = 4
 DEFAULT_KEEP_ALIVE_S = 300.0
 _LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap")
-_REGISTRY = "registry.ollama.ai/library/"
+_LIBRARY = "library/"
 _NDJSON = "application/x-ndjson"
 _JSON = "application/json; charset=utf-8"
 _DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -107,7 +107,7 @@ class FakeOllama(ModelServer):
         """Return the real server's words."""
         return {
             FaultKind.NOT_FOUND: (404, f'model "{model}" not found, try pulling it first'),
-            FaultKind.NO_TOOLS: (400, f"{_REGISTRY}{model} does not support tools"),
+            FaultKind.NO_TOOLS: (400, f"{_LIBRARY}{model} does not support tools"),
             FaultKind.BAD_REQUEST: (400, "failed to parse grammar"),
             FaultKind.NO_MEMORY: (500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
             FaultKind.BUSY: (503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -167,7 +167,7 @@ class FakeOllama(ModelServer):
         if body.get("tools") and not model.can("tools"):
             return self.refusals(model.name)[FaultKind.NO_TOOLS]
         if body.get("think") and not model.can("thinking"):
-            return 400, f"{_REGISTRY}{model.name} does not support thinking"
+            return 400, f"{_LIBRARY}{model.name} does not support thinking"
         return None
 
     def _run(self, exchange: Exchange, body: JsonObject, model: FakeModel, *, chat: bool) -> None:
