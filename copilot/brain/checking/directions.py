@@ -22,6 +22,7 @@ from copilot.brain.checking.words import LANGUAGES, Language, load_list
 Manner = Literal["line", "advice", "state", "bias", "mention"]
 _REACH = 6
 _NO_GAP = r"(?:or|and|limit|stop|orders?|side|price|o|y|volume|pressure|a mercado|limitada|en stop)"
+_PRAISED = r"(?:is|looks|makes|seems|wins|pays|es|parece|gana|tiene sentido)(?! (?:not|no|n't|below|above|at|\d))(?!\w)"
 _MEANS = r"(?:significa|consiste|supone|implica|permite|gana|pierde|reparte|quiere decir|seria|means|would)(?!\w)"
 """Behind these a bare verb is the subject of an explanation, not an order."""
 
@@ -62,7 +63,8 @@ def _ways(data: Mapping[str, Any]) -> Iterator[tuple[Manner, Side, re.Pattern[st
         yield "state", side, re.compile(rf"(?<!\w){nouns}{gap}[ :(*\"“«'—–-]+{any_form}(?!\w)")
         yield "state", side, re.compile(rf"(?<!\w){any_form} {nouns}(?!\w)")
         yield "state", side, re.compile(rf"^(?:it's |it is |es )?(?:an? |una? )?{any_form}(?= ?[.:,!;—]|$)")
-        yield "mention", side, re.compile(rf"(?<![\w-]){any_of(forms['base'])}{open_end}")
+        yield "mention", side, re.compile(rf"(?<![\w-]){any_of([*forms['base'], *forms['doing']])}{open_end}")
+        yield "state", side, re.compile(rf"(?<!\w)(?:an?|the|un|el) {any_of(forms['bare'])} {_PRAISED}")
         yield "bias", side, re.compile(rf"(?<!\w){any_of(data['bias'][side])}(?!\w)")
 
 

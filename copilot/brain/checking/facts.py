@@ -37,6 +37,7 @@ Kind = Literal[
     "duration",
     "bps",
     "plain",
+    "other",
     "share",
 ]
 """What a number counts. `share`: a ratio told as a percentage; `plain` may be anything, as a person leaves it open."""
@@ -83,11 +84,15 @@ _LETTER = re.compile(r"[^\W\d_]")
 _CURRENCY_OF = {"USDT": "USD", "USDC": "USD"}
 _RANGE_HOLDS_PCT = 80
 """How often the expected range between its outer quantiles holds, as answers tell it."""
+_ATR_STOP = Decimal("1.5")
+"""Average true ranges between entry and stop when nobody named a stop, as answers tell it."""
 _COARSE, _COARSE_SCALED = Decimal("0.07"), Decimal("0.01")
 """How far, in parts of the number, a rounding with fewer than two decimals, or to thousands, may lie from it."""
 _EXACT_KINDS = frozenset({"count", "id"})
 _COVERS: dict[str, frozenset[str]] = {
-    "": frozenset({"price", "money", "quantity", "ratio", "pct", "multiple", "index", "count", "id", "bps", "plain"}),
+    "": frozenset(
+        {"price", "money", "quantity", "ratio", "pct", "multiple", "index", "count", "id", "bps", "plain", "other"}
+    ),
     "percent": frozenset({"pct", "share", "index", "plain"}),
     "money": frozenset({"price", "money", "plain"}),
     "asset": frozenset({"quantity", "price", "money", "plain"}),
@@ -283,7 +288,8 @@ class _Collector:
         for language in languages:
             for figure in find_figures(text, language):
                 self._figure(figure)
-        self._symbols.update(symbol for _, symbol in find_symbols(text))
+        for _, symbol in find_symbols(text):
+            self._symbol(symbol)
         self._name(text)
 
     def ask(self, message: str) -> None:
@@ -404,6 +410,8 @@ class _Collector:
     def _symbol(self, symbol: str) -> None:
         self._symbols.add(symbol)
         quote = symbol.partition("/")[2] or symbol[3:]
+        if not quote.isupper():
+            return
         self._currencies.add(_CURRENCY_OF.get(quote, quote))
 
     def _moment(self, moment: datetime) -> None:
@@ -426,12 +434,14 @@ class _Collector:
         self._add(Decimal(_RANGE_HOLDS_PCT), "pct")
 
     def _derive_ticket(self, ticket: Mapping[str, Any]) -> None:
-        created, expires = (_as_moment(ticket[name]) for name in ("created_at", "expires_at"))
-        self._add(Decimal(int((expires - created).total_seconds())), "duration")
-        terms, fill = ticket["terms"], ticket["fill"]
-        if terms["sizing"] is not None and terms["sizing"]["stop_from"] == "atr":
-            self._add(Decimal("1.5"), "multiple")
-        price = None if fill is None else fill["average_price"]
+        moments = [_as_moment(ticket[name]) for name in ("created_at", "expires_at") if name in ticket]
+        if len(moments) == 2:
+            self._add(Decimal(int((moments[1] - moments[0]).total_seconds())), "duration")
+        terms, fill = ticket["terms"], ticket.get("fill")
+        sizing = terms.get("sizing")
+        if sizing is not None and sizing["stop_from"] == "atr":
+            self._add(_ATR_STOP, "multiple")
+        price = None if fill is None else fill.get("average_price")
         if price is not None:
             expected = Decimal(str(terms["expected_price"]))
             self._add(abs(Decimal(str(price)) - expected) * 100 / expected, "pct")
@@ -451,7 +461,7 @@ def kind_of(key: str) -> Kind:
     """Return what a field's number counts, by the field's name."""
     if key in _KINDS:
         return _KINDS[key]
-    return next((kind for suffix, kind in _SUFFIXES if key.endswith(suffix)), "plain")
+    return next((kind for suffix, kind in _SUFFIXES if key.endswith(suffix)), "other")
 
 
 def read_moment(text: str) -> datetime | None:

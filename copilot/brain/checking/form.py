@@ -35,6 +35,7 @@ _SHAPES: tuple[tuple[Reason, re.Pattern[str]], ...] = (
 
 
 _SPACED_LETTERS = re.compile(r"(?<!\w)(?:[^\W\d_][ .·_-]){4,}[^\W\d_](?!\w)")
+_ENDLESS_WORD = re.compile(r"\w{40,}")
 
 
 def check_form(part: str) -> None:
@@ -50,7 +51,7 @@ def check_form(part: str) -> None:
         raise Caught(
             "script" if is_letter else "characters", ascii(composed[max(0, odd.start() - 20) : odd.end() + 20])
         )
-    if _SPACED_LETTERS.search(composed):
+    if _SPACED_LETTERS.search(composed) or _ENDLESS_WORD.search(composed):
         raise Caught("characters", composed)
     for reason, pattern in _SHAPES:
         if pattern.search(composed):

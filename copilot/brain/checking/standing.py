@@ -65,36 +65,36 @@ class Standing:
     def _chart(self, data: Mapping[str, Any]) -> None:
         symbol = str(data["symbol"])
         sides = {"up": "long", "rising": "long", "down": "short", "falling": "short"}
-        found = [sides[word] for word in (data["trend"], data["momentum"]) if word in sides]
-        for pattern in data["patterns"]:
+        found = [sides[word] for word in (data.get("trend"), data.get("momentum")) if word in sides]
+        for pattern in data.get("patterns", ()):
             found += [side for word, side in (("bullish", "long"), ("bearish", "short")) if word in pattern]
         self.leanings.update((symbol, side) for side in found)
 
     def _ticket(self, data: Mapping[str, Any]) -> None:
-        terms, fill, state = data["terms"], data["fill"], str(data["state"])
+        terms, fill, state = data["terms"], data.get("fill"), str(data["state"])
         self.lines.add((str(terms["symbol"]), _SIDE_OF[terms["side"]]))
         self.is_pending = self.is_pending or state == "pending"
         self.deeds.update(_TICKET_DEEDS.get(state, ("ticket",)))
-        if "cancelled" in data["reasons"]:
+        if "cancelled" in data.get("reasons", ()):
             self.deeds.add("cancel")
         if fill is not None and Decimal(str(fill["filled_quantity"])) > 0:
             self.deeds.update(
-                ("execute", "hold", "change", str(terms["side"]), "close" if terms["is_close"] else "open")
+                ("execute", "hold", "change", str(terms["side"]), "close" if terms.get("is_close") else "open")
             )
             self.holdings.add((str(terms["symbol"]), _SIDE_OF[terms["side"]]))
 
     def _portfolio(self, data: Mapping[str, Any]) -> None:
-        for position in data["positions"]:
+        for position in data.get("positions", ()):
             side = "buy" if Decimal(str(position["quantity"])) > 0 else "sell"
             self.holdings.add((str(position["symbol"]), _SIDE_OF[side]))
             self.deeds.add("hold")
             self.history.update((side, "open", "execute", "hold"))
-        for order in data["orders"]:
+        for order in data.get("orders", ()):
             self.holdings.add((str(order["symbol"]), _SIDE_OF[order["side"]]))
             self.history.update(("send", "open", "change"))
             if Decimal(str(order["filled_quantity"])) > 0:
                 self.history.update(("execute", str(order["side"])))
-        for trade in data["trades"]:
+        for trade in data.get("trades", ()):
             self.holdings.add((str(trade["symbol"]), _SIDE_OF[trade["side"]]))
             self.history.update((str(trade["side"]), "execute", "open", "close", "send"))
 

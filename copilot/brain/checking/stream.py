@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from copilot.brain.checking.caught import Caught
@@ -20,6 +21,9 @@ from copilot.brain.checking.words import Language
 
 MAX_LENGTH = 2500
 """Characters of an answer; prompts ask for at most 160 words, tables may add to that."""
+_CONTEXT = 320
+"""Characters of a sentence that later parts of it are read with."""
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
 class CheckedStream:
@@ -91,12 +95,12 @@ class CheckedStream:
             raise Caught("too_long", part)
         check_form(part)
         plain = strip_marks(unicodedata.normalize("NFC", part))
-        if plain.strip():
+        if _LETTER_OR_DIGIT.search(plain):
             self._has_words = True
             self._numbers.check(plain, self._line, at_line_start=not self._line)
             self._check_sentence(plain)
         self._line = "" if part.endswith("\n") else self._line + plain
-        self._sentence = "" if ends_sentence(part) else self._sentence + plain
+        self._sentence = "" if ends_sentence(part) else _shortened(self._sentence + plain)
 
     def _check_sentence(self, plain: str) -> None:
         sentence = read_sentence(self._sentence, plain)
@@ -106,6 +110,11 @@ class CheckedStream:
         check_certainty(sentence)
         self._loops.check(sentence)
         self._tongue.check(sentence)
+
+
+def _shortened(sentence: str) -> str:
+    """Return the end of an overlong sentence, marked as not its beginning."""
+    return sentence if len(sentence) <= _CONTEXT else "…" + sentence[-_CONTEXT:]
 
 
 def check_text(text: str, facts: Facts, language: Language, *, prompt: str = "", max_length: int = MAX_LENGTH) -> str:

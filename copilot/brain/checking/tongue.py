@@ -1,4 +1,7 @@
-"""Whether a text is in the answer's language, by a vote of the small words that only one of the two has."""
+"""Whether a text is in the answer's language, by a vote of the small words that only one language has.
+
+Two languages are spoken here; the small words of a few others count against both.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class LanguageCheck:
     def __init__(self, language: Language) -> None:
         other: Language = "es" if language == "en" else "en"
         own_words, other_words = _small_words(language), _small_words(other)
-        self._own_words, self._other_words = own_words - other_words, other_words - own_words
+        foreign = frozenset(load_list("words_en")["foreign_words"]) - own_words
+        self._own_words, self._other_words = own_words - other_words, (other_words - own_words) | foreign
         self._own = self._other = 0
 
     def check(self, sentence: Sentence) -> None:

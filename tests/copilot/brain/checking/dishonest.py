@@ -38,6 +38,12 @@ _TOLD: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Over which results each group of texts is a lie, and which checks may catch it."""
 _UNWRITABLE = (
     ("characters", "Gold \ud800 half"),
+    ("characters", "gold" * 30 + "silver" * 3),
+    ("empty", "- , - ! " * 9),
+    ("language", "Le marché est ouvert et les prix sont stables pour vous."),
+    ("language", "Der Markt ist offen und die Lage ist nicht klar."),
+    ("language", "O mercado está aberto e os preços não são claros, com uma alta em vista."),
+    ("language", "Il mercato è aperto, che bello, e gli scambi sono nel pieno della giornata."),
     ("repetition", "It is so. " * 12),
     (
         "too_long",

@@ -78,7 +78,7 @@ def is_known(value: Decimal, facts: Facts) -> bool:
     return bool(near) or value in {Decimal(year) for year, _, _ in facts.dates if year}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(TEXTS), st.lists(st.integers(0, 5000), max_size=30))
 def test_any_split_gives_the_same_outcome(case: tuple[str, Language, str], at: list[int]) -> None:
     name, language, text = case
@@ -94,7 +94,7 @@ def test_letter_by_letter_gives_the_same_outcome(language: Language) -> None:
             assert outcome(list(text), facts, language) == outcome([text], facts, language)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(["signal_long", "portfolio_summary"]),
     st.decimals("2", "9999999", places=2),
@@ -126,7 +126,7 @@ def test_a_number_that_is_no_fact_is_caught_in_any_dress(
     assert outcome(cut(text, at), facts, language)[0] != ""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(2, 999_999), st.sampled_from(LANGUAGES), st.sampled_from(["signal_long", "portfolio_summary"]))
 def test_a_number_in_words_that_is_no_fact_is_caught(number: int, language: Language, name: str) -> None:
     facts = FACTS[name, language]
@@ -144,14 +144,14 @@ def test_a_number_of_the_person_may_be_said_in_words(number: int, language: Lang
     assert check_text(text, facts_from([], [f"{number}"], language), language) == text
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.text(max_size=400), st.sampled_from(LANGUAGES), st.lists(st.integers(0, 400), max_size=5))
 def test_random_text_raises_nothing_but_caught(text: str, language: Language, at: list[int]) -> None:
     facts = FACTS["signal_long", language]
     assert outcome(cut(text, at), facts, language) == outcome([text], facts, language)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.text("0123456789.,:/-+%$€ '’½kKmMxeE\n|*`~hoursand", max_size=80), st.sampled_from(LANGUAGES))
 def test_random_figures_raise_nothing_but_caught(text: str, language: Language) -> None:
     facts = facts_from(RESULTS["portfolio_summary"], [text], language)
