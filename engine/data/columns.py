@@ -89,8 +89,8 @@ def read_table(path: Path, mapping: Mapping[str, str], progress: Progress) -> Ra
     raise InvalidRequest("ingest_file_kind", file=path.name, kinds=", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS)))
 
 
-def find_columns(path: Path, available: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return the file's name of each of our columns; `volume` may be missing, nothing else.
+def find_columns(file: str, available: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return the name that a file or a table has for each of our columns; `volume` may be missing, nothing else.
 
     Raises:
         InvalidRequest: A column is missing, or the mapping names one that is not there or that we do not know.
@@ -99,22 +99,22 @@ def find_columns(path: Path, available: Sequence[str], mapping: Mapping[str, str
         if ours not in ALIASES:
             raise InvalidRequest("ingest_mapping", column=ours, allowed=", ".join(ALIASES))
         if theirs not in available:
-            raise InvalidRequest("ingest_column_missing", file=path.name, column=theirs, found=", ".join(available))
-    by_plain = {_plain(name): name for name in reversed(available)}
+            raise InvalidRequest("ingest_column_missing", file=file, column=theirs, found=", ".join(available))
+    by_plain = {plain_name(name): name for name in reversed(available)}
     found = dict(mapping)
     for ours, aliases in ALIASES.items():
         guess = next((by_plain[alias] for alias in aliases if alias in by_plain), None)
         if guess is not None:
             found.setdefault(ours, guess)
         elif ours not in found and ours != "volume":
-            raise InvalidRequest("ingest_column_missing", file=path.name, column=ours, found=", ".join(available))
+            raise InvalidRequest("ingest_column_missing", file=file, column=ours, found=", ".join(available))
     return found
 
 
 def _read_parquet(path: Path, mapping: Mapping[str, str], progress: Progress) -> RawTable:
     with pq.ParquetFile(path) as file:
         available = file.schema_arrow.names
-        names = find_columns(path, available, mapping)
+        names = find_columns(path.name, available, mapping)
         names = _with_day(names, available, mapping)
         rows = file.metadata.num_rows
         if rows == 0:
@@ -136,7 +136,7 @@ def _read_csv(path: Path, mapping: Mapping[str, str], progress: Progress) -> Raw
     available = (
         cells if has_header else [*_HEADERLESS, *(f"column_{n}" for n in range(7, len(cells) + 1))][: len(cells)]
     )
-    names = _with_day(find_columns(path, available, mapping), available, mapping)
+    names = _with_day(find_columns(path.name, available, mapping), available, mapping)
     unsplit: list[BadRow] = []
     counted = [0]
 
@@ -207,11 +207,12 @@ def _first_line(path: Path) -> tuple[str, str]:
 
 def _with_day(names: dict[str, str], available: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
     """Add the date's column when the time of day has one of its own, as in MetaTrader's exports."""
-    if "time" in mapping or _plain(names["time"]) != "time":
+    if "time" in mapping or plain_name(names["time"]) != "time":
         return names
-    day = next((name for name in available if _plain(name) == "date"), None)
+    day = next((name for name in available if plain_name(name) == "date"), None)
     return names if day is None else {**names, DAY_COLUMN: day}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a column's name as the aliases are written."""
     return re.sub(r"[\s.-]+", "_", name.strip().strip("<>").lower())

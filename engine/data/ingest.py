@@ -13,21 +13,20 @@ from datetime import tzinfo
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.data.cells import to_raw
 from engine.data.columns import DAY_COLUMN, Progress, RawTable, read_table
 from engine.data.naming import parse_file_name, parse_symbol
 from engine.data.quality import QualityReport, RawBars, clean, judge_rows
 from engine.data.store import BarStore
 from engine.data.times import find_zone, read_times
 from engine.domain.errors import DataUnavailable, InvalidRequest
-from engine.domain.market import Bars, FloatArray
+from engine.domain.market import Bars
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 
 DEFAULT_SOURCE = "files"
-_NUMBERS = ("open", "high", "low", "close", "volume")
 _MOST_BAD_RATIO = 0.5
 _READ_SHARE, _JUDGED_SHARE = 0.5, 0.8
 _FEWEST_STEPS = 8
@@ -147,20 +146,8 @@ def _to_raw(path: Path, table: RawTable, zone: tzinfo, time_format: str | None) 
         raise InvalidRequest(
             "ingest_time_format", file=path.name, row=1, column=table.names["time"], value=str(error)
         ) from error
-    rows = len(time_column)
-    numbers = {
-        name: _read_numbers(table.columns[name]) if name in table.columns else np.zeros(rows) for name in _NUMBERS
-    }
     cells = {**table.columns, "time": time_column}
-    return RawBars(
-        row=np.arange(1, rows + 1, dtype=np.int64),
-        time=time,
-        has_time=has_time,
-        **numbers,
-        text=lambda row, column: str(cells[column][row - 1].as_py()),
-        rows_read=table.rows_read,
-        unsplit=table.unsplit,
-    )
+    return to_raw(cells, time, has_time, rows_read=table.rows_read, unsplit=table.unsplit)
 
 
 def _time_column(table: RawTable) -> pa.ChunkedArray:
@@ -171,17 +158,3 @@ def _time_column(table: RawTable) -> pa.ChunkedArray:
     first = next((value.as_py() for value in time if value.is_valid), "")
     is_time_of_day = ":" in first and len(first.strip()) <= len("HH:MM:SS.mmm")
     return pc.binary_join_element_wise(day, time, " ") if is_time_of_day else time
-
-
-def _read_numbers(column: pa.ChunkedArray) -> FloatArray:
-    """Return a column as numbers, NaN where a cell is none."""
-    if not pa.types.is_string(column.type):
-        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-    trimmed = pc.utf8_trim_whitespace(column)
-    try:
-        return np.asarray(trimmed.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    except pa.ArrowInvalid:
-        texts = trimmed.to_pandas()
-        if not texts.str.contains(".", regex=False).fillna(False).any():
-            texts = texts.str.replace(",", ".", regex=False)
-        return np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)

@@ -7,12 +7,13 @@ counted against the calendar of the symbol, so a weekend is none for a currency.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from engine.data.merging import count_conflicts
 from engine.domain.market import Bars, FloatArray, IntArray, utc_from_seconds
 from engine.domain.resampling import bucket_start
 from engine.domain.sessions import BoolArray, is_bar_expected
@@ -188,7 +189,7 @@ def clean(raw: RawBars, file: str, symbol: str, timeframe: Timeframe) -> tuple[B
         last_at=utc_from_seconds(int(bars.time[-1])),
         bad=bad,
         duplicates=len(rows) - len(bars),
-        conflicts=_count_conflicts(columns, is_last),
+        conflicts=count_conflicts(tuple(columns.values()), is_last),
         unsorted=int(np.sum(np.diff(times) < 0)),
         misaligned=int(np.sum(bucket_start(bars.time, timeframe) != bars.time)),
         gap_count=gap_count,
@@ -241,7 +242,7 @@ def judge_rows(raw: RawBars) -> tuple[BoolArray, tuple[BadRows, ...]]:
         if len(rows):
             is_good[rows] = False
             bad.append(_count_bad(raw, reason, column, rows))
-    return is_good, _by_reason(bad)
+    return is_good, join_bad(bad)
 
 
 def _faults(raw: RawBars) -> list[tuple[str, str, BoolArray]]:
@@ -263,8 +264,8 @@ def _count_bad(raw: RawBars, reason: str, column: str, rows: IntArray) -> BadRow
     return BadRows(reason, len(rows), tuple(BadRow(row, column, raw.text(row, column)) for row in numbers))
 
 
-def _by_reason(bad: list[BadRows]) -> tuple[BadRows, ...]:
-    """Join the counts of one reason over its columns."""
+def join_bad(bad: Sequence[BadRows]) -> tuple[BadRows, ...]:
+    """Join the counts of one reason, over columns and over chunks; its first examples are kept."""
     joined: dict[str, BadRows] = {}
     for one in bad:
         before = joined.get(one.reason)
@@ -274,14 +275,3 @@ def _by_reason(bad: list[BadRows]) -> tuple[BadRows, ...]:
             examples = sorted((*before.examples, *one.examples), key=lambda example: example.row)[:EXAMPLES]
             joined[one.reason] = BadRows(one.reason, before.count + one.count, tuple(examples))
     return tuple(joined.values())
-
-
-def _count_conflicts(columns: dict[str, FloatArray], is_last: BoolArray) -> int:
-    """Return how many rows differ from the row of the same time that counts."""
-    # The row that counts is the next one, itself included, that is the last of its time.
-    last_rows = np.flatnonzero(is_last)
-    counting = last_rows[np.searchsorted(last_rows, np.arange(len(is_last)))]
-    differs = np.zeros(len(is_last), dtype=np.bool_)
-    for column in columns.values():
-        differs |= column != column[counting]
-    return int(differs.sum())

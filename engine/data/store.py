@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.data.files import write_atomically
+from engine.data.merging import COLUMNS, MergeCounts, iterate_bars, merge_bars, merge_parts, write_table
 from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, utc_from_seconds
 from engine.domain.symbols import TIMEFRAME_S, TIMEFRAMES, Timeframe
 
-PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
-_COLUMNS = ("time", *PRICE_COLUMNS)
-_ROW_GROUP_ROWS = 1 << 17
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SYMBOL = re.compile(r"[A-Za-z0-9]+(/[A-Za-z0-9]+)?")
 
@@ -47,15 +45,6 @@ class StoredSeries:
     rows: int
     first_at: datetime
     last_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MergeCounts:
-    """What a merge did: bars at new times, bars that differed from the stored ones, bars that were there already."""
-
-    added: int
-    replaced: int
-    unchanged: int
 
 
 class BarStore:
@@ -87,10 +76,42 @@ class BarStore:
             return MergeCounts(0, 0, 0)
         with _locked(path):
             old = self.load(source, bars.symbol, bars.timeframe) if path.exists() else bars[:0]
-            merged, counts = _merge(old, bars)
+            merged, counts = merge_bars(old, bars)
             if counts.added or counts.replaced:
-                write_atomically(path, lambda temporary: _write(temporary, merged))
+                write_atomically(path, lambda temporary: write_table(temporary, merged))
         return counts
+
+    def merge_parts(self, source: str, symbol: str, timeframe: Timeframe, parts: Sequence[Path]) -> MergeCounts:
+        """Add the rows of parts (`engine.data.merging.write_rows`) to those stored; the last of a time counts.
+
+        All or nothing, in memory that does not grow with the series.
+
+        Raises:
+            ValueError: The source is not a safe name.
+        """
+        path = self._path(source, symbol, timeframe)
+        with _locked(path):
+            return merge_parts(path, parts, symbol, timeframe)
+
+    def blocks(self, source: str, symbol: str, timeframe: Timeframe) -> Iterator[Bars]:
+        """Yield a stored series in order, block by block; nothing when there is none."""
+        path = self._path(source, symbol, timeframe)
+        if path.exists():
+            yield from iterate_bars(path, symbol, timeframe)
+
+    def describe(self, source: str, symbol: str, timeframe: Timeframe) -> StoredSeries | None:
+        """Return what is stored of one series, or None.
+
+        Raises:
+            DataUnavailable: Its file is damaged.
+        """
+        path = self._path(source, symbol, timeframe)
+        return _describe(path) if path.exists() else None
+
+    def staging_folder(self, source: str, symbol: str, timeframe: Timeframe) -> Path:
+        """Return the folder where an ingestion of one series may keep its parts and its state."""
+        path = self._path(source, symbol, timeframe)
+        return path.with_name(f".{timeframe}.ingest")
 
     def load(
         self,
@@ -113,10 +134,10 @@ class BarStore:
         try:
             with pq.ParquetFile(path, memory_map=True) as file:
                 groups = _groups_between(file.metadata, first, last)
-                table = file.read_row_groups(groups, columns=list(_COLUMNS)).combine_chunks()
+                table = file.read_row_groups(groups, columns=list(COLUMNS)).combine_chunks()
         except (OSError, pa.ArrowException) as error:
             raise DataUnavailable(f"{path} cannot be read ({error}); remove it and ingest its source again") from error
-        bars = Bars(symbol, timeframe, *(table.column(name).to_numpy() for name in _COLUMNS))
+        bars = Bars(symbol, timeframe, *(table.column(name).to_numpy() for name in COLUMNS))
         begin = 0 if first is None else int(np.searchsorted(bars.time, first))
         stop = len(bars) if last is None else int(np.searchsorted(bars.time, last))
         return bars[begin:stop]
@@ -142,38 +163,6 @@ class BarStore:
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{symbol!r} is not a symbol; write it like BTC/USDT or XAUUSD")
         return self._root / source / symbol.replace("/", "-") / f"{timeframe}.parquet"
-
-
-def _merge(old: Bars, new: Bars) -> tuple[Bars, MergeCounts]:
-    kept_mask = ~np.isin(old.time, new.time, assume_unique=True)
-    shared = len(old) - int(kept_mask.sum())
-    replaced = _count_changes(old, new) if shared else 0
-    counts = MergeCounts(added=len(new) - shared, replaced=replaced, unchanged=shared - replaced)
-    time = np.concatenate((old.time[kept_mask], new.time))
-    order = np.argsort(time, kind="stable")
-    columns = (np.concatenate((getattr(old, name)[kept_mask], getattr(new, name)))[order] for name in PRICE_COLUMNS)
-    return Bars(new.symbol, new.timeframe, time[order], *columns), counts
-
-
-def _count_changes(old: Bars, new: Bars) -> int:
-    _, of_old, of_new = np.intersect1d(old.time, new.time, assume_unique=True, return_indices=True)
-    changed = np.zeros(len(of_old), dtype=np.bool_)
-    for name in PRICE_COLUMNS:
-        changed |= getattr(old, name)[of_old] != getattr(new, name)[of_new]
-    return int(changed.sum())
-
-
-def _write(path: Path, bars: Bars) -> None:
-    table = pa.table({name: getattr(bars, name) for name in _COLUMNS})
-    table = table.replace_schema_metadata({"time": "open time of the bar, seconds since 1970-01-01 UTC"})
-    pq.write_table(
-        table,
-        path,
-        row_group_size=_ROW_GROUP_ROWS,
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding={"time": "DELTA_BINARY_PACKED", **dict.fromkeys(PRICE_COLUMNS, "BYTE_STREAM_SPLIT")},
-    )
 
 
 def _groups_between(metadata: pq.FileMetaData, first: int | None, last: int | None) -> list[int]:

@@ -7,7 +7,7 @@ rather than guessed. Times without a zone are in the zone that the caller names.
 from __future__ import annotations
 
 import re
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -67,6 +67,18 @@ def read_times(column: pa.ChunkedArray, zone: tzinfo, time_format: str | None = 
         return _from_numbers(pc.utf8_trim_whitespace(texts).cast(pa.float64()).to_numpy(), zone)
     except pa.ArrowInvalid:
         return _from_texts(texts.to_pandas().astype("str").str.strip(), zone, time_format)
+
+
+def wall_to_utc(seconds: IntArray, zone: tzinfo) -> tuple[IntArray, BoolArray]:
+    """Return seconds since the epoch of times that a clock of a zone showed, and whether each is certain.
+
+    Args:
+        seconds: From 1970-01-01 00:00 of that clock, as if it never changed.
+        zone: Where the clock hangs.
+    """
+    if zone == UTC or str(zone) == "UTC":
+        return seconds, np.ones(len(seconds), dtype=np.bool_)
+    return _from_pandas(pd.Series(seconds.astype("datetime64[s]")), zone)
 
 
 def _from_numbers(numbers: FloatArray, zone: tzinfo) -> tuple[IntArray, BoolArray]:

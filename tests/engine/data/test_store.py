@@ -145,11 +145,11 @@ def test_a_program_killed_while_it_writes_leaves_the_store_as_it_was(tmp_path: P
         "from pathlib import Path\n"
         "import engine.data.store as store\n"
         "from tests.engine.data.test_store import make_bars\n"
-        "write = store._write\n"
+        "write = store.write_table\n"
         "def die(path, bars):\n"
         "    write(path, bars)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "store._write = die\n"
+        "store.write_table = die\n"
         "store.BarStore(Path(sys.argv[1])).merge('files', make_bars([2, 3]))\n"
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -9
