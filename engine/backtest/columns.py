@@ -5,26 +5,7 @@ Prices are counted in ticks, quantities in lots and money in quanta, so that eve
 
 from __future__ import annotations
 
-# Rules of one symbol, one row per symbol.
-TICK_TIMES, TICK_OVER = 0, 1  # price = ticks * TIMES / OVER
-UNIT = 2  # quanta that one lot is worth at one tick
-TAKER_TIMES, TAKER_OVER, MAKER_TIMES, MAKER_OVER = 3, 4, 5, 6  # fee in 1e-8 = ticks * lots * TIMES / OVER
-FUNDING_TIMES, FUNDING_OVER = 7, 8  # funding in 1e-8 = ticks * lots * rate in 1e-8 * TIMES / OVER
-SPREAD_TIMES, SPREAD_OVER = 9, 10  # half the spread in ticks = ceil(ticks * TIMES / OVER)
-SLIP_TIMES, SLIP_OVER = 11, 12  # slippage as a fraction
-MIN_LOTS, MIN_VALUE, SHORTABLE = 13, 14, 15  # smallest order in lots and in quanta; 1 or 0
-FIXED_TIMES, FIXED_OVER = 16, 17  # the fixed quantity in lots
-VALID_BARS, MAX_BARS = 18, 19
-RULES = 20
-
-# Rules of the account.
-SIZE_KIND, SIZE_TIMES, SIZE_OVER = 0, 1, 2
-LEVERAGE_TIMES, LEVERAGE_OVER = 3, 4
-FINE, QUANTA = 5, 6  # quanta in 1e-8 and in 1 of account currency
-ACCOUNT_RULES = 7
-SIZE_FIXED, SIZE_NOTIONAL, SIZE_EQUITY, SIZE_RISK = 0, 1, 2, 3
-
-# State of the account.
+# The account, at the head of the book.
 CASH, TRADES, STATUS = 0, 1, 2
 REFUSED = 3  # and on: one counter per code of REFUSALS
 REFUSALS = (
@@ -40,20 +21,36 @@ REFUSALS = (
 )
 BY_QUANTITY, BY_MIN_QUANTITY, BY_MIN_NOTIONAL, BY_PRICE_SIDE, BY_PROTECTION = 3, 4, 5, 6, 7
 BY_SHORT, BY_BALANCE, BY_NO_STOP, BY_TICK = 8, 9, 10, 11
-ACCOUNT = 12
+SIZE_KIND, SIZE_TIMES, SIZE_OVER = 12, 13, 14
+LEVERAGE_TIMES, LEVERAGE_OVER = 15, 16
+FINE, QUANTA = 17, 18  # quanta in 1e-8 and in 1 of account currency
+HEAD = 19
+SIZE_FIXED, SIZE_NOTIONAL, SIZE_EQUITY, SIZE_RISK = 0, 1, 2, 3
 STATUS_DONE, STATUS_OVERFLOW = 0, 1
 
-# State of one symbol.
-HELD = 0  # signed lots
-STOP, TARGET = 1, 2  # ticks of what protects the position; 0 for none
-AGE, LAST_AGE = 3, 4  # bars that the position lasted, and may last (0: no end)
-CLOSING = 5  # why it closes at the next opening; 0 when it does not
-ENTRY_KIND, ENTRY_SIDE, ENTRY_LOTS, ENTRY_PRICE, ENTRY_STOP, ENTRY_TARGET = 6, 7, 8, 9, 10, 11
-ENTRY_AGE, ENTRY_ROW = 12, 13  # bars that the entry has met; row of its decision
-OPEN_DECISION, OPEN_ROW, OPEN_PRICE, OPEN_FEE, OPEN_FLAGS, OPEN_FUNDING = 14, 15, 16, 17, 18, 19
-OPEN_STOP, OPEN_TARGET = 20, 21
-MARK = 22  # last close in ticks
-STATE = 23
+# One symbol, counted from its place in the book; first its rules.
+TICK_TIMES, TICK_OVER = 0, 1  # price = ticks * TIMES / OVER
+UNIT = 2  # quanta that one lot is worth at one tick
+TAKER_TIMES, TAKER_OVER, MAKER_TIMES, MAKER_OVER = 3, 4, 5, 6  # fee in 1e-8 = ticks * lots * TIMES / OVER
+FUNDING_TIMES, FUNDING_OVER = 7, 8  # funding in 1e-8 = ticks * lots * rate in 1e-8 * TIMES / OVER
+SPREAD_TIMES, SPREAD_OVER = 9, 10  # half the spread in ticks = ceil(ticks * TIMES / OVER)
+SLIP_TIMES, SLIP_OVER = 11, 12  # slippage as a fraction
+MIN_LOTS, MIN_VALUE, SHORTABLE = 13, 14, 15  # smallest order in lots and in quanta; 1 or 0
+FIXED_TIMES, FIXED_OVER = 16, 17  # the fixed quantity in lots
+VALID_BARS, MAX_BARS = 18, 19
+RULES = 20
+
+# Then its state.
+HELD = 20  # signed lots
+STOP, TARGET = 21, 22  # ticks of what protects the position; 0 for none
+AGE, LAST_AGE = 23, 24  # bars that the position lasted, and may last (0: no end)
+CLOSING = 25  # why it closes at the next opening; 0 when it does not
+ENTRY_KIND, ENTRY_SIDE, ENTRY_LOTS, ENTRY_PRICE, ENTRY_STOP, ENTRY_TARGET = 26, 27, 28, 29, 30, 31
+ENTRY_AGE, ENTRY_ROW = 32, 33  # bars that the entry has met; row of its decision
+OPEN_DECISION, OPEN_ROW, OPEN_PRICE, OPEN_FEE, OPEN_FLAGS, OPEN_FUNDING = 34, 35, 36, 37, 38, 39
+OPEN_STOP, OPEN_TARGET = 40, 41
+MARK = 42  # last close in ticks
+WIDTH = 43
 
 # One trade. Rows are those of the symbol's bars; fees and funding in 1e-8 of account currency.
 T_SYMBOL, T_LOTS, T_DECIDED, T_ENTERED, T_EXITED, T_ENTRY, T_EXIT = 0, 1, 2, 3, 4, 5, 6

@@ -30,7 +30,9 @@ _SOURCES = ("arithmetic.py", "columns.py", "rules.py", "kernel.py")
 
 def inner(function: Function) -> Function:
     """Compile a function that only compiled code calls."""
-    made: Function = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")(function)
+    made: Function = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", forceinline=True)(
+        function
+    )
     return made
 
 

@@ -24,7 +24,6 @@ class Trades:
 
     table: IntArray
     listings: tuple[Listing, ...]
-    digits: int
 
     def __len__(self) -> int:
         return len(self.table)
@@ -138,7 +137,7 @@ class Run:
         return Decimal(self.cash_quanta).scaleb(-self.digits)
 
 
-def read_refusals(state: IntArray) -> dict[str, int]:
+def read_refusals(book: IntArray) -> dict[str, int]:
     """Return the counters of refused entries that are not 0."""
-    counts = zip(at.REFUSALS, state[at.REFUSED : at.REFUSED + len(at.REFUSALS)], strict=True)
+    counts = zip(at.REFUSALS, book[at.REFUSED : at.REFUSED + len(at.REFUSALS)], strict=True)
     return {code: int(count) for code, count in counts if count}

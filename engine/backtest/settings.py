@@ -20,6 +20,9 @@ from engine.sim.matching import FEE_QUANTUM, MatchingSettings
 MIN_DIGITS = 8
 """Decimals of a quantum at the least: those of a fee."""
 
+MAX_CASH_QUANTA = 10**17
+"""Most cash that a run may start with, so that what it becomes can be counted in 64 bits."""
+
 _BPS = 10_000
 _KINDS = {"fixed": at.SIZE_FIXED, "notional": at.SIZE_NOTIONAL, "equity": at.SIZE_EQUITY, "risk": at.SIZE_RISK}
 
@@ -156,17 +159,28 @@ def symbol_rules(
     return row
 
 
-def account_rules(account: AccountSettings, digits: int) -> IntArray:
-    """Return the rules of the account in whole numbers."""
-    row = np.zeros(at.ACCOUNT_RULES, np.int64)
-    row[at.SIZE_KIND] = _KINDS[account.size.kind]
+def make_book(account: AccountSettings, digits: int, symbols: list[IntArray]) -> IntArray:
+    """Return the array that a run starts from: the account with its cash, then each symbol's rules and empty state.
+
+    Raises:
+        ValueError: The cash is too large to be counted exactly.
+    """
+    book = np.zeros(at.HEAD + at.WIDTH * len(symbols), np.int64)
+    cash = to_quanta(account.starting_cash, digits)
+    if cash > MAX_CASH_QUANTA:
+        raise ValueError(f"starting cash {account.starting_cash} is too large to be counted exactly")
+    book[at.CASH] = cash
+    book[at.SIZE_KIND] = _KINDS[account.size.kind]
     is_amount = account.size.kind == "notional"
-    row[at.SIZE_TIMES : at.SIZE_TIMES + 2] = (
+    book[at.SIZE_TIMES : at.SIZE_TIMES + 2] = (
         (to_quanta(account.size.amount, MIN_DIGITS), 1) if is_amount else _pair(Fraction(account.size.amount))
     )
-    row[at.LEVERAGE_TIMES : at.LEVERAGE_TIMES + 2] = _pair(Fraction(account.max_leverage))
-    row[at.FINE], row[at.QUANTA] = 10 ** (digits - MIN_DIGITS), 10**digits
-    return row
+    book[at.LEVERAGE_TIMES : at.LEVERAGE_TIMES + 2] = _pair(Fraction(account.max_leverage))
+    book[at.FINE], book[at.QUANTA] = 10 ** (digits - MIN_DIGITS), 10**digits
+    for number, rules in enumerate(symbols):
+        place = at.HEAD + at.WIDTH * number
+        book[place : place + at.RULES] = rules
+    return book
 
 
 def _digits(step: Decimal) -> int:
