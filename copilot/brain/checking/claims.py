@@ -42,6 +42,8 @@ class _Claims:
     conditions: re.Pattern[str]
     blocks: re.Pattern[str]
     harmless: re.Pattern[str]
+    own_order: re.Pattern[str]
+    own_order_excuses: re.Pattern[str]
 
 
 @cache
@@ -64,6 +66,8 @@ def _claims(language: Language) -> _Claims:
         near=frozenset(data["negators_near"]),
         conditions=re.compile(rf"(?<!\w){data['conditions_after']}"),
         blocks=re.compile(rf"(?<!\w){any_of(data['history_blocks'])}(?!\w)"),
+        own_order=re.compile(data["own_order"]),
+        own_order_excuses=re.compile(data["own_order_excuses"]),
         harmless=re.compile(rf"(?<!\w){any_of(load_numbers(language).harmless)}(?!\w)"),
     )
 
@@ -103,6 +107,7 @@ class ClaimCheck:
             self._check_weak(sentence, text, claims)
             self._check_phrases(sentence, text, claims)
             self._check_gerund(sentence, claims)
+            self._check_own_order(sentence, text, claims)
 
     def _check_first(self, sentence: Sentence, claims: _Claims) -> None:
         for match in claims.first.finditer(sentence.text):
@@ -157,6 +162,15 @@ class ClaimCheck:
             word = match[0].lstrip(",:;— ")
             if sentence.is_new(match) and not claims.gerund_subjects.search(sentence.folded, match.end()):
                 self._require(claims.deed_of[word], sentence, claims, is_first=True)
+
+    def _check_own_order(self, sentence: Sentence, text: str, claims: _Claims) -> None:
+        """Catch what is told plainly of "your order" where no result holds an order."""
+        facts = self._facts
+        if facts.history or facts.holdings or "ticket" in facts.deeds or sentence.is_question:
+            return
+        for match in claims.own_order.finditer(text):
+            if sentence.is_new(match) and not claims.own_order_excuses.search(text):
+                raise Caught("claim", sentence.text)
 
     def _require(self, deed: str, sentence: Sentence, claims: _Claims, *, is_first: bool) -> None:
         facts = self._facts
