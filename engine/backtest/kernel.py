@@ -246,7 +246,7 @@ def run_one(
             log = with_room(log, used)
             first = to_ticks(open_[t], book, _AT)
             half = half_spread(first, book, _AT)
-            if t == payment and was_held:
+            if was_held and len(funding):
                 pay_funding(book, _AT, first, int(np.rint(funding[t] * RATE_SCALE)))
             meet_opening(book, _AT, log, 0, t, first, half)
             if book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.STOP] != 0 or book[_AT + c.TARGET] != 0:

@@ -11,7 +11,36 @@ import numpy as np
 from engine.backtest import columns as at
 from engine.backtest.settings import MIN_DIGITS, AccountSettings, Listing
 from engine.domain.market import FloatArray, IntArray
+from engine.domain.orders import Side
 from engine.domain.sessions import BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedTrade:
+    """One round trip, exact; without exit fields when it is open at the end.
+
+    Attributes:
+        decided, entered, exited: Rows of the symbol's bars; -1 for no exit.
+        quantity: Base units, above 0.
+        reason: One of `columns.REASONS`.
+        funding: Paid while it was held; below 0 when received.
+    """
+
+    symbol: str
+    tag: str
+    side: Side
+    quantity: Decimal
+    decided: int
+    entered: int
+    entry_price: Decimal
+    entry_fee: Decimal
+    is_entry_maker: bool
+    exited: int = -1
+    exit_price: Decimal = Decimal(0)
+    exit_fee: Decimal = Decimal(0)
+    is_exit_maker: bool = False
+    funding: Decimal = Decimal(0)
+    reason: str = at.REASONS[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +124,28 @@ class Trades:
         """Return the net profit as a fraction of what was paid for the position."""
         return self.profit / (self.quantity * self.entry_price)
 
-    def exact_profit(self, row: int) -> Decimal:
-        """Return one trade's net profit to the last digit."""
+    def exact(self, row: int) -> ClosedTrade:
+        """Return one trade in exact money, as the exact driver writes it."""
         trade = [int(value) for value in self.table[row]]
         instrument = self.listings[trade[at.T_SYMBOL]].instrument
-        gross = trade[at.T_LOTS] * (trade[at.T_EXIT] - trade[at.T_ENTRY]) * instrument.tick_size * instrument.lot_size
-        paid = trade[at.T_ENTRY_FEE] + trade[at.T_EXIT_FEE] + trade[at.T_FUNDING]
-        return gross - Decimal(paid).scaleb(-MIN_DIGITS)
+        is_open = trade[at.T_EXITED] < 0
+        return ClosedTrade(
+            symbol=instrument.symbol,
+            tag="",
+            side=Side.BUY if trade[at.T_LOTS] > 0 else Side.SELL,
+            quantity=abs(trade[at.T_LOTS]) * instrument.lot_size,
+            decided=trade[at.T_DECIDED],
+            entered=trade[at.T_ENTERED],
+            entry_price=trade[at.T_ENTRY] * instrument.tick_size,
+            entry_fee=_money(trade[at.T_ENTRY_FEE]),
+            is_entry_maker=bool(trade[at.T_FLAGS] & at.MAKER_ENTRY),
+            exited=trade[at.T_EXITED],
+            exit_price=Decimal(0) if is_open else trade[at.T_EXIT] * instrument.tick_size,
+            exit_fee=_money(trade[at.T_EXIT_FEE]),
+            is_exit_maker=bool(trade[at.T_FLAGS] & at.MAKER_EXIT),
+            funding=_money(trade[at.T_FUNDING]),
+            reason=at.REASONS[trade[at.T_REASON]],
+        )
 
     def _each(self, name: str) -> FloatArray:
         steps = np.array([float(getattr(listing.instrument, name)) for listing in self.listings])
@@ -141,3 +185,7 @@ def read_refusals(book: IntArray) -> dict[str, int]:
     """Return the counters of refused entries that are not 0."""
     counts = zip(at.REFUSALS, book[at.REFUSED : at.REFUSED + len(at.REFUSALS)], strict=True)
     return {code: int(count) for code, count in counts if count}
+
+
+def _money(amount: int) -> Decimal:
+    return Decimal(amount).scaleb(-MIN_DIGITS)
