@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from engine.data.quality import EXAMPLES, BadRow, BadRows
+from engine.data.quality import BadRow, BadRows
+from engine.data.series import EXAMPLES
 from engine.domain.errors import DataUnavailable, InvalidRequest
 
 Progress = Callable[[float], None]

@@ -13,18 +13,12 @@ from datetime import datetime
 
 import numpy as np
 
+from engine.data.clocks import CLOCK_UNKNOWN, ClockFinding
 from engine.data.merging import count_conflicts
-from engine.domain.market import Bars, FloatArray, IntArray, utc_from_seconds
-from engine.domain.resampling import bucket_start
-from engine.domain.sessions import BoolArray, is_bar_expected
-from engine.domain.symbols import TIMEFRAME_S, Timeframe
-
-EXAMPLES = 3
-"""Bad rows shown of each kind."""
-OUTLIER_SCALES = 30.0
-"""A move is an outlier when it is above this many times the usual move around it."""
-_SCALE_BARS = 256
-"""Bars over which the usual move is measured."""
+from engine.data.series import EXAMPLES, Gap, Run, SeriesFindings, examine
+from engine.domain.market import Bars, FloatArray, IntArray
+from engine.domain.sessions import BoolArray
+from engine.domain.symbols import Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +46,6 @@ class BadRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A run of missing bars.
-
-    Attributes:
-        after: Open time of the last bar before it.
-        missing: Bars that the calendar expects inside.
-    """
-
-    after: datetime
-    missing: int
-
-
-@dataclass(frozen=True, slots=True)
 class QualityReport:
     """What was found in one file of bars.
 
@@ -77,6 +58,9 @@ class QualityReport:
         gaps: Runs of missing bars, longest first, at most `EXAMPLES`; `gap_count` and `missing` count all.
         outliers: Bars whose move is far beyond the usual; kept.
         zero_volume: Bars without volume; kept.
+        stale_count, stale_bars: Runs of bars without any movement, and the bars in them; kept.
+        stale_runs: The longest of them, at most `EXAMPLES`.
+        clock: Whether the times are UTC, as far as the holes of the series tell.
         added, replaced, unchanged: What the store did with the kept rows.
     """
 
@@ -98,6 +82,10 @@ class QualityReport:
     outliers: int
     first_outlier_at: datetime | None
     zero_volume: int
+    stale_count: int = 0
+    stale_bars: int = 0
+    stale_runs: tuple[Run, ...] = ()
+    clock: ClockFinding = CLOCK_UNKNOWN
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
@@ -177,60 +165,59 @@ def clean(raw: RawBars, file: str, symbol: str, timeframe: Timeframe) -> tuple[B
     bars = Bars(symbol, timeframe, raw.time[kept], *(column[is_last] for column in columns.values()))
     if len(bars) == 0:
         return bars, None
-    gap_count, missing, gaps = find_gaps(bars)
-    outliers = find_outliers(bars)
-    return bars, QualityReport(
-        file=file,
-        symbol=symbol,
-        timeframe=timeframe,
+    found = examine(bars)
+    assert found is not None
+    report = make_report(
+        file,
+        symbol,
+        timeframe,
+        found,
         rows_read=raw.rows_read,
-        rows_kept=len(bars),
-        first_at=utc_from_seconds(int(bars.time[0])),
-        last_at=utc_from_seconds(int(bars.time[-1])),
         bad=bad,
         duplicates=len(rows) - len(bars),
         conflicts=count_conflicts(tuple(columns.values()), is_last),
         unsorted=int(np.sum(np.diff(times) < 0)),
-        misaligned=int(np.sum(bucket_start(bars.time, timeframe) != bars.time)),
-        gap_count=gap_count,
-        missing=missing,
-        gaps=gaps,
-        outliers=len(outliers),
-        first_outlier_at=utc_from_seconds(int(bars.time[outliers[0]])) if len(outliers) else None,
-        zero_volume=int(np.sum(bars.volume == 0)),
     )
+    return bars, report
 
 
-def find_gaps(bars: Bars) -> tuple[int, int, tuple[Gap, ...]]:
-    """Return how many gaps there are, how many bars they miss, and the longest few.
-
-    A gap counts only the bars that the symbol's calendar expects.
-    """
-    step = TIMEFRAME_S[bars.timeframe]
-    holes = np.flatnonzero(np.diff(bars.time) > step)
-    found = []
-    for hole in holes:
-        inside = np.arange(bars.time[hole] + step, bars.time[hole + 1], step, dtype=np.int64)
-        missing = int(is_bar_expected(bars.symbol, bars.timeframe, inside).sum())
-        if missing:
-            found.append(Gap(utc_from_seconds(int(bars.time[hole])), missing))
-    longest = sorted(found, key=lambda gap: -gap.missing)[:EXAMPLES]
-    return len(found), sum(gap.missing for gap in found), tuple(longest)
-
-
-def find_outliers(bars: Bars) -> IntArray:
-    """Return the rows whose range, with the jump from the close before, is far beyond the usual around them."""
-    if len(bars) < 2:
-        return np.empty(0, dtype=np.int64)
-    before = bars.close[:-1]
-    top, bottom = np.maximum(bars.high[1:], before), np.minimum(bars.low[1:], before)
-    move = np.log(top / bottom)
-    usual = np.empty(len(move))
-    floor = float(np.median(move)) / 4
-    for start in range(0, len(move), _SCALE_BARS):
-        block = slice(start, start + _SCALE_BARS)
-        usual[block] = max(float(np.median(move[block])), floor)
-    return np.flatnonzero(move > OUTLIER_SCALES * usual) + 1
+def make_report(
+    file: str,
+    symbol: str,
+    timeframe: Timeframe,
+    found: SeriesFindings,
+    *,
+    rows_read: int,
+    bad: tuple[BadRows, ...],
+    duplicates: int,
+    conflicts: int,
+    unsorted: int,
+) -> QualityReport:
+    """Join what was found in rows and in the series that they made; what the store did is left at 0."""
+    return QualityReport(
+        file=file,
+        symbol=symbol,
+        timeframe=timeframe,
+        rows_read=rows_read,
+        rows_kept=found.rows,
+        first_at=found.first_at,
+        last_at=found.last_at,
+        bad=bad,
+        duplicates=duplicates,
+        conflicts=conflicts,
+        unsorted=unsorted,
+        misaligned=found.misaligned,
+        gap_count=found.gap_count,
+        missing=found.missing,
+        gaps=found.gaps,
+        outliers=found.outliers,
+        first_outlier_at=found.first_outlier_at,
+        zero_volume=found.zero_volume,
+        stale_count=found.stale_count,
+        stale_bars=found.stale_bars,
+        stale_runs=found.stale_runs,
+        clock=found.clock,
+    )
 
 
 def judge_rows(raw: RawBars) -> tuple[BoolArray, tuple[BadRows, ...]]:

@@ -120,6 +120,11 @@ class Staging:
         self._pending, self._pending_tally = [], self._state.tally
         self._remove_unnamed()
 
+    def restart(self) -> None:
+        """Forget everything that was read, so that the source is read from its start; the store keeps its bars."""
+        self._write(_State(self._state.fingerprint))
+        self.drop()
+
     def merge(self) -> tuple[Tally, MergeCounts]:
         """Merge the parts into the store; the watermark stays, the parts and the tally go."""
         paths = [self._folder / name for name in self._state.parts]
