@@ -14,7 +14,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal
 
-from copilot.brain.checking.words import Language, NumberWords, fold, load_numbers
+from copilot.brain.checking.digits import Token, WordNumber, read_digits
+from copilot.brain.checking.words import Language, fold, load_numbers
 
 Unit = Literal["", "percent", "money", "asset", "multiple", "seconds", "bps", "date", "clock", "ratio"]
 
@@ -33,6 +34,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _MARKS = re.compile(r"[*`~\\]")
+_THIRD_STEP = Decimal("0.0001")
+"""A third has no end in decimals; this is how exactly a fact must match it."""
+_MAX_POWER = 30
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 _CURRENCIES = {
     **dict.fromkeys(("$", "us$", "usd", "usdt", "dollar", "dollars", "buck", "bucks", "dolar", "dolares"), "USD"),
@@ -77,8 +81,10 @@ _SUFFIX = re.compile(r"(?:k|mm|mn|mln|mio|m|bn|b|tn|t)(?![a-z0-9])")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|º|ª|er|ro|ra|to|ta|do|da|vo|va|mo|ma)(?![a-z0-9])")
 _HALF_DAY = re.compile(r"\s?([ap])\.?\s?m\b\.?")
 _YEAR_BEHIND = re.compile(r"(?:\s(?:de|del))?,?\s(\d{4})(?!\d|[.,]\d)")
+_MONTH_BEHIND = re.compile(r"\s(?:de\s|of\s)?([a-z]{3,10})\b\.?")
+_MONTH_BEFORE = re.compile(r"([a-z]{3,10})\.?\s(?:the\s)?$")
+_WORD_BEFORE = re.compile(r"(?:^|([a-z]+)?[^a-z]*\s)([a-z]+)\s$")
 _GLUED = re.compile(r"[a-z0-9]")
-_SPACES = re.compile(r"[ \u00a0\u2009\u202f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +115,6 @@ class Figure:
     is_scaled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    start: int
-    end: int
-    exponent: str = ""
-    iso_clock: str = ""
-
-
 def strip_marks(text: str) -> str:
     """Return a text without Markdown's emphasis, so that `6**4**` reads as a person sees it."""
     return _MARKS.sub("", text)
@@ -144,51 +140,16 @@ def _harmless(language: Language) -> tuple[re.Pattern[str], ...]:
     return (re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?!\w)"),)
 
 
-def _tokens(folded: str) -> Iterator[_Token]:
+def _tokens(folded: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(folded):
         kind = next(name for name in ("word", "num", "iso", "slash", "clock", "ratio", "part", "vulgar") if match[name])
-        yield _Token(kind, match[kind], match.start(), match.end(), match["exponent"] or "", match["iso_clock"] or "")
-
-
-def read_digits(text: str, language: Language) -> tuple[Decimal, Decimal] | None:
-    """Return the value of written digits and the weight of the last one; None when malformed.
-
-    A lone separator is read as the language writes it; where that is impossible, as the other one does.
-
-    >>> read_digits("1.234", "en"), read_digits("1.234", "es")
-    ((Decimal('1.234'), Decimal('0.001')), (Decimal('1234'), Decimal('1')))
-    """
-    text = _SPACES.sub("'", text).replace("’", "'")
-    if text[0] in ".,":
-        text = f"0{text}"
-    whole, decimals = text, ""
-    last = max(text.rfind("."), text.rfind(","))
-    if last >= 0 and _is_decimal_mark(text, last, language):
-        whole, decimals = text[:last], text[last + 1 :]
-    groups = re.split(r"[.,']", whole)
-    separators = set(re.findall(r"[.,']", whole))
-    if len(groups) > 1 and (
-        len(separators) > 1 or not 1 <= len(groups[0]) <= 3 or any(len(group) != 3 for group in groups[1:])
-    ):
-        return None
-    digits = "".join(groups) or "0"
-    return Decimal(f"{digits}.{decimals}" if decimals else digits), Decimal(1).scaleb(-len(decimals))
-
-
-def _is_decimal_mark(text: str, at: int, language: Language) -> bool:
-    mark, other = text[at], "," if text[at] == "." else "."
-    if text.count(mark) > 1:
-        return False
-    if other in text or "'" in text or mark == ("." if language == "en" else ","):
-        return True
-    behind, before = len(text) - at - 1, text[:at]
-    return behind != 3 or not 1 <= len(before) <= 3 or before.startswith("0")
+        yield Token(kind, match[kind], match.start(), match.end(), match["exponent"] or "", match["iso_clock"] or "")
 
 
 class _Scanner:
     """Walks the tokens of one text and yields its figures."""
 
-    def __init__(self, text: str, folded: str, tokens: Sequence[_Token], language: Language) -> None:
+    def __init__(self, text: str, folded: str, tokens: Sequence[Token], language: Language) -> None:
         self._text, self._folded, self._tokens, self._language = text, folded, tokens, language
         self._words = load_numbers(language)
 
@@ -223,15 +184,15 @@ class _Scanner:
             case _:
                 return self._part(token), at + 1
 
-    def _plain(self, token: _Token, unit: Unit, payload: str) -> Figure:
+    def _plain(self, token: Token, unit: Unit, payload: str) -> Figure:
         return Figure(self._text[token.start : token.end], token.start, token.end, None, unit=unit, payload=payload)
 
-    def _clock(self, token: _Token) -> Figure:
+    def _clock(self, token: Token) -> Figure:
         half = _HALF_DAY.match(self._folded, token.end)
         payload = f"{token.text} {half[1]}m" if half else token.text
         return self._plain(token, "clock", payload)
 
-    def _part(self, token: _Token) -> Figure:
+    def _part(self, token: Token) -> Figure:
         if token.kind == "vulgar":
             value = Fraction(token.text[:-1] or "0") + Fraction(_VULGAR[token.text[-1]])
         else:
@@ -240,7 +201,7 @@ class _Scanner:
                 return Figure(token.text, token.start, token.end, None)
             value = Fraction(top, bottom)
         return self._finish(
-            token.start, token.end, _decimal(value), Decimal("0.0001") if 3 in (value.denominator,) else Decimal(0)
+            token.start, token.end, _decimal(value), _THIRD_STEP if value.denominator == 3 else Decimal(0)
         )
 
     def _number(self, at: int) -> tuple[Figure | None, int]:
@@ -254,7 +215,7 @@ class _Scanner:
         value, step = read
         if token.exponent:
             power = int(token.exponent[1:])
-            if abs(power) > 30:
+            if abs(power) > _MAX_POWER:
                 return Figure(token.text, token.start, token.end, None), at + 1
             value, step = value.scaleb(power), step.scaleb(power)
         scale, end, at = self._scale(token.end, at)
@@ -281,14 +242,12 @@ class _Scanner:
             return None
         ordinal = _ORDINAL.match(self._folded, token.end)
         end = ordinal.end() if ordinal else token.end
-        ahead = re.compile(r"\s(?:de\s|of\s)?([a-z]{3,10})\b\.?").match(self._folded, end)
+        ahead = _MONTH_BEHIND.match(self._folded, end)
         month = months.get(ahead[1]) if ahead else None
         if ahead and month:
             end = ahead.end()
         else:
-            before = re.compile(r"([a-z]{3,10})\.?\s(?:the\s)?$").search(
-                self._folded[max(0, token.start - 16) : token.start]
-            )
+            before = _MONTH_BEFORE.search(self._folded[max(0, token.start - 16) : token.start])
             month = months.get(before[1]) if before else None
         if month is None:
             return None
@@ -307,7 +266,7 @@ class _Scanner:
             return self._finish(token.start, token.end, _decimal(value), Decimal(0)), at + 1
         if token.text not in words.units and token.text not in words.scales and token.text not in words.hundreds:
             return None, at + 1
-        reader = _WordNumber(self._folded, self._tokens, words)
+        reader = WordNumber(self._folded, self._tokens, words)
         after = reader.read(at)
         last = self._tokens[after - 1]
         if after == at + 1 and token.text in words.free:
@@ -366,7 +325,7 @@ class _Scanner:
         ):
             sign, head = _sign(folded[head - 1]), head - 1
         if not sign:
-            said = re.compile(r"(?:^|([a-z]+)?[^a-z]*\s)([a-z]+)\s$").search(folded[max(0, head - 24) : head])
+            said = _WORD_BEFORE.search(folded[max(0, head - 24) : head])
             if said and said[2] in self._words.minus and said[1] not in self._words.not_minus:
                 sign = -1
         return sign, head, currency
@@ -382,93 +341,6 @@ _UNITS: tuple[tuple[Unit, re.Pattern[str]], ...] = (
     ("seconds", _TIME),
     ("asset", _ASSET),
 )
-
-
-class _WordNumber:
-    """Reads one number said in words, such as "fifty-eight thousand" or "cincuenta y ocho mil"."""
-
-    def __init__(self, folded: str, tokens: Sequence[_Token], words: NumberWords) -> None:
-        self._folded, self._tokens, self._words = folded, tokens, words
-        self.value, self.step = Decimal(0), Decimal(1)
-
-    def read(self, at: int) -> int:
-        total, current, previous, step = 0, 0, 0, 1
-        first = at
-        while at < len(self._tokens) and (at == first or self._is_near(at)):
-            text = self._tokens[at].text
-            if text in self._words.units:
-                unit = self._words.units[text]
-                if at > first and not _continues(previous, unit):
-                    break
-                current, previous, step = current + unit, unit, 1
-            elif text in self._words.hundreds:
-                current, previous = max(current, 1) * 100, 100
-            elif text in self._words.scales:
-                step = self._words.scales[text]
-                total, current, previous = (
-                    (total + max(current, 1) * step, 0, 1000) if current or not total else (total * step, 0, 1000)
-                )
-            elif not self._is_joint(at, previous):
-                break
-            at += 1
-        self.value, self.step = Decimal(total + current), Decimal(step)
-        return self._decimals(self._half(at))
-
-    def _is_near(self, at: int) -> bool:
-        return self._folded[self._tokens[at - 1].end : self._tokens[at].start] in (" ", "-", "\u00a0", " - ")
-
-    def _is_joint(self, at: int, previous: int) -> bool:
-        following = self._tokens[at + 1].text if at + 1 < len(self._tokens) else ""
-        return (
-            self._tokens[at].text in self._words.joiners
-            and following in self._words.units
-            and self._is_near(at + 1)
-            and previous >= 20
-            and _continues(previous, self._words.units[following])
-        )
-
-    def _half(self, at: int) -> int:
-        """Read "and a half", "y medio"."""
-        rest = [token.text for token in self._tokens[at : at + 3]]
-        if not rest or rest[0] not in self._words.joiners:
-            return at
-        skip = 2 if len(rest) > 1 and rest[1] in self._words.articles else 1
-        if len(rest) > skip and rest[skip] in self._words.and_half:
-            self.value, self.step = self.value + self.step / 2, self.step / 10
-            return at + skip + 1
-        return at
-
-    def _decimals(self, at: int) -> int:
-        """Read "point five", "coma cinco"."""
-        if at + 1 >= len(self._tokens) or self._tokens[at].text not in self._words.point or not self._is_near(at):
-            return at
-        digits, position = "", at + 1
-        while (
-            position < len(self._tokens)
-            and self._tokens[position].text in self._words.units
-            and self._is_near(position)
-        ):
-            digits += str(self._words.units[self._tokens[position].text])
-            position += 1
-        if not digits:
-            return at
-        self.value, self.step = self.value + Decimal(f"0.{digits}"), Decimal(1).scaleb(-len(digits))
-        while (
-            position < len(self._tokens)
-            and self._tokens[position].text in self._words.scales
-            and self._is_near(position)
-        ):
-            scale = self._words.scales[self._tokens[position].text]
-            self.value, self.step, position = self.value * scale, self.step * scale, position + 1
-        return position
-
-
-def _continues(previous: int, unit: int) -> bool:
-    if previous in (100, 1000):
-        return unit < previous
-    if previous > 100:
-        return unit < 100
-    return 20 <= previous <= 90 and 0 < unit < 10
 
 
 def _sign(mark: str | None) -> int:
