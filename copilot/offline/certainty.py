@@ -44,7 +44,7 @@ def is_certain(decision: Decision, tokens: Sequence[Token], *, quoted: bool) -> 
 
 def _is_sure_talk(talk: str, tokens: Sequence[Token], *, quoted: bool) -> bool:
     if talk == "quoted":
-        return quoted or sum(token.has("reported") for token in tokens) > 1
+        return quoted or sum(token.has("reported", "reported.weak") for token in tokens) > 1
     if talk.startswith("concept:") or talk == "confirmation":
         return True
     return talk in _SURE_TALK and len(tokens) <= _FEW

@@ -18,6 +18,7 @@ from copilot.offline.tokens import Token
 
 TRADE = "execute_trade"
 _BRIEF = 5
+_SHORTEST_TAGGED = 4
 TF_UNITS = ("minute", "hour")
 LONG_UNITS = ("day", "week", "month", "year")
 _ENDS = frozenset({".", "!", "?", "\n", "¿", "¡"})
@@ -128,7 +129,7 @@ def trade_score(features: frozenset[str]) -> float:
     if not _OTHER_HEADS.isdisjoint(features) or ("notify" in features and "condition" in features):
         return 0.0
     has_size = not features.isdisjoint({"number", "money", "percent", "allfree", "all"})
-    has_sym = not features.isdisjoint({"sym", "unknown"})
+    has_sym = not features.isdisjoint({"sym", "sym?", "unknown"})
     if not features.isdisjoint({"signal", "model"}) and not ({"number", "money", "percent"} & features):
         return 0.0
     if "orderid" in features and "remove" in features:
@@ -165,15 +166,20 @@ def _strong(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     return 62.0 if has_size else 45.0
 
 
+def _waits_for_price(features: frozenset[str]) -> bool:
+    """Tell whether the only number is a price to wait for, or names an order."""
+    return "orderid" in features or ({"if", "condition"} <= features and "numbers2" not in features)
+
+
 def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     if "cash" in features and has_sym and "number" in features and features.isdisjoint({"question", "show", "mine_"}):
         return 72.0
     if "allfree" in features and has_sym:
         return 72.0
+    if _waits_for_price(features):
+        return 0.0
     moneyed = not features.isdisjoint({"money", "percent"})
     sized = moneyed or "number" in features
-    if "if" in features and "condition" in features and "numbers2" not in features:
-        return 0.0
     if (
         "buy.weak" in features
         and sized
@@ -243,6 +249,8 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     if len(tokens) <= _BRIEF:
         found.add("brief")
     found.update(_relations(tokens))
+    if any(t.signed and t.unit == "percent" for t in tokens):
+        found.add("condition")
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):
         found.add("condition")
     return frozenset(found)
@@ -263,6 +271,7 @@ def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
         yield "self"
 
 
+_URGED = ("buy", "sell", "close", "notify", "set", "show", "cancel", "remove", "pause", "resume", "name_word", "start")
 _OPENERS = frozenset({"greeting", "also", "then", "confirm", "thanks", "polite", "smalltalk", "it"})
 
 
@@ -270,10 +279,18 @@ def _opens_question(tokens: Sequence[Token]) -> bool:
     """Tell whether a question word opens the clause, behind a greeting or an "and" at most."""
     for token in tokens[:3]:
         if token.has("question", "concept_q") and not is_plain_que(token):
-            return True
+            return not _is_stressed(tokens, tokens.index(token))
         if token.labels - _OPENERS:
             return False
     return False
+
+
+def _is_stressed(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether "do" only urges ("do call me", "do let me know"), or "it is" states."""
+    if tokens[index].text in ("is", "was") and index and tokens[index - 1].has("it"):
+        return True
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return tokens[index].text == "do" and after is not None and after.has(*_URGED)
 
 
 def is_plain_que(token: Token) -> bool:
@@ -299,6 +316,10 @@ def _relations(tokens: Sequence[Token]) -> set[str]:
     for index, token in enumerate(tokens):
         if is_identifier(tokens, index):
             noun = noun_before(tokens, index)
+            if index + 1 < len(tokens) and (tokens[index + 1].get("sym") or tokens[index + 1].has("unit")):
+                continue
+            if noun == "alert" and index + 1 < len(tokens) and tokens[index + 1].has("up", "down", "than"):
+                continue
             if noun:
                 found.add(_ID_NOUNS[noun])
         if token.get("sym") and index and tokens[index - 1].has("of", "into"):
@@ -343,6 +364,8 @@ def is_identifier(tokens: Sequence[Token], index: int) -> bool:
     token = tokens[index]
     if token.has("id"):
         return True
+    if token.is_word_number and token.value is not None and not token.is_fraction:
+        return token.unit == "" and token.value == token.value.to_integral_value() and token.value > 1
     return token.is_number and token.unit == "" and token.raw.isdigit()
 
 
@@ -366,17 +389,25 @@ def split_sentences(tokens: Sequence[Token]) -> list[Clause]:
     current = Clause()
     for token in tokens:
         if token.text in _ENDS and not token.is_number:
-            current.asked = token.text == "?"
+            current.asked = token.text == "?" and not _ends_in_tag(current.tokens)
             if current.tokens:
                 sentences.append(current)
                 current = Clause()
             elif token.text == "?" and sentences:
-                sentences[-1].asked = True
+                sentences[-1].asked = not _ends_in_tag(sentences[-1].tokens)
             continue
         current.tokens.append(token)
     if current.tokens:
         sentences.append(current)
     return sentences
+
+
+def _ends_in_tag(tokens: list[Token]) -> bool:
+    """Drop a tag behind a request ("close my ltc, no?"); tell whether there was one. Who asks "I buy, no?" asks."""
+    if len(tokens) < _SHORTEST_TAGGED or not tokens[-1].has("tag") or any(t.has("first") for t in tokens):
+        return False
+    tokens.pop()
+    return True
 
 
 def split_pieces(sentence: Clause) -> list[Clause]:

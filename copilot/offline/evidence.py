@@ -13,9 +13,11 @@ from decimal import Decimal
 from typing import Literal
 
 from copilot.offline.clauses import Clause
+from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
 from copilot.offline.messages import read_message
 from copilot.offline.requests import named_timeframe
+from copilot.offline.stance import is_reported
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
 from copilot.offline.trade import find_side, plain
 
@@ -77,8 +79,8 @@ def _of(text: str) -> Evidence:
     if screened.is_untrusted:
         return Evidence()
     language: Language = detect_language(screened.text) or detect_language(text) or "en"
-    tokens = tokenize(screened.text, language)
-    reported = "\n" in screened.text.strip() or any(token.has("reported") for token in tokens)
+    tokens = apply_corrections(tokenize(screened.text, language))
+    reported = "\n" in screened.text.strip() or is_reported(tokens)
     return Evidence(
         frozenset(symbol for token in tokens for symbol in (*token.of("sym"), *token.of("sym?"))),
         frozenset(_numbers(tokens)),

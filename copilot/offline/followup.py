@@ -14,14 +14,17 @@ from decimal import Decimal
 from typing import cast
 
 from copilot.offline.clauses import TRADE, Clause
+from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
 from copilot.offline.messages import Frame, Message, read_message
 from copilot.offline.requests import AGENTS, Args, Context, build, days_of, period_of, timeframe_of
+from copilot.offline.stance import is_reported
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
 from copilot.offline.trade import Terms, contradiction, plain, read_terms
 from copilot.offline.values import ArgumentValue, Question, Turn
 
 _DEPTH = 3
+_FINEST = Decimal("0.00000001")
 _LONGEST = 12
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
@@ -74,8 +77,8 @@ def _last_request(history: Sequence[Turn], depth: int) -> _Past | None:
     if screened.is_untrusted or screened.quoted:
         return None
     language: Language = detect_language(text) or "en"
-    tokens = tokenize(screened.text, language)
-    if any(token.has("reported") for token in tokens):
+    tokens = apply_corrections(tokenize(screened.text, language))
+    if is_reported(tokens):
         return None
     message = read_message(tokens)
     resumed = resume(tokens, message, history[:index], depth + 1)
@@ -193,7 +196,18 @@ def _complete(clause: Clause, past: _Past) -> Frame | None:
         merged.tool = past.frame.tool if past.frame.tool else merged.tool
         again = _build_one(merged)
         frame = again if again is not None and (frame is None or again.question is None) else frame
+    if frame is not None and frame.tool == TRADE and not _is_placed(clause, frame):
+        return Frame(TRADE, frame.clause, question=Question("unclear"))
     return frame
+
+
+def _is_placed(answer: Clause, frame: Frame) -> bool:
+    """Tell whether the numbers of an answer stand in the order that it completes."""
+    values = {value for call in frame.calls for value in call.values() if isinstance(value, Decimal)}
+    said = [t for t in answer.tokens if t.is_number and t.unit != "time" and t.value is not None]
+    return (
+        not frame.calls or not values.isdisjoint(plain(abs(t.value)) for t in said if t.value is not None) or not said
+    )
 
 
 def _unit_answer(clause: Clause) -> str:
@@ -543,6 +557,16 @@ def _new_size(clause: Clause, args: Args, terms: Terms) -> Args:
     if scaled is not None:
         return {"amount": scaled}
     changes: Args = {}
+    part = terms.amount
+    if (
+        part is not None
+        and part.is_fraction
+        and part.value is not None
+        and args["side"] != "buy"
+        and "amount" not in args
+    ):
+        share = (part.value * 100).quantize(Decimal("0.01"))
+        return {"side": "sell", "amount": plain(share), "unit": "percent"}
     if terms.amount is not None and terms.amount.value is not None:
         _set_number(changes, args, terms.amount)
     return changes
@@ -568,7 +592,7 @@ def _scaled(clause: Clause, args: Args) -> Decimal | None:
         fraction = next((t for t in clause.tokens if t.is_fraction and t.unit == ""), None)
         if fraction is None or fraction.value is None or not isinstance(amount, Decimal) or not fraction.is_word_number:
             return None
-        return plain(amount * fraction.value)
+        return plain((amount * fraction.value).quantize(_FINEST))
     return plain(amount * 2 if "double" in clause.features else amount / 2)
 
 

@@ -70,5 +70,4 @@ def _has_headline(text: str) -> bool:
 
 
 def _has_marks(text: str) -> bool:
-    folded = fold(text)
-    return any(mark in folded for mark in load_lexicon().guard)
+    return load_lexicon().guard.search(fold(text)) is not None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from copilot.offline.clauses import TRADE, Clause, split_pieces, split_sentences
+from copilot.offline.guard import refuses
 from copilot.offline.requests import Args, Context, build
 from copilot.offline.stance import ACTS, judge
 from copilot.offline.tokens import Token
@@ -69,6 +70,7 @@ _CUES = frozenset(
     {"sl", "tp", "limit", "if", "up", "down", "break", "at", "stop_order", "unit", "maxpos", "size", "drawdown"}
 )
 _SHORT, _LONG = 4, 6
+_GUESS = 35.0
 
 
 @dataclass(slots=True)
@@ -106,15 +108,24 @@ def read_message(
     for sentence in split_sentences(tokens):
         grouper.take(sentence)
     clauses = grouper.finish()
-    frames = []
-    for clause in clauses:
-        frame = _frame(clause, context, quoted=quoted, reported=reported, lead=grouper.names)
+    frames: list[Frame] = []
+    for index, clause in enumerate(clauses):
+        frame = _frame(clause, context, quoted=quoted, reported=reported, lead=_lead(clauses, index, grouper.names))
         _remember(context, clause)
         if frame is not None:
             frames.append(frame)
     return Message(_without_chatter(frames), clauses, context)
 
 
+def _lead(clauses: Sequence[Clause], index: int, names: Context) -> Context:
+    """Return what a request may borrow from before, or from the one behind it ("signal and chart of bnb 4h")."""
+    clause, behind = clauses[index], clauses[index + 1 : index + 2]
+    if names.symbol or clause.tool not in _VIEWED or not behind or behind[0].tool not in _VIEWED:
+        return names
+    return Context(behind[0].first("sym"), timeframe=behind[0].first("tf"))
+
+
+_VIEWED = ("get_signal", "analyze_chart")
 _CHATTY = frozenset({"check_portfolio", "agent_status", "get_signal", "analyze_chart", "list_alerts", "control_agent"})
 _CLEAR, _FAINT = 62.0, 58.5
 
@@ -140,9 +151,12 @@ def _frame(clause: Clause, context: Context, *, quoted: bool, reported: bool, le
         return Frame(tool, clause, talk=verdict.talk)
     if verdict.tool:
         clause.tool = tool = verdict.tool
-    own = Context(context.symbol or lead.symbol, context.agent, context.timeframe, context.side_clause)
+    timeframe = context.timeframe or lead.timeframe
+    own = Context(context.symbol or lead.symbol, context.agent, timeframe, context.side_clause)
     outcome = build(clause, own)
     if isinstance(outcome, Question):
+        if clause.score < _GUESS and (len(clause.tokens) > _SHORT or any(t.repaired for t in clause.tokens)):
+            return None
         if verdict.tool:
             return Frame(tool, clause, talk="question")
         return Frame(tool, clause, question=outcome)
@@ -191,18 +205,21 @@ class _Grouper:
             self._join(current, piece) if self._keeps(current, starts) else self._replace(piece)
 
     def _add_headed(self, current: Clause, piece: Clause, starts: bool) -> None:
+        if piece.tool == "cancel_order" and piece.score < _WEAK_ALERT and self._refers_to_list(current, piece):
+            return
         if current.score < HEADED:
             if self._keeps(current, starts):
                 self._join(current, piece)
             else:
                 self._replace(piece)
         elif _begins_new(current, piece, starts):
+            _carry_on(current, piece)
             self._close(piece)
         else:
             self._join(current, piece)
 
     def _add_tail(self, current: Clause, piece: Clause, starts: bool) -> None:
-        if self._refers_to_list(current, piece):
+        if self._refers_to_list(current, piece) or refuses(" ".join(token.raw for token in piece.tokens)):
             return
         if _lists_another(current, piece):
             piece.tool, piece.score, piece.inherits = current.tool, current.score, True
@@ -227,7 +244,9 @@ class _Grouper:
         if noun is None or (current.tool == "check_portfolio" and "order" not in current.features):
             return False
         lists = current.tool in ("list_alerts", "check_portfolio")
-        if lists and "remove" in features and "number" in features:
+        if noun == "alert" and {"set", "condition"} <= features and "number" in features:
+            piece.tool, piece.score = "set_alert", 75.0
+        elif lists and "remove" in features and "number" in features:
             piece.tool, piece.score = f"cancel_{noun}", 60.0
         elif not lists and "left" in features:
             piece.tool, piece.score = ("list_alerts", 60.0) if noun == "alert" else ("check_portfolio", 60.0)
@@ -278,6 +297,8 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
     """Tell whether a piece repeats the request for another instrument or agent ("and 2 link", "and nova")."""
     features = piece.features
     if current.tool == TRADE:
+        if _is_another_step(current, piece):
+            return True
         sized = not features.isdisjoint({"number", "all"})
         sides = {"sl", "tp", "limit", "if", "market"}
         own = current.first("sym")
@@ -289,6 +310,27 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
     if current.tool == "cancel_alert":
         return False
     return False
+
+
+def _carry_on(current: Clause, piece: Clause) -> None:
+    """Let a verb govern what is listed behind it ("delete all my orders and all my alerts too")."""
+    told = piece.features.isdisjoint({"show", "show.weak", "question", "notify", "set"})
+    nouns = {"list_alerts": "cancel_alert", "check_portfolio": "cancel_order"}
+    is_noun = piece.tool == "list_alerts" or (piece.tool == "check_portfolio" and "order" in piece.features)
+    if told and is_noun and current.tool in nouns.values() and "all" in piece.features:
+        piece.tool = nouns[piece.tool]
+
+
+def _is_another_step(current: Clause, piece: Clause) -> bool:
+    """Tell whether a piece adds an amount at another price to a complete order ("and 0.2 at 2,300")."""
+    if "sym" in piece.features or not {"number", "at"} <= current.features or "at" not in piece.features:
+        return False
+    if (
+        not piece.features.isdisjoint({"sl", "tp", "if", "or", "correct", "instead"})
+        or "numbers2" not in current.features
+    ):
+        return False
+    return "numbers2" in piece.features or ("number" in piece.features and "another" in piece.features)
 
 
 def _begins_new(current: Clause, piece: Clause, starts: bool) -> bool:
@@ -310,12 +352,14 @@ def _supports(current: Clause, piece: Clause) -> bool:
 def _supports_trade(current: Clause, piece: Clause) -> bool | None:
     features = piece.features
     if "orderid" in features and not current.features.isdisjoint({"remove", "cancel"}):
-        return True
+        return True if features.isdisjoint({"remove", "cancel"}) else None
     if piece.tool == TRADE and current.tool != TRADE:
         condition = current.tool in ("list_alerts", "set_alert") and "condition" in features
         silent = current.tool == "set_alert" and current.features.isdisjoint({"notify", "alert", "watch"})
         bare = silent or (current.tool == "set_alert" and "sym" not in features and "number" not in features)
         return True if piece.score <= _BARE or (condition and "sym" not in current.features) or bare else None
+    if current.tool == TRADE and piece.tool == "check_portfolio" and "number" in features:
+        return True if features.isdisjoint({"question", "show", "per", "order"}) else None
     if current.tool == TRADE:
         about = piece.tool == "list_alerts" and "condition" in current.features and "sym" not in features
         faint = piece.score < _EXPLICIT and features.isdisjoint({"question", "mine", "show", "notify", "show.weak"})
@@ -333,7 +377,11 @@ def _supports_view(current: Clause, piece: Clause) -> bool | None:
     if pair in {("set_alert", "get_signal"), ("list_alerts", "set_alert"), ("set_alert", "list_alerts")}:
         return True
     if pair == ("analyze_chart", "set_alert") and "sym" not in features:
+        return True if features.isdisjoint({"alert", "notify"}) else None
+    if pair == ("analyze_chart", "get_signal") and "sym" not in features and current.score <= _HINTED:
         return True
+    if pair in {("get_signal", "list_alerts"), ("get_signal", "set_alert")} and "change_word" in current.features:
+        return True if len(piece.tokens) <= _SHORT else None
     if current.tool == "run_backtest" and piece.tool in ("analyze_chart", "get_signal"):
         return "sym" not in features
     if piece.tool == "run_backtest" and current.score < _SURE and current.tool in _VIEWS:
@@ -343,6 +391,8 @@ def _supports_view(current: Clause, piece: Clause) -> bool | None:
 
 def _supports_agent(current: Clause, piece: Clause) -> bool | None:
     pair, features = (current.tool, piece.tool), piece.features
+    if pair == ("check_portfolio", "explain_trade") and "why" in features and "number" in features:
+        return False
     if pair == ("control_agent", "agent_status") and len(piece.tokens) <= _SHORT - 1:
         return True
     if pair == ("agent_status", "explain_trade") and "sym" in features:
@@ -352,6 +402,7 @@ def _supports_agent(current: Clause, piece: Clause) -> bool | None:
     return None
 
 
+_HINTED = 46.0
 _WEAK_ALERT = 60.0
 _BARE, _EXPLICIT, _SURE = 45.0, 55.0, 70.0
 _VIEWS = ("get_signal", "analyze_chart", "agent_status")
@@ -389,6 +440,8 @@ def _other_view(current: Clause, piece: Clause) -> bool:
     views = ("order", "pending", "position", "trade", "risk", "pnl", "portfolio")
     first = {view for view in views if view in current.features}
     second = {view for view in views if view in piece.features}
+    if second and first == second and current.all("per") and piece.all("per"):
+        return current.all("per") != piece.all("per")
     return (
         bool(second)
         and not second <= first

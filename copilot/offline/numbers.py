@@ -44,12 +44,19 @@ def read_digits(text: str, *, comma_decimal: bool) -> Decimal | None:
 
 def _grouped(text: str, separator: str, comma_decimal: bool) -> Decimal | None:
     groups = text.count(separator)
-    is_decimal_mark = separator == ("," if comma_decimal else ".")
+    is_decimal_mark = separator == ("," if comma_decimal else ".") and not _is_thousands(text, separator)
     if separator in "'’" or groups > 1:
         return Decimal(text.replace(separator, ""))
     if text.startswith("0") or is_decimal_mark:
         return Decimal(text.replace(separator, "."))
     return Decimal(text.replace(separator, ""))
+
+
+def _is_thousands(text: str, separator: str) -> bool:
+    """Tell whether zeros at the end give a grouping away: nobody writes "10.000" for ten."""
+    if separator == ",":
+        return text.endswith("0")
+    return text.endswith("000") and text.index(".") > 1
 
 
 def read_scaled(digits: str, suffix: str, *, comma_decimal: bool) -> Decimal | None:

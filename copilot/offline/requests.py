@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from copilot.offline.clauses import Clause, is_identifier, noun_before
 from copilot.offline.tokens import Token
-from copilot.offline.trade import order_arguments, plain, read_terms, unknown_word
+from copilot.offline.trade import order_arguments, plain, read_price, read_terms, unknown_word
 from copilot.offline.values import ArgumentValue, Question
 
 Args = dict[str, ArgumentValue]
@@ -40,9 +40,11 @@ _PERIODS = {
     ("day", 1): "today",
     ("hour", 24): "today",
 }
+_LEAST_BEFORE = 2
 _MINUTE_COUNTS = (1, 5, 15, 30)
 _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
+_PERIOD_DAYS = {"7d": 7, "30d": 30}
 _TIMEFRAME_PERIODS = {"1w": "7d", "1d": "today"}
 _REACHES = frozenset(
     {"hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque"}
@@ -104,6 +106,18 @@ def timeframe_of(clause: Clause, *, long: bool) -> str | None:
         found = named_timeframe(token, long=long)
         if found:
             return found
+    return _bare_minutes(clause)
+
+
+def _bare_minutes(clause: Clause) -> str | None:
+    """Read "candles of 15" and "on the 30" as minutes."""
+    for index, token in enumerate(clause.tokens):
+        if not token.is_number or token.unit or token.raw not in ("1", "5", "15", "30") or index < _LEAST_BEFORE:
+            continue
+        link, head = clause.tokens[index - 1], clause.tokens[index - 2]
+        last = index == len(clause.tokens) - 1
+        if (link.has("of") and head.has("chart")) or (link.text == "the" and head.text == "on" and last):
+            return f"{token.raw}m"
     return None
 
 
@@ -139,6 +153,7 @@ def days_of(clause: Clause) -> int | Question | None:
     for token in clause.tokens:
         if token.get("days"):
             found = int(str(token.get("days")))
+        found = _PERIOD_DAYS.get(token.get("per") or "", found)
         if token.unit == "time" and token.payload in _DAYS:
             if token.value is None or token.value <= 0:
                 return Question("bad_number", {"value": token.raw})
@@ -181,7 +196,7 @@ def _portfolio(clause: Clause, context: Context) -> Outcome:
     features = clause.features
     view = _view(features)
     args: Args = {} if view == "summary" else {"view": view}
-    period = period_of(clause)
+    period = period_of(clause) or _TIMEFRAME_PERIODS.get(clause.first("tf") or "")
     if period and view not in ("orders", "positions"):
         args["period"] = period
     if view == "orders" and period and "trade_history" in features:
@@ -194,7 +209,7 @@ def _view(features: frozenset[str]) -> str:
         return "orders"
     if "position" in features or ("open" in features and "trade" in features):
         return "positions"
-    if "trade" in features:
+    if not features.isdisjoint({"trade", "buy.past", "sell.past"}):
         return "trades"
     if "risk" in features:
         return "risk"
@@ -210,12 +225,35 @@ def _trade(clause: Clause, context: Context) -> Outcome:
     terms = read_terms(clause, context.symbol)
     if terms.side is None and clause.inherits and context.side_clause is not None:
         terms = read_terms(_with_side(clause, context.side_clause), context.symbol)
+        if terms.amount is None and "another" in clause.features:
+            terms.amount = read_terms(context.side_clause, context.symbol).amount
     if terms.symbol is None and terms.question is None:
         stranger = unknown_word(clause)
         if stranger:
             return Question("unknown_instrument", {"symbol": stranger})
     arguments = order_arguments(terms)
-    return arguments if isinstance(arguments, Question) else [arguments]
+    if isinstance(arguments, Question):
+        return _each(clause) if _names_each(clause, arguments) else arguments
+    return [arguments]
+
+
+def _names_each(clause: Clause, question: Question) -> bool:
+    """Tell whether the same is wanted in several instruments ("100 dollars each of btc and eth")."""
+    return question.code == "which_symbol" and len(clause.all("sym")) > 1 and "each" in clause.features
+
+
+def _each(clause: Clause) -> Outcome:
+    """Return one order for each of the instruments, or the first question that one of them leaves open."""
+    calls: list[Args] = []
+    for symbol in clause.all("sym"):
+        others = [f"sym:{other}" for other in clause.all("sym") if other != symbol]
+        own = Clause([t for t in clause.tokens if not t.has(*others)], clause.asked)
+        own.settle()
+        arguments = order_arguments(read_terms(own, symbol))
+        if isinstance(arguments, Question):
+            return arguments
+        calls.append(arguments)
+    return calls
 
 
 def _with_side(clause: Clause, giver: Clause) -> Clause:
@@ -233,8 +271,15 @@ def _identifiers(clause: Clause, noun: str) -> list[str]:
     found = []
     for index, token in enumerate(clause.tokens):
         if is_identifier(clause.tokens, index) and noun_before(clause.tokens, index) in (noun, None):
-            found.append(token.raw.lstrip("#") if not token.has("id") else token.raw)
+            found.append(identifier_of(token))
     return found
+
+
+def identifier_of(token: Token) -> str:
+    """Return the number of an order, an alert or a trade as it is listed, also where it was said in words."""
+    if token.is_word_number and token.value is not None:
+        return str(plain(token.value))
+    return token.raw if token.has("id") else token.raw.lstrip("#")
 
 
 def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: str) -> Outcome:
@@ -253,8 +298,10 @@ def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: 
         or any(t.text.endswith("s") and t.has(noun) for t in clause.tokens)
         or not clause.features.isdisjoint({"all", "pending"})
     )
+    if symbol is None and "it" in clause.features and clause.tool == "cancel_alert":
+        symbol = context.symbol
     if symbol and (plural or noun in clause.features or clause.tool == "cancel_order"):
-        return [{key: "all", "symbol": symbol}]
+        return [{key: "all", "symbol": one} for one in clause.all("sym") or [symbol]]
     if plural and not (
         noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features
     ):
@@ -315,10 +362,13 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     rsi = "ind:rsi" in clause.features
     direction = ""
     for index, token in enumerate(clause.tokens):
-        direction = _turn(token) or direction or ("up" if token.has("break") or token.text in _REACHES else "")
+        if not (direction and token.has("than") and _counts_percent(clause, index)):
+            direction = _turn(token) or direction or ("up" if token.has("break") or token.text in _REACHES else "")
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
         direction = _turn_behind(clause, index, direction)
+        if not rsi and token.unit != "percent":
+            token.value = read_price(clause.first("sym"), token)
         condition = _condition(token, direction, rsi=rsi)
         if isinstance(condition, Question):
             return condition
@@ -327,6 +377,12 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     if found:
         return found
     return Question("alert_value" if not clause.features.isdisjoint({"up", "down"}) else "alert_condition")
+
+
+def _counts_percent(clause: Clause, index: int) -> bool:
+    """Tell whether a comparison is with a percentage ("drops more than 8%"): then the move gives the direction."""
+    number = next((t for t in clause.tokens[index:] if t.is_number and t.unit != "time"), None)
+    return number is not None and number.unit == "percent"
 
 
 def _turn(token: Token) -> str:
@@ -348,6 +404,12 @@ def _turn_behind(clause: Clause, index: int, direction: str) -> str:
 def _condition(token: Token, direction: str, *, rsi: bool) -> tuple[str, Decimal] | Question:
     value = token.value
     if value is None:
+        return Question("bad_number", {"value": token.raw})
+    if token.signed and token.unit == "percent":
+        if direction and value and (direction == "up") != (value > 0):
+            return Question("bad_number", {"value": token.raw})
+        direction = "up" if value > 0 else "down"
+    if direction == "down" and token.unit == "percent" and abs(value) >= _HUNDRED:
         return Question("bad_number", {"value": token.raw})
     if not direction:
         return Question("alert_condition")
@@ -437,7 +499,7 @@ def _action(clause: Clause, actions: set[str]) -> str:
 
 def _configure(clause: Clause, context: Context) -> Outcome:
     agents = _agents(clause) or ([context.agent] if context.agent else [])
-    if not agents and any(t.has("all") or (t.has("agents") and t.text.endswith("s")) for t in clause.tokens):
+    if not agents and _means_all(clause):
         agents = ["all"]
     if not agents:
         return Question("which_agent")
@@ -450,17 +512,19 @@ def _configure(clause: Clause, context: Context) -> Outcome:
 def _settings(clause: Clause) -> list[tuple[str, ArgumentValue]] | Question:
     strategies, symbols = clause.all("strat"), clause.all("sym")
     numbers = [t for t in clause.tokens if t.is_number and t.unit != "time"]
-    numeric = not clause.features.isdisjoint({"size", "maxpos", "drawdown"})
+    numeric = not clause.features.isdisjoint({"size", "maxpos", "drawdown", "rpt"})
     unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
-    if strategies and not (numeric and numbers):
-        return [("strategies", tuple(strategies))]
-    if symbols and not (numeric and numbers):
-        return [("pairs", tuple(symbols))]
-    if not numeric:
-        return _unnamed(clause, numbers)
-    return _numeric(clause, numbers)
+    lists: list[tuple[str, ArgumentValue]] = []
+    if symbols:
+        lists.append(("pairs", tuple(symbols)))
+    if strategies:
+        lists.append(("strategies", tuple(strategies)))
+    if not (numeric and numbers):
+        return lists or _unnamed(clause, numbers)
+    named = _numeric(clause, numbers)
+    return named if isinstance(named, Question) else named + lists
 
 
 def _unnamed(clause: Clause, numbers: Sequence[Token]) -> Question:
@@ -495,6 +559,7 @@ def _nearest(clause: Clause, number: Token) -> str:
     best, best_distance = "", 99
     for index, token in enumerate(clause.tokens):
         kinds = [kind for kind in ("drawdown", "size", "maxpos") if token.has(kind)]
+        kinds = kinds or (["size"] if token.has("rpt", "each") else [])
         if not kinds:
             continue
         distance = position - index if index < position else (index - position) + 1
@@ -572,6 +637,9 @@ def _profile(clause: Clause, context: Context) -> Outcome:
     features = clause.features
     if "lang" in features:
         return [{"setting": "language", "value": clause.all("lang")[-1]}]
+    if "language_word" in features:
+        code = next((t.text for t in reversed(clause.tokens) if t.text in ("en", "es")), None)
+        return [{"setting": "language", "value": code}] if code else Question("which_value")
     if "favourites" in features:
         symbols = clause.all("sym")
         return [{"setting": "favourites", "value": tuple(symbols)}] if symbols else Question("which_value")

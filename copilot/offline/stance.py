@@ -5,6 +5,7 @@ Only an order may act. The default for a trade word in any other stance is no ac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from copilot.offline.clauses import TRADE, Clause
@@ -22,6 +23,7 @@ _DOES = {
     "set_alert": ("notify", "set", "alert"),
     "update_profile": ("set",),
 }
+_ORDERS = (*_ACTION, "buy.noun", "sell.noun", "cancel", "start", "stop", "pause", "resume", "set", "remove")
 _REACH = 8
 _AUXILIARIES = frozenset({"would", "should", "is", "are", "does", "will", "was", "did", "am", "shall", "may", "might"})
 
@@ -50,6 +52,24 @@ def judge(clause: Clause, *, quoted: bool, reported: bool) -> Verdict:
     return _trade(clause) if clause.tool == TRADE else _change(clause)
 
 
+_NEAR = 5
+_FEW_REPORTS = 2
+
+
+def is_reported(tokens: Sequence[Token]) -> bool:
+    """Tell whether a message passes on somebody else's words.
+
+    A firm word ("forwarded", "my broker") is enough; everyday words ("says", "my wife") count close before an order,
+    or in numbers.
+    """
+    if any(token.has("reported") for token in tokens):
+        return True
+    faint = [index for index, token in enumerate(tokens) if token.has("reported.weak")]
+    return len(faint) >= _FEW_REPORTS or any(
+        token.has(*_ORDERS) for index in faint for token in tokens[index + 1 : index + 1 + _NEAR]
+    )
+
+
 _QUIET = frozenset({"check_portfolio", "list_alerts", "agent_status", "explain_trade"})
 
 
@@ -59,7 +79,7 @@ def _reading(clause: Clause, *, quoted: bool, reported: bool) -> Verdict:
         return Verdict(talk="quoted")
     if clause.tool != "check_portfolio":
         return _ACT
-    if "hypothetical" in features:
+    if "hypothetical" in features or ("howto" in features and features.isdisjoint({"show", "mine"})):
         return Verdict(talk="question")
     if "neg" in features and not clause.asked and features.isdisjoint({"show", "question", "pending"}):
         return Verdict(talk="negated")
@@ -157,10 +177,12 @@ def _has_order_verb(clause: Clause) -> bool:
 
 
 def _is_story(clause: Clause) -> bool:
-    past = [t for t in clause.tokens if t.has("buy.past", "sell.past", "close.past")]
+    past = [t for t in clause.tokens if t.has("buy.past", "buy.weak.past", "sell.past", "close.past")]
     orders = [
         t for t in clause.tokens if t.has("buy", "sell", "close", "dispose", "halve", "buy.weak") and t not in past
     ]
+    if past and orders and clause.tokens.index(orders[-1]) > clause.tokens.index(past[-1]):
+        return False
     if past and not any(t.has("buy", "sell", "close", "dispose") for t in orders):
         return True
     return "past" in clause.features and not orders and "number" in clause.features
@@ -191,13 +213,24 @@ def _negated(clause: Clause, labels: tuple[str, ...]) -> bool:
     """Tell whether a negation stands closely before an action word."""
     last: int | None = None
     for index, token in enumerate(clause.tokens):
-        if token.has("neg") and not token.is_number:
+        if _denies(clause.tokens, index):
             last = index if not _is_correction(clause.tokens, index) else None
         elif token.text in (",", ":", ";") or token.has("if"):
             last = None if token.text != "," else last
         if last is not None and index > last and index - last <= _REACH and _acts(token, labels):
             return True
     return False
+
+
+def _denies(tokens: list[Token], index: int) -> bool:
+    """Tell whether a token negates what follows; a bare "no" does when an action stands right behind it."""
+    token = tokens[index]
+    if token.is_number:
+        return False
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return token.has("neg") or (
+        token.text == "no" and after is not None and after.has(*_ACTION, "buy.noun", "sell.noun")
+    )
 
 
 def _acts(token: Token, labels: tuple[str, ...]) -> bool:

@@ -38,13 +38,24 @@ _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "�
 _COMMA_DECIMAL = re.compile(r"\d,\d{1,2}(?![\d,])|\d\.\d{3},\d|\d,\d{4,}")
 _POINT_DECIMAL = re.compile(r"\d\.\d{1,2}(?![\d.])|\d,\d{3}\.\d")
 _HYPHENATED = re.compile(r"\b([^\W\d_]+)-([^\W\d_]+)\b")
+_WRITTEN = re.compile(r"(?<![\w.,/])(?<!\d\s)\w+(?:['’/]\w*)?(?![\w/])")
+_PLURAL_OWNER = re.compile(r"(?<=\w)s['’] ")
+_SUB = re.compile(r"\bsub[- ](?=\d)", re.IGNORECASE)
+_DOTTED = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_]{2})")
+_SLASHED = re.compile(r"\w+(?:/\w+)+")
+_POSSESSIVE = re.compile(r"([^\W\d_]{2,})['’]s", re.IGNORECASE)
 _MAX_TOKENS = 160
 _MIN_REPAIR = 4
+_HALF_STEP = 0.5
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
 _TRADED = {"EUR": "EURUSD", "GBP": "GBPUSD"}
 _PLURALS = frozenset({"euros", "libras", "pounds", "libras esterlinas", "pounds sterling"})
 _CARRIED = frozenset({"question", "model", "notify", "alert", "mine", "signal"})
-_ARTICLES = frozenset({"a", "an", "un", "una"})
+_ARTICLES = frozenset({"a", "an", "un", "una", "otra", "otro", "another"})
+_PERIODIC = ("per:", "tf:", "days:")
+_ACTS = ("cancel", "start", "stop", "pause", "resume")
+_TRADE_VERBS = ("buy", "sell", "close", "dispose")
+_ALIKE = frozenset(frozenset(pair) for pair in ("bv", "sz", "cs", "cz", "ck", "cq", "kq", "yi", "gj", "mn", "uy", "iy"))
 _CURRENCY = {"$": "USD", "€": "EUR", "£": "GBP"}
 
 
@@ -115,12 +126,38 @@ def _weight(word: str, vocabulary: Vocabulary) -> int:
 
 def tokenize(text: str, language: Language) -> list[Token]:
     """Return the tagged tokens of a text."""
-    text = _HYPHENATED.sub(_open_number, text)
+    text = _respell(_HYPHENATED.sub(_open_number, _open_text(text)), language)
     for sign, digits in _VULGAR.items():
         text = text.replace(sign, f" {digits} ")
     comma = _writes_comma(text, language)
     plain = [_plain(match, comma) for match in _TOKEN.finditer(text)][:_MAX_TOKENS]
+    for token in plain:
+        _mend(token, language)
     return _join_units(_join_number_words(_tag(plain, language), language), language)
+
+
+def _open_text(text: str) -> str:
+    """Open what is written together: "dollars' worth", "sub-100", "atlas.size", "momentum/doge"."""
+    text = _PLURAL_OWNER.sub("s ", text)
+    text = _SUB.sub("below ", text)
+    text = _DOTTED.sub(" ", text)
+    return _SLASHED.sub(_open_slashes, text)
+
+
+def _open_slashes(match: re.Match[str]) -> str:
+    lexicon = load_lexicon()
+    words = fold(match[0]).split("/")
+    known = (lexicon.shared, *lexicon.own.values())
+    if any(fold(match[0]) in vocabulary.phrases for vocabulary in known):
+        return match[0]
+    is_list = all(word[:1].isdigit() or any(word in vocabulary.phrases for vocabulary in known) for word in words)
+    return match[0].replace("/", " ") if is_list and not all(word.isdigit() for word in words) else match[0]
+
+
+def _respell(text: str, language: Language) -> str:
+    """Write out what people shorten in messages ("wut", "2day", "xq")."""
+    spellings = load_lexicon().own[language].spellings
+    return _WRITTEN.sub(lambda match: spellings.get(fold(match[0]), match[0]), text)
 
 
 def _open_number(match: re.Match[str]) -> str:
@@ -154,7 +191,15 @@ def _plain(match: re.Match[str], comma: bool) -> Token:
         return Token(fold(raw), raw, is_number=True)
     if kind == "id":
         return Token(fold(raw), raw, frozenset({"id"}))
-    return Token(fold(raw).replace("'", "").replace("’", ""), raw)
+    return Token(_without_apostrophe(raw), raw)
+
+
+def _without_apostrophe(raw: str) -> str:
+    """Return a folded word without its apostrophe, and a possessive without its ending ("the bot's view")."""
+    owner = _POSSESSIVE.fullmatch(raw)
+    if owner and fold(owner[1]) not in load_lexicon().own["en"].contracted:
+        return fold(owner[1])
+    return fold(raw).replace("'", "").replace("’", "")
 
 
 def _ratio(raw: str) -> Token:
@@ -225,20 +270,35 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
         labels = labels or other.phrases.get(phrase, frozenset())
         if labels:
             carried = _carried(span, own, other) - labels
-            return Token(phrase, " ".join(token.raw for token in span), labels | carried), width
+            if any(label.startswith(_PERIODIC) for label in labels):
+                carried = frozenset(label for label in carried if not label.startswith("per:"))
+            joined = Token(phrase, " ".join(token.raw for token in span), labels | carried)
+            joined.repaired = any(token.repaired for token in span)
+            return joined, width
     if first.is_number or first.has("id"):
         if first.has("id") and not any(c.isdigit() for c in first.text[:1]):
             first.labels |= own.phrases.get(first.text, frozenset())
         return first, 1
     first.labels = first.labels | _single(first, lexicon, language)
-    if (
-        first.repaired
-        and position > 0
-        and first.has("buy", "sell", "close", "dispose")
-        and not _may_be_verb(plain[position - 1])
+    if first.repaired and (
+        (first.has(*_TRADE_VERBS) and not _is_sure_repair(plain, position))
+        or (first.has(*_ACTS) and not _is_slip(fold(first.raw), first.text))
     ):
         first.labels = frozenset()
     return first, 1
+
+
+def _is_sure_repair(plain: Sequence[Token], position: int) -> bool:
+    """Tell whether a misspelt trade verb stands where a verb may, and is off by a slip and not by another letter."""
+    token = plain[position]
+    return (position == 0 or _may_be_verb(plain[position - 1])) and _is_slip(fold(token.raw), token.text)
+
+
+def _is_slip(written: str, meant: str) -> bool:
+    """Tell whether letters are swapped, doubled, dropped or sound alike ("bende"), as in no other real word."""
+    if len(written) != len(meant) or sorted(written) == sorted(meant):
+        return True
+    return all(a == b or frozenset(a + b) in _ALIKE for a, b in zip(written, meant, strict=True))
 
 
 def _may_be_verb(before: Token) -> bool:
@@ -256,7 +316,9 @@ def _carried(span: Sequence[Token], own: Vocabulary, other: Vocabulary) -> froze
         found.update(own.phrases.get(token.text) or other.phrases.get(token.text) or ())
         if token is not span[0]:
             found -= {"question"} - set(own.phrases.get(span[0].text, ()))
-    return frozenset(found & _CARRIED)
+    if span[0].text == "do":
+        found.discard("question")
+    return frozenset(label for label in found if label in _CARRIED or label.startswith("per:"))
 
 
 def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str]:
@@ -276,9 +338,7 @@ def _single(token: Token, lexicon: Lexicon, language: Language) -> frozenset[str
         )
         if labels:
             return labels
-    if text in other.known or not text.isalpha():
-        return frozenset()
-    return _repair(token, lexicon, own, language)
+    return other.phrases.get(text, frozenset()) if token.repaired else frozenset()
 
 
 def _bases(text: str) -> Iterator[str]:
@@ -290,29 +350,38 @@ def _bases(text: str) -> Iterator[str]:
         yield text.replace("-", " ")
 
 
-def _repair(token: Token, lexicon: Lexicon, own: Vocabulary, language: Language) -> frozenset[str]:
+def _mend(token: Token, language: Language) -> None:
+    """Put the word that is meant in place of a misspelt one."""
     text = token.text
-    if len(text) < _MIN_REPAIR or (token.raw.isupper() and len(text) < 6):
-        return frozenset()
+    if token.is_number or len(text) < _MIN_REPAIR or not text.isalpha() or (token.raw.isupper() and len(text) < 6):
+        return
+    lexicon = load_lexicon()
+    if any(text in vocabulary.known for vocabulary in (lexicon.shared, *lexicon.own.values())):
+        return
+    if any(_is_base(base, lexicon, language) for base in _bases(text)):
+        return
     best = _nearest_word(text, language)
-    if not best:
-        return frozenset()
-    token.repaired = True
-    token.text = best
-    labels = own.phrases.get(best, frozenset()) | lexicon.shared.phrases.get(best, frozenset())
-    return labels or lexicon.own[_order(language)[1]].phrases.get(best, frozenset())
+    if best:
+        token.repaired, token.text = True, best
+
+
+def _is_base(base: str, lexicon: Lexicon, language: Language) -> bool:
+    return base in lexicon.shared.phrases or (len(base) > 3 and base in lexicon.own[language].phrases)
 
 
 @lru_cache(maxsize=4096)
 def _nearest_word(text: str, language: Language) -> str:
     """Return the content word that a misspelt word most likely is, or an empty string."""
     lexicon = load_lexicon()
-    best, best_distance = "", 3
+    best, best_distance = "", 3.0
+    letters = sorted(text)
     for words in (lexicon.shared.repairable, *(lexicon.own[name].repairable for name in _order(language))):
         for word in words:
             if abs(len(word) - len(text)) > 1 or not _same_start(text, word):
                 continue
-            distance = OSA.distance(text, word, score_cutoff=2)
+            distance = float(OSA.distance(text, word, score_cutoff=2))
+            if len(text) == len(word) and sorted(word) == letters:
+                distance -= _HALF_STEP
             if distance < best_distance:
                 best, best_distance = word, distance
     return best if best and best_distance <= _allowed(text, best) else ""
@@ -359,7 +428,7 @@ def _read_words(tokens: list[Token], start: int, own: Vocabulary, language: Lang
     if (
         tokens[position].text in _ARTICLES
         and position + 1 < len(tokens)
-        and tokens[position + 1].has("unit")
+        and (tokens[position + 1].has("unit") or _is_only_one(tokens, position))
         and tokens[position + 1].text not in ("lot", "unit")
         and not _is_part(tokens, position)
     ):
@@ -388,6 +457,11 @@ def _read_words(tokens: list[Token], start: int, own: Vocabulary, language: Lang
         token.unit, token.payload = first.unit, first.payload if first.unit == "money" else ""
         token.is_word_number = False
     return token, end
+
+
+def _is_only_one(tokens: list[Token], position: int) -> bool:
+    """Tell whether "one position" is a count ("only one position"), and not just any position."""
+    return tokens[position + 1].text in ("posicion", "position") and position > 0 and tokens[position - 1].has("only")
 
 
 def _is_part(tokens: list[Token], position: int) -> bool:
@@ -423,6 +497,8 @@ class _WordReader:
             end = self._group(position)
             if end > position:
                 return end
+        if self._word(position, "point") and self._word(position + 1, "units"):
+            return self._decimals(position + 1)
         if not self._word(position, "units", "scales", "fractions", "hundreds"):
             return position
         if self._word(position, "fractions"):
@@ -449,10 +525,18 @@ class _WordReader:
             and not token.payload.isalpha()
         ):
             self.value = token.value * Decimal(scales[following])
-            return position + 2
+            return self._rest(position + 2, Decimal(scales[following]))
         if following in scales and token.unit == "money" and token.value is not None:
             self.value = token.value * Decimal(scales[following])
             return position + 2
+        return position
+
+    def _rest(self, position: int, scale: Decimal) -> int:
+        """Read the hundreds behind a scale ("3 mil 500")."""
+        token = self._tokens[position] if position < len(self._tokens) else None
+        if scale == 1000 and token is not None and re.fullmatch(r"[1-9]\d{2}", token.text) and token.value is not None:
+            self.value += token.value
+            return position + 1
         return position
 
     def _group(self, position: int) -> int:
@@ -461,7 +545,7 @@ class _WordReader:
             position += 1
         if self._word(position, "groups"):
             self.value = Decimal(self._own.numbers["groups"][self._tokens[position].text])
-            return position + 1
+            return self._times_scale(position + 1)
         if self._word(position, "fractions") and self._language == "en":
             return self._fraction(position, Decimal(1))
         if self._word(position, "fractions") and self._tokens[position].text not in ("media",):
@@ -470,6 +554,16 @@ class _WordReader:
             end = self._integer(position, implied=True)
             return self._tail(position, end)
         return start
+
+    def _times_scale(self, position: int) -> int:
+        """Read "of thousands" behind a group ("un par de miles")."""
+        ahead = (
+            position + 1 if position < len(self._tokens) and self._tokens[position].text in ("de", "of") else position
+        )
+        if self._word(ahead, "scales"):
+            self.value *= Decimal(self._own.numbers["scales"][self._tokens[ahead].text])
+            return ahead + 1
+        return position
 
     def _fraction(self, position: int, count: Decimal) -> int:
         token = self._tokens[position]
@@ -481,8 +575,9 @@ class _WordReader:
         ahead = position
         if ahead < len(self._tokens) and self._tokens[ahead].text in articles:
             ahead += 1
-        if ahead < len(self._tokens) and self._tokens[ahead].text in scales:
-            self.value *= Decimal(scales[self._tokens[ahead].text])
+        many = {**self._own.numbers["groups"], **scales}
+        if ahead < len(self._tokens) and self._tokens[ahead].text in many:
+            self.value = plain_part(self.value * Decimal(many[self._tokens[ahead].text]))
             self.is_fraction = False
             return ahead + 1
         if (
@@ -583,6 +678,11 @@ class _WordReader:
         return 0
 
 
+def plain_part(value: Decimal) -> Decimal:
+    """Return a multiple without the noise of a third ("a third of a dozen")."""
+    return value.quantize(Decimal("0.000001")).normalize()
+
+
 def _part(text: str) -> Decimal:
     return _decimal(Fraction(text))
 
@@ -642,7 +742,10 @@ def _absorb(tokens: list[Token], position: int, language: Language) -> int:
     following = tokens[position + 1]
     if following.is_number and _is_spaced_group(tokens, position):
         token.value = Decimal(token.text + following.text)
-        return position + 1
+        position += 1
+        if position + 1 >= len(tokens):
+            return position
+        return position + _absorb_money(token, tokens[position + 1], own)
     return position + (
         _absorb_percent(tokens, position, own)
         or _absorb_time(token, following, own)

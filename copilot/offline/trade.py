@@ -6,6 +6,7 @@ terms that contradict each other make a question; nothing is guessed, because a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,8 +21,14 @@ _HUNDRED = Decimal(100)
 _AMBIGUOUS_FROM = Decimal(10)
 _FX_PRICE_LIMIT = Decimal(100)
 _FX = ("EURUSD", "GBPUSD")
+_DEAR = ("XAUUSD", "BTC/USDT", "ETH/USDT")
+_CHEAP = Decimal(100)
 _STRANGERS = 2
+_CLOSE_BY = 4
+_DIGITS = 18
+_TOO_LARGE = Decimal(10**_DIGITS)
 _GROUPS = frozenset({"docena", "dozen", "par", "couple", "pair"})
+_MAKERS = ("buy", "sell", "close", "dispose", "halve", "buy.weak", "sl", "tp", "limit", "stop_order")
 _OF_OR_INTO = ("of", "de", "into", "in", "en")
 
 
@@ -66,11 +73,16 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
         terms.ask("unknown_instrument", symbol=_unknown_name(clause))
     elif len(symbols) > 1:
         terms.ask("which_symbol")
-    if count_strangers(clause) >= _STRANGERS:
+    if count_strangers(clause) >= _STRANGERS or _bends_verb(clause):
         terms.ask("unclear")
-    terms.symbol = symbols[0] if symbols else symbol
+    terms.symbol = symbols[0] if symbols else symbol or _weighed(clause)
     _settle_amount(clause, terms)
     return terms
+
+
+def _weighed(clause: Clause) -> str | None:
+    """Return gold when ounces are spoken of: nothing else here is weighed."""
+    return "XAUUSD" if any(t.has("ounce") for t in clause.tokens) else None
 
 
 def _units_of_currency(tokens: Sequence[Token]) -> None:
@@ -128,19 +140,38 @@ def count_strangers(clause: Clause) -> int:
     """Return how many words are in no vocabulary; with several of them nobody can be sure of an order."""
     lexicon = load_lexicon()
     known = (lexicon.shared.known, *(vocabulary.known for vocabulary in lexicon.own.values()))
-    words = [t.text for t in clause.tokens if not t.is_number and not t.labels and t.text.isalpha() and len(t.text) > 2]
+    words = [t.text for t in _core(clause) if not t.is_number and not t.labels and t.text.isalpha() and len(t.text) > 2]
     return sum(not any(word in vocabulary for vocabulary in known) for word in words)
+
+
+def _bends_verb(clause: Clause) -> bool:
+    """Tell whether an unknown word opens the clause right before its verb: it may deny it ("dnot sell")."""
+    words = [t for t in clause.tokens if t.is_number or t.text[:1].isalpha()][:2]
+    if len(words) < 2 or words[0].labels or words[0].is_number or not words[1].has("buy", "sell", "close", "dispose"):
+        return False
+    lexicon = load_lexicon()
+    return not any(words[0].text in v.known for v in (lexicon.shared, *lexicon.own.values()))
+
+
+def _core(clause: Clause) -> Sequence[Token]:
+    """Return what lies between the first and the last word that makes the order; chatter around it is no matter."""
+    marks = [i for i, t in enumerate(clause.tokens) if t.is_number or t.get("sym") or t.has(*_MAKERS)]
+    return clause.tokens[marks[0] : marks[-1] + 1] if marks else clause.tokens
 
 
 def find_side(clause: Clause) -> str | None:
     """Return buy, sell or close; `both` when the words say two of them; `None` when they say none."""
     strong = [token for token in clause.tokens if token.has("buy", "sell", "dispose", "close", "halve")]
-    strong = [token for token in strong if not _is_exit_phrase(token)]
+    strong = [token for token in strong if not _is_exit_phrase(token) and not _is_held(clause, token)]
     still = [token for token in strong if not _is_move(clause, token)]
     strong = still or ([] if "if" in clause.features else strong)
     sides = {_side_of(token) for token in strong}
     if "buy" in sides and "sell" in sides:
         return _of_two(clause, strong)
+    if "buy" in sides and sides & {"close", "dispose"}:
+        return "close" if strong[0].has("close", "dispose") else "both"
+    if "sell" in sides and _is_paid_from_cash(clause):
+        return "both"
     if "close" in sides:
         return "close"
     if "dispose" in sides and "buy" not in sides:
@@ -148,6 +179,23 @@ def find_side(clause: Clause) -> str | None:
     if sides & {"buy", "sell"}:
         return "sell" if "sell" in sides else "buy"
     return _soft_side(clause)
+
+
+def _is_held(clause: Clause, token: Token) -> bool:
+    """Tell whether "long" or "short" names what is held ("my short", "el corto de eth") and not what to do."""
+    if not token.has("leg"):
+        return False
+    index = next(i for i, t in enumerate(clause.tokens) if t is token)
+    return index > 0 and clause.tokens[index - 1].has("mine", "holder")
+
+
+def _is_paid_from_cash(clause: Clause) -> bool:
+    """Tell whether money from the free cash goes into the instrument ("bota 10% del saldo en xrp")."""
+    cash = next((i for i, t in enumerate(clause.tokens) if t.has("cash")), None)
+    if cash is None:
+        return False
+    behind = clause.tokens[cash + 1 :]
+    return any(t.has("into") for t in behind) and any(t.get("sym") for t in behind)
 
 
 def _is_move(clause: Clause, token: Token) -> bool:
@@ -198,6 +246,8 @@ def _soft_side(clause: Clause) -> str | None:
     share = _share_side(clause)
     if share is not None:
         return share
+    if "order" in features:
+        return None
     if "allfree" in features or "buy.weak" in features:
         return "buy"
     if "money" in features and "of_sym" in features:
@@ -212,11 +262,21 @@ def _share_side(clause: Clause) -> str | None:
     for index, token in enumerate(clause.tokens):
         if not (token.is_number and (token.unit == "percent" or token.is_fraction)):
             continue
-        ahead = clause.tokens[index + 1 : index + 7]
-        if ahead and ahead[0].text in ("of", "off", "from", "de", "del", "out") and any(t.get("sym") for t in ahead):
+        ahead = _up_to_symbol(clause.tokens[index + 1 : index + 7])
+        if ahead and ahead[0].text in ("of", "off", "from", "de", "del", "out"):
             held = token.unit == "percent" or any(t.has("mine") or t.text in ("the", "del", "that") for t in ahead)
             return "sell" if held else None
     return None
+
+
+def _up_to_symbol(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Return what stands up to the instrument, or nothing when money goes into it ("25% of my stables into sol")."""
+    for index, token in enumerate(tokens):
+        if token.get("sym"):
+            return tokens[: index + 1]
+        if index and token.has("into") and not token.has("of"):
+            return ()
+    return ()
 
 
 def _goes_into(clause: Clause) -> bool:
@@ -235,6 +295,7 @@ class _Reader:
         self._tokens, self._terms = tokens, terms
         self._role = ""
         self._last = ""
+        self._corrected_at = -_CLOSE_BY - 1
         self._corrects = False
         self._either = False
         self._vague = False
@@ -261,8 +322,10 @@ class _Reader:
         terms = self._terms
         if token.has("or"):
             self._either = True
+        if token.has("between"):
+            terms.ask("two_prices")
         if token.has("instead") or token.text in ("no", "not", "..."):
-            self._corrects = True
+            self._corrected_at = index
         if token.has("approx"):
             self._vague = True
         if token.has("market"):
@@ -309,6 +372,8 @@ class _Reader:
             self._trigger(token)
         elif token.has("raise"):
             self._raises = True
+        elif token.text == "into" and self._role == "" and terms.amount is not None:
+            self._role = "at"
         elif token.has("if") and self._role == "":
             self._role = "if"
         elif token.has("at") and self._role in ("", "if") and not (self._raises and token.text in ("en", "by", "a")):
@@ -352,16 +417,51 @@ class _Reader:
             return
         if self._is_denied(index):
             return
+        if token.signed and token.unit == "percent" and token.value and self._role not in ("stop", "target"):
+            self._role = "target" if token.value > 0 else "stop"
         if token.value is None or (token.signed and token.value <= 0 and not self._is_distance(index, token)):
             self._terms.ask("bad_number", value=token.raw)
             return
-        if token.value == 0:
+        if token.value == 0 or abs(token.value) >= _TOO_LARGE:
             self._terms.ask("bad_number", value=token.raw)
             return
-        role = "amount" if self._adds_half(index, token) else self._role_of(index, token)
+        self._corrects = index - self._corrected_at <= _CLOSE_BY
+        role = "amount" if self._adds_half(index, token) else self._outcome(index) or self._role_of(index, token)
+        if role == "amount" and self._is_loose(index, token):
+            self._terms.ask("unclear")
+        if role in ("stop", "target", "price", "trigger", "at") and self._is_odd(index):
+            self._terms.ask("unclear")
         self._place(role, token)
         self._last, self._role = role, ""
-        self._corrects = self._either = self._vague = False
+        self._corrected_at = -_CLOSE_BY - 1
+        self._either = self._vague = False
+
+    def _outcome(self, index: int) -> str:
+        """Return the role that "if I'm wrong" and "if it works" behind a number give it."""
+        for token in self._tokens[index + 1 : index + 3]:
+            if token.has("wrong"):
+                return "stop"
+            if token.has("works"):
+                return "target"
+            if token.is_number:
+                return ""
+        return ""
+
+    def _is_loose(self, index: int, token: Token) -> bool:
+        """Tell whether a bare number right behind a price could as well be the price ("stop 4 71")."""
+        before = self._tokens[index - 1] if index else None
+        return self._last == "price" and token.unit == "" and before is not None and before.is_number
+
+    def _is_odd(self, index: int) -> bool:
+        """Tell whether something unknown is counted ("a stop 50 pips away", "55 lucas")."""
+        after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
+        if after is None or after.is_number or not after.text.isalpha():
+            return False
+        if after.has("pips"):
+            return True
+        lexicon = load_lexicon()
+        known = (lexicon.shared, *lexicon.own.values())
+        return not after.labels and len(after.text) > 2 and not any(after.text in v.known for v in known)
 
     def _adds_half(self, index: int, token: Token) -> bool:
         """Read the half behind a unit ("an ounce and a half") into the number in front of the unit."""
@@ -390,18 +490,29 @@ class _Reader:
         return not self._next_number(self._tokens.index(cue, index))
 
     def _role_of(self, index: int, token: Token) -> str:
-        after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
-        cue = after
-        if after is not None and after.text in ("tight", "protective", "trailing", "de", "of"):
-            cue = self._tokens[index + 2] if index + 2 < len(self._tokens) else None
-        if cue is not None and self._is_cue_behind(index, cue):
-            return "stop" if cue.has("sl") else "target" if cue.has("tp") else "price"
-        if self._role in ("stop", "target"):
-            return self._role
+        if self._is_share(index, token):
+            return "amount"
+        behind = self._role_behind(index)
+        if behind or self._role in ("stop", "target"):
+            return behind or self._role
         if token.unit == "percent" or self._counts(index, token):
             return "amount"
         if token.unit == "money" and self._role not in ("price", "trigger", "at"):
             return "amount"
+        return self._plain_role(index, token)
+
+    def _role_behind(self, index: int) -> str:
+        """Return the role that a cue right behind a number gives it ("a 3% stop")."""
+        after = self._tokens[index + 1 : index + 3]
+        cue = after[0] if after else None
+        if cue is not None and cue.text in ("tight", "protective", "trailing", "de", "of"):
+            cue = after[1] if len(after) > 1 else None
+        if cue is None or not self._is_cue_behind(index, cue):
+            return ""
+        return "stop" if cue.has("sl") else "target" if cue.has("tp") else "price"
+
+    def _plain_role(self, index: int, token: Token) -> str:
+        after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
         if self._role == "if":
             after_move = after is not None and after.has("up", "down", "break", "reach")
             return "trigger" if after_move or after is None or after.text in (",", "is", "se") else "amount"
@@ -412,6 +523,15 @@ class _Reader:
         if self._role == "" and self._corrects and self._last in ("price", "trigger", "at", "stop", "target"):
             return self._last
         return self._role or "amount"
+
+    def _is_share(self, index: int, token: Token) -> bool:
+        """Tell whether it is a part of a holding ("take profits on 20% of avax") and so never a distance or a price."""
+        if token.is_fraction and token.unit == "":
+            return True
+        ahead = self._tokens[index + 1 : index + 4]
+        if token.unit != "percent" or not ahead or not (ahead[0].has("of") or ahead[0].text in ("on", "off")):
+            return False
+        return any(t.get("sym") is not None or t.has("position", "mine") for t in ahead)
 
     def _counts(self, index: int, token: Token) -> bool:
         """Tell whether a unit or a coin right behind makes it an amount."""
@@ -487,6 +607,8 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
 def _settle_unsized(clause: Clause, terms: Terms) -> None:
     """Read what was said instead of a number: all of it, half of it, a coin, or nothing."""
     features = clause.features
+    if count_strangers(clause) and terms.side is not None:
+        terms.ask("unclear")
     if terms.side == "dispose":
         terms.side = "close"
     if "halve" in features:
@@ -538,12 +660,31 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
     behind = clause.tokens[index - 1].text if index else ""
     if terms.side == "close" or (terms.side == "sell" and behind in ("by", "en")):
         share = not any(token.has("unit") for token in ahead[:1])
+    if (
+        terms.side in ("sell", "close", "dispose")
+        and (not ahead or not _may_count(ahead[0]))
+        and not _opens_short(clause)
+    ):
+        share = True
+    if ahead and ahead[0].get("sym") and any(t.has("dispose") for t in clause.tokens):
+        share = True
     if terms.side in ("sell", "close", "dispose") and ahead:
         share = share or ahead[0].text in ("the", "del", "de", "of", "that", "el", "la", "out")
-        share = share and not any(token.has("unit") for token in ahead)
+        share = share or ahead[0].text.startswith("of ")
+        share = share and not any(token.has("unit") and not token.text.startswith("of ") for token in ahead)
     if share:
         share_pct = (value * _HUNDRED).quantize(Decimal("0.01"))
         amount.value, amount.unit, amount.is_fraction = share_pct, "percent", False
+
+
+def _opens_short(clause: Clause) -> bool:
+    """Tell whether the sale opens a short instead of giving something held away."""
+    return any(t.has("leg") and t.has("sell") for t in clause.tokens) and "mine" not in clause.features
+
+
+def _may_count(after: Token) -> bool:
+    """Tell whether a word behind a fraction may be what it counts ("half an ether", "half eth")."""
+    return after.has("unit", "it") or after.get("sym") is not None or after.text in ("a", "an", "un", "una", "de", "of")
 
 
 def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
@@ -584,13 +725,32 @@ def order_arguments(terms: Terms) -> dict[str, ArgumentValue] | Question:
     if terms.side is None:
         return Question("buy_or_sell")
     _fix_fx_prices(terms)
+    if _prices_an_amount(terms):
+        terms.amount, terms.price = terms.price, terms.amount
     args: dict[str, ArgumentValue] = {"symbol": terms.symbol, "side": terms.side}
     question = _add_amount(args, terms) or _add_price(args, terms) or _add_exits(args, terms)
     return question or contradiction(args) or args
 
 
+def _fix_grouped_prices(terms: Terms) -> None:
+    """Read "2.280" as thousands for what never costs so little, wherever a dot groups."""
+    for slot in ("price", "stop", "target"):
+        token: Token | None = getattr(terms, slot)
+        if token is not None:
+            token.value = read_price(terms.symbol, token)
+
+
+def read_price(symbol: str | None, token: Token) -> Decimal | None:
+    """Return the price that a number means for an instrument: "2.280" is no price of gold, 2280 is."""
+    value = token.value
+    if symbol in _DEAR and value is not None and value < _CHEAP and re.fullmatch(r"\$?\d{1,2}\.\d{3}", token.raw):
+        return value * 1000
+    return value
+
+
 def _fix_fx_prices(terms: Terms) -> None:
     """Read "1.305" as a price of a currency even where a dot groups thousands."""
+    _fix_grouped_prices(terms)
     if terms.symbol not in _FX:
         return
     for slot in ("price", "stop", "target"):
@@ -602,6 +762,14 @@ def _fix_fx_prices(terms: Terms) -> None:
             and token.raw.count(".") == 1
         ):
             token.value = Decimal(token.raw)
+
+
+def _prices_an_amount(terms: Terms) -> bool:
+    """Tell whether a currency's price and amount were taken for each other ("buy stop gbpusd 1.2825, 40k")."""
+    price, amount = terms.price, terms.amount
+    if terms.symbol not in _FX or price is None or amount is None or amount.unit or price.value is None:
+        return False
+    return price.value >= _FX_PRICE_LIMIT and amount.value is not None and amount.value < _FX_PRICE_LIMIT / 10
 
 
 def _add_amount(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
@@ -678,4 +846,5 @@ def plain(value: Decimal) -> Decimal:
     (Decimal('1.5'), Decimal('1000'))
     """
     normal = value.normalize()
-    return normal.quantize(Decimal(1)) if normal == normal.to_integral_value() else normal
+    is_whole = normal == normal.to_integral_value() and normal.adjusted() < _DIGITS
+    return normal.quantize(Decimal(1)) if is_whole else normal

@@ -20,6 +20,12 @@ Language = Literal["en", "es"]
 _SHORT_STEM = 3
 _THINGS = ("lo", "la", "los", "las")
 _PRONOUN_VERBS = frozenset({"pause", "resume", "stop", "start"})
+_SPOKEN = ("units", "fractions", "hundreds")
+_SHORTEST_SPOKEN = 4
+_CHATTER = frozenset(
+    ("reported", "reported.weak", "third", "smalltalk", "past", "future", "hypothetical", "correct", "thanks")
+    + ("greeting", "goodbye", "confirm", "polite", "advice", "opinion", "holder", "another", "tag", "status.strong")
+)
 _NO_LABELS: frozenset[str] = frozenset()
 
 
@@ -46,6 +52,8 @@ class Vocabulary:
         fillers: Words that carry no meaning of their own in an order.
         glue: Words of grammar and manners that never change what a message asks for.
         numbers: Number words by role, as written in the file.
+        spellings: Short forms of messages, written out.
+        contracted: Words whose "'s" stands for "is" or "us".
         repairable: Single content words by length, which a misspelt word may be repaired to.
         longest: Words in the longest phrase.
     """
@@ -60,6 +68,8 @@ class Vocabulary:
     concepts: dict[str, str] = field(default_factory=dict)
     initial: set[str] = field(default_factory=set)
     repairable: list[str] = field(default_factory=list)
+    spellings: dict[str, str] = field(default_factory=dict)
+    contracted: set[str] = field(default_factory=set)
     longest: int = 1
 
     def add(self, phrase: str, *labels: str) -> None:
@@ -88,7 +98,7 @@ class Lexicon:
 
     shared: Vocabulary
     own: Mapping[Language, Vocabulary]
-    guard: tuple[str, ...]
+    guard: re.Pattern[str]
     refusals: re.Pattern[str]
 
 
@@ -98,8 +108,9 @@ def _read(name: str) -> dict[str, Any]:
     return loaded
 
 
-def _guard() -> tuple[str, ...]:
-    return tuple(_read("shared")["guard"]["marks"])
+def _guard() -> re.Pattern[str]:
+    marks = _read("shared")["guard"]["marks"]
+    return re.compile("|".join((r"(?<!\w)" if mark[0].isalnum() else "") + re.escape(mark) for mark in marks))
 
 
 def _refusals() -> re.Pattern[str]:
@@ -124,14 +135,11 @@ def _language(data: Mapping[str, Any]) -> Vocabulary:
     for label, phrases in data["phrases"].items():
         for phrase in phrases:
             vocabulary.add(phrase, label)
-    vocabulary.repairable = [w for w in vocabulary.phrases if w.isalpha() and len(w) >= 4]
+    for label, words in data.get("accented", {}).items():
+        vocabulary.accented.update((word, frozenset({label})) for word in words)
+    vocabulary.repairable = [w for w in vocabulary.phrases if _is_worth_mending(w, vocabulary.phrases[w])]
     _add_verbs(vocabulary, data)
-    for kind, prefix in (("timeframes", "tf"), ("periods", "per")):
-        for value, phrases in data[kind].items():
-            for phrase in phrases:
-                vocabulary.add(phrase, f"{prefix}:{value}")
-    for phrase, days in data["durations"].items():
-        vocabulary.add(phrase, f"days:{days}")
+    _add_times(vocabulary, data)
     for key, phrases in data["concepts"].items():
         for phrase in phrases:
             vocabulary.concepts[fold(phrase)] = key
@@ -141,12 +149,33 @@ def _language(data: Mapping[str, Any]) -> Vocabulary:
     vocabulary.numbers = _fold_numbers(data["number_words"])
     vocabulary.time_units = {fold(w): unit for unit, words in data["time_units"].items() for w in words}
     vocabulary.initial = set(data["initial_buy"])
+    vocabulary.spellings = {fold(short): written for written, row in data["spellings"].items() for short in row}
+    vocabulary.contracted = set(data["contracted"])
+    vocabulary.known.update(vocabulary.spellings)
+    vocabulary.repairable += [w for role in _SPOKEN for w in vocabulary.numbers[role] if len(w) >= _SHORTEST_SPOKEN]
     for role in vocabulary.numbers.values():
         vocabulary.known.update(role)
     vocabulary.known.update(
         vocabulary.fillers, vocabulary.glue, (fold(w) for w in data["words"]), vocabulary.time_units
     )
     return vocabulary
+
+
+def _is_worth_mending(word: str, labels: frozenset[str]) -> bool:
+    """Tell whether a misspelt word may be read as this one: it asks for something, and is not just chatter."""
+    return word.isalpha() and len(word) >= _SHORTEST_SPOKEN and not labels <= _CHATTER
+
+
+def _add_times(vocabulary: Vocabulary, data: Mapping[str, Any]) -> None:
+    for kind, prefix in (("timeframes", "tf"), ("periods", "per")):
+        for value, phrases in data[kind].items():
+            for phrase in phrases:
+                vocabulary.add(phrase, f"{prefix}:{value}")
+    vocabulary.repairable += [
+        w for kind in ("timeframes", "periods") for row in data[kind].values() for w in row if " " not in w
+    ]
+    for phrase, days in data["durations"].items():
+        vocabulary.add(phrase, f"days:{days}")
 
 
 def _fold_numbers(roles: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,10 +214,10 @@ def _forms(stem: str, endings: Mapping[str, list[str]], clitics: list[str]) -> I
 def _add_form(vocabulary: Vocabulary, form: str, label: str, mood: str) -> None:
     mood, _, thing = mood.partition(" ")
     folded = fold(form)
-    base = label.split(".")[0]
+    base = label if label == "buy.weak" else label.split(".")[0]
     if mood == "past":
         labels = frozenset({f"{base}.past", "past"})
-        if folded != form.lower():
+        if folded != form.lower() and form not in vocabulary.accented:
             vocabulary.accented[form] = vocabulary.accented.get(form, _NO_LABELS) | labels
             vocabulary.known.add(folded)
             return

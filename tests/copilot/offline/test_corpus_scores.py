@@ -15,16 +15,19 @@ _UNSEEN_UNSAFE = 2
 _CHANGING = ("execute_trade", "control_agent", "configure_agent", "update_profile", "cancel_order", "cancel_alert")
 
 
-@pytest.mark.parametrize(("language", "exact"), [("en", 0.93), ("es", 0.95)])
-def test_tuning_lines(language: str, exact: float) -> None:
-    report = score(read_lines(f"{language}/dev_*.jsonl"), route)
+@pytest.mark.parametrize(
+    ("files", "exact"),
+    [("en/dev_0*", 0.95), ("es/dev_0*", 0.955), ("en/dev_1*", 0.89), ("es/dev_1*", 0.89)],
+)
+def test_tuning_lines(files: str, exact: float) -> None:
+    report = score(read_lines(f"{files}.jsonl"), route)
     assert report.exact_accuracy >= exact
     assert report.tool_accuracy >= exact
     assert report.wrong_trades == 0
     assert report.p50_ms < _MAX_P50_MS
 
 
-@pytest.mark.parametrize(("language", "exact"), [("en", 0.77), ("es", 0.76)])
+@pytest.mark.parametrize(("language", "exact"), [("en", 0.83), ("es", 0.78)])
 def test_unseen_lines(language: str, exact: float) -> None:
     report = score(read_lines(f"{language}/heldout.jsonl"), route)
     assert report.exact_accuracy >= exact

@@ -1,0 +1,85 @@
+"""What a person takes back in the same breath: "pause atlas, sorry, orion", "2, I mean 3", "sell... no, buy 2 sol".
+
+A correction replaces the last word of the same kind in front of it, or the whole request when an action word follows.
+Only names and numbers close behind the correcting word count; anything else is left alone, so that a polite "sorry" in
+passing changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from copilot.offline.lexicon import load_lexicon
+from copilot.offline.tokens import Token
+
+_REACH = 4
+_NAMES = ("sym", "agent", "strat", "tf", "ind")
+_VERBS = ("buy", "sell", "close", "dispose")
+_ENDS = frozenset({".", "!", "?"})
+
+
+def apply_corrections(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens without what was taken back."""
+    kept = list(tokens)
+    position = 0
+    while position < len(kept):
+        if kept[position].has("correct") and position:
+            kept, position = _replace(kept, position)
+        position += 1
+    return kept
+
+
+def _replace(tokens: list[Token], marker: int) -> tuple[list[Token], int]:
+    """Drop what the words behind a marker replace; return the tokens and where to read on."""
+    found = _what_follows(tokens, marker)
+    if found is None:
+        return tokens, marker
+    old = _start_of_request(tokens, marker) if found == "verb" else _last_of(tokens, marker, found)
+    if old is None:
+        return tokens, marker
+    if found == "verb":
+        return tokens[:old] + tokens[marker + 1 :], old - 1
+    kept = tokens[:old] + tokens[old + 1 : marker] + tokens[marker + 1 :]
+    while len(kept) > marker - 1 > 0 and kept[marker - 2].text in (",", ";", "...", "…", "—", "-"):
+        del kept[marker - 2]
+        marker -= 1
+    return kept, marker - 2
+
+
+def _what_follows(tokens: Sequence[Token], marker: int) -> str | None:
+    for token in tokens[marker + 1 : marker + 1 + _REACH]:
+        if token.has(*_VERBS):
+            return "verb"
+        if token.is_number:
+            return "number"
+        name = next((name for name in _NAMES if token.get(name)), None)
+        if name:
+            return name
+        if not _passes(token):
+            return None
+    return None
+
+
+def _passes(token: Token) -> bool:
+    """Tell whether a word may stand between the correcting word and the right one."""
+    if not any(char.isalpha() for char in token.text) or token.has("correct", "at", "of", "into"):
+        return token.text not in _ENDS
+    return any(token.text in vocabulary.glue for vocabulary in load_lexicon().own.values())
+
+
+def _last_of(tokens: Sequence[Token], marker: int, kind: str) -> int | None:
+    for index in range(marker - 1, -1, -1):
+        token = tokens[index]
+        if kind == "number" and token.is_number and token.unit != "time":
+            return index
+        if kind != "number" and token.get(kind):
+            return index
+        if token.text in _ENDS:
+            return None
+    return None
+
+
+def _start_of_request(tokens: Sequence[Token], marker: int) -> int | None:
+    """Return where the request in front of a marker starts, if it is one about a trade."""
+    start = next((i + 1 for i in range(marker - 1, -1, -1) if tokens[i].text in _ENDS), 0)
+    return start if any(token.has(*_VERBS) for token in tokens[start:marker]) else None
