@@ -1,7 +1,8 @@
-"""Run decisions through the compiled backtest."""
+"""Run decisions through the compiled backtest: one symbol, or several on one account."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,8 @@ from engine.backtest import kernel
 from engine.backtest.compiled import entry
 from engine.backtest.result import Run, Trades, read_refusals
 from engine.backtest.settings import AccountSettings, Listing, make_book, money_digits, symbol_rules
-from engine.domain.market import FloatArray
-from engine.domain.strategies import Decisions
+from engine.domain.market import FloatArray, IntArray
+from engine.domain.strategies import FULL_SIZE_BPS, Decisions
 
 _NO_FLOATS = np.empty(0)
 _NO_SIZES = np.empty(0, np.int16)
@@ -32,14 +33,11 @@ def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettin
     Raises:
         ValueError: Lengths differ, or amounts are too large to be counted exactly.
     """
-    if len(decisions) != len(listing.bars):
-        raise ValueError(f"{len(decisions)} decisions for {len(listing.bars)} bars")
+    _check_lengths(listing, decisions)
     digits = money_digits([listing.instrument])
-    rules = symbol_rules(listing, account, digits, valid_bars=decisions.valid_bars, max_bars=decisions.max_bars)
-    book = make_book(account, digits, [rules])
+    book = make_book(account, digits, [_rules(listing, decisions, account, digits)])
     bars = listing.bars
-    equity = np.empty(len(bars) if has_equity else 0)
-    sums = np.empty(at.SUMS)
+    equity, sums = np.empty(len(bars) if has_equity else 0), np.empty(at.SUMS)
     log = _one()(
         *(_floats(column) for column in (bars.open, bars.high, bars.low, bars.close)),
         np.ascontiguousarray(decisions.action, np.int8),
@@ -52,34 +50,137 @@ def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettin
         equity,
         sums,
     )
-    if book[at.STATUS] != at.STATUS_DONE:
-        raise ValueError(f"positions in {bars.symbol} became too large to be counted exactly; lower the leverage")
-    return Run(
-        listings=(listing,),
-        account=account,
-        time=bars.time,
-        equity=equity,
-        trades=Trades(log.reshape(-1, at.TRADE), (listing,)),
-        refused=read_refusals(book),
-        sums=sums,
-        cash_quanta=int(book[at.CASH]),
-        digits=digits,
+    return _finish((listing,), account, bars.time, equity, sums, log, book, digits)
+
+
+def run_portfolio(
+    listings: Sequence[Listing], decisions: Sequence[Decisions], account: AccountSettings, *, has_equity: bool = True
+) -> Run:
+    """Return what the decisions in several symbols would have made of one account.
+
+    Args:
+        listings: All of one timeframe; their bars need not be at the same times.
+        decisions: For each listing, one row per bar.
+        account: Shared cash, size and leverage.
+        has_equity: Whether to keep the account's worth at every close.
+
+    Raises:
+        ValueError: Lengths or timeframes differ, or amounts are too large to be counted exactly.
+    """
+    for listing, table in zip(listings, decisions, strict=True):
+        _check_lengths(listing, table)
+    if len({each.bars.timeframe for each in listings}) != 1:
+        raise ValueError("the symbols of one account must have bars of one timeframe")
+    digits = money_digits([each.instrument for each in listings])
+    pairs = list(zip(listings, decisions, strict=True))
+    rules = [_rules(*pair, account, digits) for pair in pairs]
+    book = make_book(account, digits, rules)
+    lengths = [len(each.bars) for each in listings]
+    time = np.concatenate([each.bars.time for each in listings])
+    moments = np.unique(time)
+    equity, sums = np.empty(len(moments) if has_equity else 0), np.empty(at.SUMS)
+    log = _many()(
+        *(np.concatenate([getattr(each.bars, name) for each in listings]) for name in ("open", "high", "low", "close")),
+        np.concatenate([np.asarray(each.action, np.int8) for each in decisions]),
+        _joined([each.price for each in decisions], lengths),
+        _joined([_level(*pair, pair[1].stop, -pair[1].stop_ratio) for pair in pairs], lengths),
+        _joined([_level(*pair, pair[1].target, pair[1].target_ratio) for pair in pairs], lengths),
+        _joined_sizes(decisions, lengths),
+        _joined([each.funding for each in listings], lengths, absent=0.0),
+        time,
+        np.argsort(time, kind="stable"),
+        np.cumsum([0, *lengths[:-1]]),
+        np.repeat(np.arange(len(listings)), lengths),
+        book,
+        equity,
+        sums,
     )
+    return _finish(tuple(listings), account, moments, equity, sums, log, book, digits)
+
+
+def _check_lengths(listing: Listing, decisions: Decisions) -> None:
+    if len(decisions) != len(listing.bars):
+        raise ValueError(f"{len(decisions)} decisions for {len(listing.bars)} bars of {listing.bars.symbol}")
+
+
+def _rules(listing: Listing, decisions: Decisions, account: AccountSettings, digits: int) -> IntArray:
+    return symbol_rules(listing, account, digits, valid_bars=decisions.valid_bars, max_bars=decisions.max_bars)
+
+
+def _finish(
+    listings: tuple[Listing, ...],
+    account: AccountSettings,
+    time: IntArray,
+    equity: FloatArray,
+    sums: FloatArray,
+    log: IntArray,
+    book: IntArray,
+    digits: int,
+) -> Run:
+    if book[at.STATUS] != at.STATUS_DONE:
+        raise ValueError("a position became too large to be counted exactly; lower the size or the leverage")
+    trades = Trades(log.reshape(-1, at.TRADE), listings)
+    cash = int(book[at.CASH])
+    return Run(listings, account, time, equity, trades, read_refusals(book), sums, cash, digits)
 
 
 def _floats(column: FloatArray | None) -> FloatArray:
     return _NO_FLOATS if column is None else np.ascontiguousarray(column, np.float64)
 
 
+def _level(listing: Listing, decisions: Decisions, column: FloatArray | None, ratio: float) -> FloatArray | None:
+    """Return stops or targets as prices, also where they were given as a distance (below 0: against the entry)."""
+    if column is not None or not ratio:
+        return column
+    close = np.asarray(listing.bars.close)
+    levels: FloatArray = close * (1 + np.sign(decisions.action) * ratio)
+    return levels
+
+
+def _joined(columns: Sequence[FloatArray | None], lengths: Sequence[int], *, absent: float = np.nan) -> FloatArray:
+    """Return the columns one after another, or an empty one when no symbol has any."""
+    if all(column is None for column in columns):
+        return _NO_FLOATS
+    pairs = zip(columns, lengths, strict=True)
+    return np.concatenate([np.full(n, absent) if column is None else column for column, n in pairs])
+
+
+def _joined_sizes(decisions: Sequence[Decisions], lengths: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    if all(each.size_bps is None for each in decisions):
+        return _NO_SIZES
+    pairs = zip(decisions, lengths, strict=True)
+    full = FULL_SIZE_BPS
+    columns = [np.full(n, full) if each.size_bps is None else each.size_bps for each, n in pairs]
+    return np.concatenate(columns).astype(np.int16)
+
+
 @cache
 def _one() -> Any:
-    """Return the compiled pass over one symbol; its types are fixed, so that it is compiled once."""
-    made = entry(kernel.run_one)
-    floats, small, sizes = (
-        numba.types.Array(kind, 1, "C", readonly=True) for kind in (numba.float64, numba.int8, numba.int16)
-    )
+    """Return the compiled pass over one symbol."""
+    floats, small, sizes, _ = _read_only()
     ratios, out = (numba.float64, numba.float64), numba.float64[::1]
     types = (*[floats] * 4, small, *[floats] * 3, *ratios, sizes, floats, numba.int64[::1], out, out)
+    return _compiled(kernel.run_one, types)
+
+
+@cache
+def _many() -> Any:
+    """Return the compiled pass over several symbols."""
+    floats, small, sizes, whole = _read_only()
+    out = numba.float64[::1]
+    types = (*[floats] * 4, small, *[floats] * 3, sizes, floats, *[whole] * 4, numba.int64[::1], out, out)
+    return _compiled(kernel.run_many, types)
+
+
+def _read_only() -> tuple[Any, ...]:
+    """Return the types of columns, so declared that columns which cannot be written are taken without a copy."""
+    kinds = (numba.float64, numba.int8, numba.int16, numba.int64)
+    return tuple(numba.types.Array(kind, 1, "C", readonly=True) for kind in kinds)
+
+
+def _compiled(function: Callable[..., Any], types: tuple[Any, ...]) -> Any:
+    """Compile for fixed types, so that it happens once and never again for another kind of array."""
+    made = entry(function)
     made.compile(types)
     made.disable_compile()
     return made

@@ -1,6 +1,6 @@
-"""The compiled backtest: one pass over one symbol's bars.
+"""The compiled backtest: one pass over one symbol's bars, or over several symbols on one account.
 
-The pass runs through stretches: where nothing is held and nothing waits it looks for the next decision only; where
+The pass over one symbol runs through stretches: where nothing is held and nothing waits it looks for the next decision only; where
 something is held it looks at each bar for a decision, a stop or a target that may be reached, and marks the account.
 Any bar on which something may happen goes through the exact rules in `rules`.
 """
@@ -24,12 +24,10 @@ _AT = c.HEAD
 
 
 @inner
-def with_room(log: IntArray, used: int) -> IntArray:
-    """Return the log with room for three more trades."""
-    if (used + 3) * c.TRADE < len(log):
-        return log
+def enlarge(log: IntArray) -> IntArray:
+    """Return the log with twice the room."""
     larger = np.empty(2 * len(log), np.int64)
-    larger[: used * c.TRADE] = log[: used * c.TRADE]
+    larger[: len(log)] = log
     return larger
 
 
@@ -176,6 +174,104 @@ def next_payment(t: int, n: int, funding: FloatArray) -> int:
     return t
 
 
+@inner
+def meet_row(
+    book: IntArray,
+    at: int,
+    log: IntArray,
+    symbol: int,
+    t: int,
+    place: int,
+    open_: FloatArray,
+    high: FloatArray,
+    low: FloatArray,
+    funding: FloatArray,
+) -> bool:
+    """Let one bar happen to one symbol (`t` its row, `place` where the columns have it); return whether it held."""
+    used, held = book[c.TRADES], book[at + c.HELD]
+    first = to_ticks(open_[place], book, at)
+    half = half_spread(first, book, at)
+    if held != 0 and len(funding) and funding[place] != 0:
+        pay_funding(book, at, first, int(np.rint(funding[place] * RATE_SCALE)))
+    meet_opening(book, at, log, symbol, t, first, half)
+    if book[at + c.ENTRY_KIND] != 0 or book[at + c.STOP] != 0 or book[at + c.TARGET] != 0:
+        top, bottom = to_ticks(high[place], book, at), to_ticks(low[place], book, at)
+        meet_range(book, at, log, symbol, t, first, top, bottom, half)
+    grow_older(book, at)
+    return held != 0 or book[at + c.HELD] != 0 or book[c.TRADES] != used
+
+
+@inner
+def take_row(
+    book: IntArray,
+    at: int,
+    t: int,
+    place: int,
+    close: FloatArray,
+    action: ActionArray,
+    price: FloatArray,
+    stop: FloatArray,
+    target: FloatArray,
+    stop_ratio: float,
+    target_ratio: float,
+    bps: SizeArray,
+    worth: int,
+) -> None:
+    """Take the decision of one row at its close; `worth` is the account's in quanta."""
+    what = int(action[place])
+    side = 1 if what > 0 else -1
+    at_stop = at_target = 0
+    if len(stop):
+        at_stop = to_level(stop[place], book, at)
+    elif stop_ratio > 0:
+        at_stop = to_level(close[place] * (1 - side * stop_ratio), book, at)
+    if len(target):
+        at_target = to_level(target[place], book, at)
+    elif target_ratio > 0:
+        at_target = to_level(close[place] * (1 + side * target_ratio), book, at)
+    at_price = to_level(price[place], book, at) if len(price) else 0
+    share_bps = int(bps[place]) if len(bps) else 10_000
+    decide(book, at, t, what, at_price, at_stop, at_target, share_bps, worth)
+
+
+@inner
+def value_of_lot(book: IntArray, at: int) -> float:
+    """Return what one lot is worth at a price of 1, in account currency."""
+    return float(book[at + c.UNIT]) * book[at + c.TICK_OVER] / book[at + c.TICK_TIMES] / book[c.QUANTA]
+
+
+@inner
+def hold(
+    t: int,
+    n: int,
+    payment: int,
+    high: FloatArray,
+    low: FloatArray,
+    close: FloatArray,
+    action: ActionArray,
+    own: float,
+    per_lot: float,
+    book: IntArray,
+    equity: FloatArray,
+    sums: FloatArray,
+) -> tuple[int, bool]:
+    """Go on to the next row with a decision (marked), or on which the position may change (not marked: True)."""
+    end = min(n, payment)
+    if book[_AT + c.LAST_AGE] != 0:
+        end = min(end, t + book[_AT + c.LAST_AGE] - book[_AT + c.AGE] - 1)
+    start, worth, is_touched = t, book[_AT + c.HELD] * per_lot, False
+    if book[_AT + c.STOP] == 0 and book[_AT + c.TARGET] == 0:
+        t = hold_unprotected(t, end, close, action, own, worth, equity, sums)
+    else:
+        below, above = watch_levels(book, _AT)
+        t, is_touched = hold_protected(t, end, high, low, close, action, below, above, own, worth, equity, sums)
+    is_due = is_touched or t >= end
+    passed = t - start if is_due else t - start + 1
+    book[_AT + c.AGE] += passed
+    sums[c.BARS_HELD] += passed
+    return t, is_due
+
+
 def run_one(
     open_: FloatArray,
     high: FloatArray,
@@ -203,84 +299,136 @@ def run_one(
         equity: Shape (n,) to be filled with the account's worth at each close, or empty.
         sums: Shape (SUMS,), filled.
     """
-    n = len(close)
+    n, stores = len(close), len(equity) > 0
     log = np.empty(_FIRST_TRADES * c.TRADE, np.int64)
-    quanta = float(book[c.QUANTA])
-    per_lot = float(book[_AT + c.UNIT]) * book[_AT + c.TICK_OVER] / book[_AT + c.TICK_TIMES] / quanta
+    per_lot, own = value_of_lot(book, _AT), book[c.CASH] / book[c.QUANTA]
     sums[:] = 0.0
-    sums[c.LAST] = sums[c.PEAK] = book[c.CASH] / quanta
-    stores = len(equity) > 0
+    sums[c.LAST] = sums[c.PEAK] = own
     payment = next_payment(0, n, funding)
     t = 0
-    while t < n:
+    while t < n and book[c.STATUS] == c.STATUS_DONE:
         is_due = book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.CLOSING] != 0
         if not is_due and book[_AT + c.HELD] == 0:
             start = t
             t = next_decision(t, n, action)
             if stores:
-                equity[start : min(t + 1, n)] = sums[c.LAST]
-            if t == n:
-                break
+                equity[start : min(t + 1, n)] = own
         elif not is_due:
             if payment < t:
                 payment = next_payment(t, n, funding)
-            end = min(n, payment)
-            if book[_AT + c.LAST_AGE] != 0:
-                end = min(end, t + book[_AT + c.LAST_AGE] - book[_AT + c.AGE] - 1)
-            start = t
-            own, worth = book[c.CASH] / quanta, book[_AT + c.HELD] * per_lot
-            if book[_AT + c.STOP] == 0 and book[_AT + c.TARGET] == 0:
-                t = hold_unprotected(t, end, close, action, own, worth, equity, sums)
-                is_due = t >= end
-            else:
-                below, above = watch_levels(book, _AT)
-                t, is_due = hold_protected(t, end, high, low, close, action, below, above, own, worth, equity, sums)
-                is_due |= t >= end
-            passed = t - start if is_due else t - start + 1
-            book[_AT + c.AGE] += passed
-            sums[c.BARS_HELD] += passed
-            if t == n:
-                break
+            t, is_due = hold(t, n, payment, high, low, close, action, own, per_lot, book, equity, sums)
+        if t == n:
+            break
         if is_due:
-            used, was_held = book[c.TRADES], book[_AT + c.HELD] != 0
-            log = with_room(log, used)
-            first = to_ticks(open_[t], book, _AT)
-            half = half_spread(first, book, _AT)
-            if was_held and len(funding):
-                pay_funding(book, _AT, first, int(np.rint(funding[t] * RATE_SCALE)))
-            meet_opening(book, _AT, log, 0, t, first, half)
-            if book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.STOP] != 0 or book[_AT + c.TARGET] != 0:
-                meet_range(book, _AT, log, 0, t, first, to_ticks(high[t], book, _AT), to_ticks(low[t], book, _AT), half)
-            grow_older(book, _AT)
-            if was_held or book[_AT + c.HELD] != 0 or book[c.TRADES] != used:
-                sums[c.BARS_HELD] += 1
-            value = book[c.CASH] / quanta + book[_AT + c.HELD] * per_lot * close[t]
+            if (book[c.TRADES] + 3) * c.TRADE > len(log):
+                log = enlarge(log)
+            sums[c.BARS_HELD] += meet_row(book, _AT, log, 0, t, t, open_, high, low, funding)
+            own = book[c.CASH] / book[c.QUANTA]
+            value = own + book[_AT + c.HELD] * per_lot * close[t]
             note_equity(value, sums)
             if stores:
                 equity[t] = value
-        what = int(action[t])
-        if what != 0:
+        if action[t] != 0:
             mark = to_ticks(close[t], book, _AT)
             book[_AT + c.MARK] = mark
-            side = 1 if what > 0 else -1
-            at_stop = at_target = 0
-            if len(stop):
-                at_stop = to_level(stop[t], book, _AT)
-            elif stop_ratio > 0:
-                at_stop = to_level(close[t] * (1 - side * stop_ratio), book, _AT)
-            if len(target):
-                at_target = to_level(target[t], book, _AT)
-            elif target_ratio > 0:
-                at_target = to_level(close[t] * (1 + side * target_ratio), book, _AT)
-            at_price = to_level(price[t], book, _AT) if len(price) else 0
-            share_bps = int(bps[t]) if len(bps) else 10_000
-            worth_now = book[c.CASH] + book[_AT + c.HELD] * mark * book[_AT + c.UNIT]
-            decide(book, _AT, t, what, at_price, at_stop, at_target, share_bps, worth_now)
-            if book[c.STATUS] != c.STATUS_DONE:
-                break
+            worth = book[c.CASH] + book[_AT + c.HELD] * mark * book[_AT + c.UNIT]
+            take_row(book, _AT, t, t, close, action, price, stop, target, stop_ratio, target_ratio, bps, worth)
         t += 1
     if book[_AT + c.HELD] != 0:
         book[_AT + c.MARK] = to_ticks(close[n - 1], book, _AT)
-        log = with_room(log, book[c.TRADES])
         write_trade(book, _AT, log, 0)
+    return log[: book[c.TRADES] * c.TRADE]
+
+
+@inner
+def mark_account(book: IntArray, count: int, prices: FloatArray, per_lot: FloatArray) -> tuple[float, bool]:
+    """Return what the account is worth at the last closes, and whether anything is held."""
+    value, is_held = book[c.CASH] / book[c.QUANTA], False
+    for symbol in range(count):
+        held = book[c.HEAD + symbol * c.WIDTH + c.HELD]
+        if held != 0:
+            value += held * per_lot[symbol] * prices[symbol]
+            is_held = True
+    return value, is_held
+
+
+@inner
+def count_account(book: IntArray, count: int) -> int:
+    """Return what the account is worth at the last closes in ticks, in quanta."""
+    worth = book[c.CASH]
+    for symbol in range(count):
+        at = c.HEAD + symbol * c.WIDTH
+        worth += book[at + c.HELD] * book[at + c.MARK] * book[at + c.UNIT]
+    return worth
+
+
+def run_many(
+    open_: FloatArray,
+    high: FloatArray,
+    low: FloatArray,
+    close: FloatArray,
+    action: ActionArray,
+    price: FloatArray,
+    stop: FloatArray,
+    target: FloatArray,
+    bps: SizeArray,
+    funding: FloatArray,
+    time: IntArray,
+    order: IntArray,
+    starts: IntArray,
+    symbols: IntArray,
+    book: IntArray,
+    equity: FloatArray,
+    sums: FloatArray,
+) -> IntArray:
+    """Run several symbols on one account; return the log of trades, those still open last.
+
+    Args:
+        open_, ..., funding: As in `run_one`, the columns of all symbols one after another; empty ones are absent.
+        time: Open time of each row of the columns.
+        order: The rows by time, and at one time by symbol.
+        starts: Shape (symbols,), first row of each symbol.
+        symbols: The symbol of each row.
+        book, sums: As in `run_one`, with all symbols.
+        equity: One place per distinct time.
+    """
+    m, count = len(order), len(starts)
+    log = np.empty(_FIRST_TRADES * c.TRADE, np.int64)
+    prices, per_lot = np.zeros(count), np.zeros(count)
+    for symbol in range(count):
+        per_lot[symbol] = value_of_lot(book, c.HEAD + symbol * c.WIDTH)
+    sums[:] = 0.0
+    sums[c.LAST] = sums[c.PEAK] = book[c.CASH] / book[c.QUANTA]
+    i = moment = 0
+    while i < m and book[c.STATUS] == c.STATUS_DONE:
+        j, was_held = i, False
+        while j < m and time[order[j]] == time[order[i]]:
+            place = order[j]
+            symbol = symbols[place]
+            at = c.HEAD + symbol * c.WIDTH
+            if book[at + c.HELD] != 0 or book[at + c.ENTRY_KIND] != 0:
+                while (book[c.TRADES] + count + 3) * c.TRADE > len(log):
+                    log = enlarge(log)
+                row = place - starts[symbol]
+                was_held |= meet_row(book, at, log, symbol, row, place, open_, high, low, funding)
+            prices[symbol] = close[place]
+            book[at + c.MARK] = to_ticks(close[place], book, at)
+            j += 1
+        value, is_held = mark_account(book, count, prices, per_lot)
+        note_equity(value, sums)
+        sums[c.BARS_HELD] += is_held or was_held
+        if len(equity):
+            equity[moment] = value
+        for k in range(i, j):
+            place = order[k]
+            if action[place] != 0:
+                symbol = symbols[place]
+                at, row = c.HEAD + symbol * c.WIDTH, place - starts[symbol]
+                worth = count_account(book, count)
+                take_row(book, at, row, place, close, action, price, stop, target, 0.0, 0.0, bps, worth)
+        i, moment = j, moment + 1
+    for symbol in range(count):
+        at = c.HEAD + symbol * c.WIDTH
+        if book[at + c.HELD] != 0:
+            write_trade(book, at, log, symbol)
     return log[: book[c.TRADES] * c.TRADE]

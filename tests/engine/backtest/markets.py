@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from decimal import Decimal
 
 import numpy as np
@@ -77,6 +79,24 @@ def random_listing(rng: np.random.Generator, instrument: Instrument, n: int, *, 
     return Listing(bars, instrument, D(str(rng.choice(["0", "1", "2.5", "20"]))), funding)
 
 
+def with_holes(rng: np.random.Generator, listing: Listing) -> Listing:
+    """Return the listing with rows missing, as real feeds have them."""
+    kept = np.flatnonzero(rng.random(len(listing.bars)) < rng.choice([0.7, 1.0]))
+    if len(kept) == 0:
+        return listing
+    bars = listing.bars
+    columns = (getattr(bars, name)[kept] for name in ("time", "open", "high", "low", "close", "volume"))
+    funding = None if listing.funding is None else listing.funding[kept]
+    return replace(listing, bars=Bars(bars.symbol, bars.timeframe, *columns), funding=funding)
+
+
+def on_tick(listing: Listing) -> Bars:
+    """Return the bars with every price on the instrument's tick."""
+    bars, step = listing.bars, float(listing.instrument.tick_size)
+    columns = (_decimal_grid(getattr(bars, name), step) for name in ("open", "high", "low", "close"))
+    return Bars(bars.symbol, bars.timeframe, bars.time, *columns, bars.volume)
+
+
 def random_account(rng: np.random.Generator) -> AccountSettings:
     matching = MatchingSettings(slippage_bps=D(str(rng.choice(["0", "1", "2.5"]))))
     leverage = D(str(rng.choice(["1", "3", "0.5"])))
@@ -84,7 +104,8 @@ def random_account(rng: np.random.Generator) -> AccountSettings:
 
 
 def scripted(tables: dict[str, Decisions], bars: dict[str, Bars]) -> Scripted:
-    return Scripted(tuple(tables), tables, {symbol: int(each.time[0]) for symbol, each in bars.items()})
+    rows = {symbol: {int(time): row for row, time in enumerate(each.time)} for symbol, each in bars.items()}
+    return Scripted(tuple(tables), tables, rows)
 
 
 def _decimal_grid(column: np.ndarray, step: float) -> np.ndarray:

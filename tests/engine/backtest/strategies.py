@@ -98,8 +98,7 @@ class Scripted:
 
     symbols: tuple[str, ...]
     tables: Mapping[str, Decisions]
-    first: Mapping[str, int]
-    step: int = 3600
+    rows: Mapping[str, Mapping[int, int]]
     timeframe: Timeframe = "1h"
     name: str = "scripted"
     warmup: int = 1
@@ -117,7 +116,7 @@ class Scripted:
 
     def _say(self, symbol: str, time: int) -> Intent | None:
         table = self.tables[symbol]
-        row = (time - self.first[symbol]) // self.step
+        row = self.rows[symbol][time]
         action = int(table.action[row])
         if action == Action.KEEP:
             return None
