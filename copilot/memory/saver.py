@@ -31,6 +31,7 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from copilot.memory.cache import ContextCache
 from copilot.memory.fields import NUL, CheckpointKey, LatestPlace, checkpoint_keys
@@ -50,6 +51,10 @@ from tools.facts import Facts
 log = logging.getLogger(__name__)
 
 _MSGPACK = "msgpack"
+_ENDING = (INTERRUPT, ERROR)
+"""Channels whose writes end a step before its next checkpoint."""
+_WAITING_THREADS = 1000
+"""Threads whose unfinished step is kept in mind; a turn that was called off would stay there for good."""
 _BIRTH = "__birth"
 """Where a config carries the birth of the thread that it was read from; LangGraph hands it on to every write of the
 turn, and keeps what starts like this out of the metadata."""
@@ -66,6 +71,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     def __init__(self, store: ThreadStore, facts: Facts, context: ContextCache) -> None:
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
         self._store = store
+        self._waiting = _Waiting()
         self._latest = LatestCheckpoints(self._dump, self._load)
         self.facts = facts
         self.context = context
@@ -127,8 +133,13 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Store what a task wrote beside its checkpoint; a repeated call changes nothing."""
-        place = config["configurable"]
+        """Store what a task wrote beside its checkpoint; a repeated call changes nothing.
+
+        In an owner's thread, what a finished task wrote waits in this program for the next checkpoint, which holds it
+        anyway, or for a pause or an error of a task beside it, with which it is stored. So a turn that is killed
+        leaves a state that the next turn starts from, not one that looks further than that.
+        """
+        place, thread_id = config["configurable"], _thread_id(config)
         key = CheckpointKey(place.get("checkpoint_ns", ""), place["checkpoint_id"])
         put = {
             key.write_field(task_id, WRITES_IDX_MAP.get(channel, n)): self._dump((channel, value, task_path))
@@ -136,7 +147,14 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         }
         is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         change = Change(owner=_owner(config), put=put, is_replacing=is_special, birth=_birth(config))
-        await self._change(_thread_id(config), change)
+        waits_at = (thread_id, change.owner, key.namespace)
+        if change.owner is None:
+            await self._change(thread_id, change)
+        elif any(channel in _ENDING for channel, _ in writes):
+            for waiting in (*self._waiting.end(waits_at, key), change):
+                await self._change(thread_id, waiting)
+        elif is_special or not self._waiting.holds(waits_at, key, change):
+            await self._change(thread_id, change)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a thread with everything in it."""
@@ -189,6 +207,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
         self, config: RunnableConfig, key: CheckpointKey, checkpoint: Checkpoint, metadata: CheckpointMetadata
     ) -> None:
         thread_id, owner, birth = _thread_id(config), _owner(config), _birth(config)
+        self._waiting.drop_older((thread_id, owner, key.namespace), key)
         for change in self._latest.changes(thread_id, key, checkpoint, metadata):
             try:
                 await self._change(thread_id, replace(change, owner=owner, birth=birth))
@@ -273,6 +292,43 @@ class MemorySaver(BaseCheckpointSaver[Any]):
 
     def _load(self, packed: bytes) -> Any:
         return self.serde.loads_typed((_MSGPACK, packed))
+
+
+_Place = tuple[str, str | None, str]
+"""Thread, owner and namespace."""
+
+
+class _Waiting:
+    """What finished tasks wrote beside the checkpoint that each thread's turn stands at."""
+
+    def __init__(self) -> None:
+        self._changes: dict[_Place, tuple[CheckpointKey, list[Change] | None]] = {}
+
+    def holds(self, place: _Place, key: CheckpointKey, change: Change) -> bool:
+        """Take a change to wait; refused once a task beside it has paused or failed."""
+        known, changes = self._changes.get(place, (None, None))
+        if known != key:
+            changes = []
+            self._keep(place, key, changes)
+        if changes is not None:
+            changes.append(change)
+        return changes is not None
+
+    def end(self, place: _Place, key: CheckpointKey) -> list[Change]:
+        """Return what waits at a checkpoint; nothing more can wait there."""
+        known, changes = self._changes.get(place, (None, None))
+        self._keep(place, key, None)
+        return changes or [] if known == key else []
+
+    def drop_older(self, place: _Place, key: CheckpointKey) -> None:
+        """Forget what waits at an earlier checkpoint: this one holds it."""
+        if place in self._changes and self._changes[place][0].checkpoint_id < key.checkpoint_id:
+            del self._changes[place]
+
+    def _keep(self, place: _Place, key: CheckpointKey, changes: list[Change] | None) -> None:
+        self._changes[place] = (key, changes)
+        if len(self._changes) > _WAITING_THREADS:
+            del self._changes[next(iter(self._changes))]
 
 
 def _config(thread_id: str, key: CheckpointKey) -> RunnableConfig:

@@ -28,6 +28,8 @@ _BUSY_TIMEOUT_S = 5.0
 """How long to wait for another process that writes."""
 _FLUSH_AFTER_S = 0.2
 """How long what was written may wait for the disk; many turns share it."""
+_LONG_LOG_PAGES = 2000
+"""From how many pages of 4 KiB on the log must begin anew, for which whoever writes is held up a moment."""
 _BUSY_BITS = 0xFF
 """The part of SQLite's extended error code that says "busy"."""
 
@@ -157,9 +159,15 @@ class SqliteFile:
     async def _flush(self) -> None:
         await asyncio.sleep(_FLUSH_AFTER_S)
         try:
-            await self.run(self.connection.execute, "PRAGMA wal_checkpoint(PASSIVE)")
+            await self.run(self._flush_log)
         except MemoryUnavailable as error:
             log.warning("what was written waits for the disk: %s", error)
+
+    def _flush_log(self) -> None:
+        """Bring the log to the disk; while turns follow each other closely it would never end by itself."""
+        _, pages, _ = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages > _LONG_LOG_PAGES:
+            self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import redis
 from langchain_core.runnables import RunnableConfig
@@ -18,6 +18,7 @@ from copilot.graph import TurnState
 from copilot.graph.state import Said
 from copilot.memory import MemorySaver
 
+Durability = Literal["exit", "async", "sync"]
 Turns = CompiledStateGraph[TurnState, None, TurnState, TurnState]
 
 

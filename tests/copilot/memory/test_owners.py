@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 
 from copilot.memory import Forgotten, MemorySaver, open_memory
 from engine.domain.errors import InvalidRequest
@@ -22,10 +23,10 @@ async def test_another_owner_sees_nothing_and_changes_nothing(memory: MemorySave
         await _say(memory, "web-1", "eve", "show me")
     mine = await memory.aget_tuple(conversation("web-1", "ana"))
     assert mine is not None
+    hers: RunnableConfig = {"configurable": {**mine.config["configurable"], "owner": "eve"}}
+    await memory.aput_writes(hers, [("text", "forged")], "task")
     with pytest.raises(InvalidRequest):
-        await memory.aput_writes(
-            {"configurable": {**mine.config["configurable"], "owner": "eve"}}, [("text", "forged")], "task"
-        )
+        await memory.aput_writes(hers, [("__interrupt__", "forged")], "task")
     assert (await memory.aget_tuple(conversation("web-1", "ana"))) == mine
     assert await memory.aget_tuple(conversation("web-1", "eve")) is None
     assert [found async for found in memory.alist(conversation("web-1", "eve"))] == []
