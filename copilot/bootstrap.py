@@ -23,6 +23,7 @@ from agents.risk.values import RiskLimits
 from copilot.background import Background
 from copilot.brain.opening import open_brain
 from copilot.brain.situation import KnownFacts, OpenSymbols, Situation
+from copilot.brain.values import Brain
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
 from copilot.memory import open_memory
@@ -75,11 +76,14 @@ class Runtime:
     alerts: Alerts
     copilot: Copilot
     background: Background
+    brain: Brain
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
-        """Start the background work."""
+        """Start the background work, and have the chat model loaded meanwhile."""
         self.background.start()
+        warming = asyncio.create_task(self.brain.warm_up())
+        self.closing.callback(warming.cancel)
         return self
 
     async def __aexit__(
@@ -132,7 +136,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         remembering=Remembering(memory, profiles, clock.now),
     )
     report(1.0, "")
-    return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, closing)
+    return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, brain, closing)
 
 
 def _held_by(desk: Desk) -> OpenSymbols:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
 from copilot.bootstrap import open_bar_store, open_registry, prepare_data_dir
+from copilot.brain.opening import DEFAULT_MODEL, choose_installed
+from copilot.chat_models.failures import explain
+from copilot.chat_models.ollama import installed_models
 from copilot.database import open_database
 from copilot.settings import Settings
 from engine.domain.errors import ConfigError, DataUnavailable
@@ -43,7 +47,7 @@ def examine(settings: Settings) -> list[Part]:
     """
     prepare_data_dir(settings)
     return [
-        Part("chat_model", "in_use", "chat_model_offline"),
+        _chat_model(settings),
         _memory(settings),
         _database(settings),
         _market(settings),
@@ -63,6 +67,34 @@ def render(parts: list[Part], language: Literal["en", "es"]) -> list[str]:
         if part.adds:
             lines.append(" " * (width + 2) + words["adds"].format(command=part.adds))
     return lines
+
+
+def _chat_model(settings: Settings) -> Part:
+    kind, _, name = settings.chat_model.partition(":")
+    if kind == "offline":
+        return Part("chat_model", "in_use", "chat_model_offline", adds="COPILOT_CHAT_MODEL=auto make run")
+    if kind == "openai":
+        return Part("chat_model", "in_use", "chat_model_openai", {"name": name, "url": settings.openai_url})
+    return _ollama(settings, name, is_optional=kind == "auto")
+
+
+def _ollama(settings: Settings, name: str, *, is_optional: bool) -> Part:
+    """Ask the server which models it holds; an event loop of its own, because this is a command of its own."""
+    url = settings.ollama_url
+    try:
+        installed = asyncio.run(installed_models(url, settings.model_connect_s))
+    except Exception as error:
+        if is_optional:
+            return Part(
+                "chat_model", "in_use", "chat_model_offline", adds=f"ollama serve & ollama pull {DEFAULT_MODEL}"
+            )
+        code = explain(error).code
+        return Part("chat_model", "missing", "chat_model_no_server", {"url": url, "error": code}, "ollama serve")
+    wanted = name or choose_installed(installed) or DEFAULT_MODEL
+    if wanted not in installed and f"{wanted}:latest" not in installed:
+        pull = f"ollama pull {wanted}"
+        return Part("chat_model", "missing", "chat_model_not_pulled", {"name": wanted, "url": url}, pull)
+    return Part("chat_model", "in_use", "chat_model_ollama", {"name": wanted, "url": url})
 
 
 def _memory(settings: Settings) -> Part:

@@ -141,6 +141,10 @@ class ModelBrain:
             summary = _extract(older)
         return heard.history[start:], summary
 
+    async def warm_up(self) -> None:
+        """Have the server load the model."""
+        await self._model.preload()
+
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._model.server.close()
@@ -196,7 +200,7 @@ class ModelBrain:
         self, task: Task, heard: Heard, results: Sequence[ToolResult], language: Language, plain: str, tell: Tell
     ) -> AsyncGenerator[Spoken, None]:
         """Yield the model's words, checked piece by piece; its material is the plain answer, whose figures are told."""
-        stream = self._checker(results, heard, language)
+        stream = self._checker(results, heard, language, plain)
         async with self._access(tell):
             await self._examined()
             prompted = await self._prompt(task, heard, language, plain if results else "")
@@ -263,9 +267,10 @@ class ModelBrain:
         situation = await self._situation(heard.owner, language)
         return self._prompter.build(task, heard, situation, results=results, language=language)
 
-    def _checker(self, results: Sequence[ToolResult], heard: Heard, language: Language) -> CheckedStream:
+    def _checker(self, results: Sequence[ToolResult], heard: Heard, language: Language, plain: str) -> CheckedStream:
         said = [*_own_lines(heard.history), heard.text]
-        return CheckedStream(facts_from(results, said, language), language, prompt=self._prompter.system_text)
+        facts = facts_from(results, said, language, texts=() if results else (plain,))
+        return CheckedStream(facts, language, prompt=self._prompter.system_text)
 
     def _trouble(self, error: ModelUnavailable) -> str | None:
         return None if self._is_quiet(error.code) else error.code

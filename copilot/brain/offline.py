@@ -62,6 +62,9 @@ class OfflineBrain:
             return heard.history, heard.summary
         return heard.history[-(HISTORY_LINES - _TRIM_LINES) :], heard.summary
 
+    async def warm_up(self) -> None:
+        """Do nothing: it is always ready."""
+
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 

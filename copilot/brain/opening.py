@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from copilot.brain.access import Breaker, Line
 from copilot.brain.model import ModelBrain, Situation
@@ -60,6 +61,11 @@ async def find_installed(url: str) -> str | None:
     except Exception as error:
         log.info("no Ollama at %s: %s", url, explain(error))
         return None
+    return choose_installed(installed)
+
+
+def choose_installed(installed: Sequence[str]) -> str | None:
+    """Return the best of the installed models that we know, or None."""
     for family in PREFERRED:
         held = sorted(name for name in installed if name.partition(":")[0] == family)
         if held:

@@ -118,6 +118,10 @@ class Brain(Protocol):
         """Return the history and summary that stay, when the conversation has grown beyond its budget."""
         ...
 
+    async def warm_up(self) -> None:
+        """Get the chat model ready; never raises."""
+        ...
+
     async def close(self) -> None:
         """Let go of the chat model."""
         ...

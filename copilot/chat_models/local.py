@@ -8,6 +8,7 @@ libraries take them for answers. Nothing is retried: the copilot answers with th
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -19,6 +20,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from copilot.chat_models.failures import explain
 from engine.domain.errors import ModelUnavailable
+
+log = logging.getLogger(__name__)
 
 LONGEST_REPLY = 12_000
 """Characters after which a reply is given up: far beyond every reply that we ask for."""
@@ -88,6 +91,14 @@ class ChatServer(Protocol):
         """
         ...
 
+    async def preload(self) -> None:
+        """Have the model loaded, where the server loads on demand.
+
+        Raises:
+            Exception: Whatever the client library raises.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...
@@ -125,6 +136,14 @@ class LocalModel:
                 return await self.server.examine()
         except Exception as error:
             raise explain(error) from error
+
+    async def preload(self) -> None:
+        """Have the model loaded before anybody asks; what keeps it from that shows when somebody does."""
+        try:
+            async with asyncio.timeout(self.limits.turn_s):
+                await self.server.preload()
+        except Exception as error:
+            log.info("%s could not be loaded ahead: %s", self.name, explain(error))
 
     async def ask(self, messages: Sequence[BaseMessage], **bound: Any) -> Reply:
         """Return the whole reply.

@@ -60,6 +60,18 @@ class OllamaServer:
             async_client_kwargs={"transport": self._transport},
         )
 
+    async def preload(self) -> None:
+        """Have the server load the model now, with the options of every later call, so that nobody waits for it."""
+        chat = self.chat
+        options = {
+            "num_ctx": chat.num_ctx,
+            "num_predict": chat.num_predict,
+            "seed": chat.seed,
+            "temperature": chat.temperature,
+        }
+        async with ollama.AsyncClient(host=self.url, **self._client_options) as client:
+            await client.chat(self.model, messages=[], options=options, think=False, keep_alive=self.keep_alive)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()

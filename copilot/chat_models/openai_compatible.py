@@ -59,6 +59,9 @@ class OpenAIServer:
             http_async_client=self._client,
         )
 
+    async def preload(self) -> None:
+        """Do nothing: these servers hold their model from their start."""
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()

@@ -13,6 +13,8 @@ from copilot.doctor import Part, examine, render
 from engine.domain.errors import ConfigError
 from engine.domain.market import Bars
 from tests.copilot.conftest import settings_for
+from tests.servers.ollama import FakeOllama
+from tests.servers.replies import always
 
 PARTS = ["chat_model", "memory", "database", "market", "models", "exchange"]
 
@@ -74,3 +76,31 @@ def test_it_speaks_both_languages(language: Literal["en", "es"], state: str, add
     assert any(state in line for line in lines)
     assert any(adds in line and "trading-copilot train" in line for line in lines)
     assert "{" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "state", "adds"),
+    [
+        ("auto", "in_use", None),
+        ("ollama:llama3.1:8b", "in_use", None),
+        ("ollama:phi3:mini", "missing", "ollama pull phi3:mini"),
+        ("offline", "in_use", "COPILOT_CHAT_MODEL=auto make run"),
+        ("openai:local", "in_use", None),
+    ],
+)
+def test_the_chat_model_is_looked_up_where_it_should_be(
+    tmp_path: Path, chosen: str, state: str, adds: str | None
+) -> None:
+    with FakeOllama(always("hello")) as fake:
+        model = part(examine(settings_for(tmp_path, chat_model=chosen, ollama_url=fake.url)), "chat_model")
+    assert (model.state, model.adds) == (state, adds)
+
+
+@pytest.mark.parametrize(("chosen", "state"), [("auto", "in_use"), ("ollama", "missing")])
+def test_without_a_server_the_offline_model_speaks(tmp_path: Path, chosen: str, state: str) -> None:
+    with FakeOllama(always("hello")) as fake:
+        url = fake.url
+    model = part(examine(settings_for(tmp_path, chat_model=chosen, ollama_url=url)), "chat_model")
+    assert model.state == state
+    assert "ollama serve" in str(model.adds)
+    assert render([model], "es")
