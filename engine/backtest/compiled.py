@@ -38,7 +38,7 @@ def inner(function: Function) -> Function:
 
 def entry(function: Function) -> Function:
     """Compile a function that Python calls, at its first call; other threads run while it works."""
-    dispatcher: Function = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher: Function = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
     try:
         dispatcher._cache = _PackageCache(function)  # type: ignore[attr-defined]  # numba is untyped
     except RuntimeError:  # no folder at all, not even one to read

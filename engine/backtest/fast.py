@@ -17,6 +17,7 @@ from engine.backtest.settings import AccountSettings, Listing, make_book, money_
 from engine.domain.market import FloatArray, IntArray
 from engine.domain.strategies import FULL_SIZE_BPS, Decisions
 
+_FIRST_TRADES = 4096
 _NO_FLOATS = np.empty(0)
 _NO_SIZES = np.empty(0, np.int16)
 
@@ -37,8 +38,9 @@ def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettin
     digits = money_digits([listing.instrument])
     book = make_book(account, digits, [_rules(listing, decisions, account, digits)])
     bars = listing.bars
-    equity, sums = np.empty(len(bars) if has_equity else 0), np.empty(at.SUMS)
-    log = _one()(
+    equity, sums = np.empty(len(bars) if has_equity else 0), _first_sums(account)
+    log, t = np.empty(_FIRST_TRADES * at.TRADE, np.int64), 0
+    columns = (
         *(_floats(column) for column in (bars.open, bars.high, bars.low, bars.close)),
         np.ascontiguousarray(decisions.action, np.int8),
         *(_floats(column) for column in (decisions.price, decisions.stop, decisions.target)),
@@ -46,10 +48,10 @@ def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettin
         decisions.target_ratio,
         _NO_SIZES if decisions.size_bps is None else np.ascontiguousarray(decisions.size_bps, np.int16),
         _floats(listing.funding),
-        book,
-        equity,
-        sums,
     )
+    run = _one()
+    while (t := run(*columns, book, log, equity, sums, t)) < len(bars) and not book[at.STATUS]:
+        log = _enlarged(log)
     return _finish((listing,), account, bars.time, equity, sums, log, book, digits)
 
 
@@ -78,8 +80,9 @@ def run_portfolio(
     lengths = [len(each.bars) for each in listings]
     time = np.concatenate([each.bars.time for each in listings])
     moments = np.unique(time)
-    equity, sums = np.empty(len(moments) if has_equity else 0), np.empty(at.SUMS)
-    log = _many()(
+    equity, sums = np.empty(len(moments) if has_equity else 0), _first_sums(account)
+    log, place = np.empty(_FIRST_TRADES * len(listings) * at.TRADE, np.int64), (0, 0)
+    columns = (
         *(np.concatenate([getattr(each.bars, name) for each in listings]) for name in ("open", "high", "low", "close")),
         np.concatenate([np.asarray(each.action, np.int8) for each in decisions]),
         _joined([each.price for each in decisions], lengths),
@@ -91,11 +94,25 @@ def run_portfolio(
         np.argsort(time, kind="stable"),
         np.cumsum([0, *lengths[:-1]]),
         np.repeat(np.arange(len(listings)), lengths),
-        book,
-        equity,
-        sums,
+        np.zeros(len(listings)),
+        np.zeros(len(listings)),
     )
+    run = _many()
+    while (place := run(*columns, book, log, equity, sums, *place))[0] < len(time) and not book[at.STATUS]:
+        log = _enlarged(log)
     return _finish(tuple(listings), account, moments, equity, sums, log, book, digits)
+
+
+def _first_sums(account: AccountSettings) -> FloatArray:
+    sums = np.zeros(at.SUMS)
+    sums[at.LAST] = sums[at.PEAK] = float(account.starting_cash)
+    return sums
+
+
+def _enlarged(log: IntArray) -> IntArray:
+    larger = np.empty(2 * len(log), np.int64)
+    larger[: len(log)] = log
+    return larger
 
 
 def _check_lengths(listing: Listing, decisions: Decisions) -> None:
@@ -119,7 +136,8 @@ def _finish(
 ) -> Run:
     if book[at.STATUS] != at.STATUS_DONE:
         raise ValueError("a position became too large to be counted exactly; lower the size or the leverage")
-    trades = Trades(log.reshape(-1, at.TRADE), listings)
+    used = int(book[at.TRADES])
+    trades = Trades(log[: used * at.TRADE].reshape(used, at.TRADE), listings)
     cash = int(book[at.CASH])
     return Run(listings, account, time, equity, trades, read_refusals(book), sums, cash, digits)
 
@@ -159,7 +177,18 @@ def _one() -> Any:
     """Return the compiled pass over one symbol."""
     floats, small, sizes, _ = _read_only()
     ratios, out = (numba.float64, numba.float64), numba.float64[::1]
-    types = (*[floats] * 4, small, *[floats] * 3, *ratios, sizes, floats, numba.int64[::1], out, out)
+    types = (
+        *[floats] * 4,
+        small,
+        *[floats] * 3,
+        *ratios,
+        sizes,
+        floats,
+        *[numba.int64[::1]] * 2,
+        out,
+        out,
+        numba.int64,
+    )
     return _compiled(kernel.run_one, types)
 
 
@@ -168,7 +197,21 @@ def _many() -> Any:
     """Return the compiled pass over several symbols."""
     floats, small, sizes, whole = _read_only()
     out = numba.float64[::1]
-    types = (*[floats] * 4, small, *[floats] * 3, sizes, floats, *[whole] * 4, numba.int64[::1], out, out)
+    types = (
+        *[floats] * 4,
+        small,
+        *[floats] * 3,
+        sizes,
+        floats,
+        *[whole] * 4,
+        out,
+        out,
+        *[numba.int64[::1]] * 2,
+        out,
+        out,
+        numba.int64,
+        numba.int64,
+    )
     return _compiled(kernel.run_many, types)
 
 

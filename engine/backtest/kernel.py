@@ -19,16 +19,13 @@ from engine.domain.strategies import ActionArray, SizeArray
 RATE_SCALE = 1e8
 """Steps of a funding rate in 1."""
 
-_FIRST_TRADES = 1024
 _AT = c.HEAD
 
 
 @inner
-def enlarge(log: IntArray) -> IntArray:
-    """Return the log with twice the room."""
-    larger = np.empty(2 * len(log), np.int64)
-    larger[: len(log)] = log
-    return larger
+def is_full(log: IntArray, used: int, more: int) -> bool:
+    """Return whether the log has no room for some more trades."""
+    return (used + more) * c.TRADE > len(log)
 
 
 @inner
@@ -286,26 +283,28 @@ def run_one(
     bps: SizeArray,
     funding: FloatArray,
     book: IntArray,
+    log: IntArray,
     equity: FloatArray,
     sums: FloatArray,
-) -> IntArray:
-    """Run one symbol through its bars; return the log of its trades, an open one last.
+    t: int,
+) -> int:
+    """Run one symbol through its bars; return the row before which it stopped: the end, or where the log is full.
+
+    The caller then brings a larger log and goes on. An open trade comes last.
 
     Args:
         open_, high, low, close: Shape (n,), prices.
         action, price, stop, target, stop_ratio, target_ratio, bps: As in `Decisions`; empty columns are absent.
         funding: Shape (n,), rate paid by longs at the opening of each bar; empty for none.
         book: The account's head with its cash, then the symbol; changed to the state at the end.
+        log: Room for trades, in rows of TRADE numbers.
         equity: Shape (n,) to be filled with the account's worth at each close, or empty.
-        sums: Shape (SUMS,), filled.
+        sums: Shape (SUMS,), with the starting cash as last equity and peak; filled.
+        t: Row to begin at.
     """
     n, stores = len(close), len(equity) > 0
-    log = np.empty(_FIRST_TRADES * c.TRADE, np.int64)
     per_lot, own = value_of_lot(book, _AT), book[c.CASH] / book[c.QUANTA]
-    sums[:] = 0.0
-    sums[c.LAST] = sums[c.PEAK] = own
-    payment = next_payment(0, n, funding)
-    t = 0
+    payment = next_payment(t, n, funding)
     while t < n and book[c.STATUS] == c.STATUS_DONE:
         is_due = book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.CLOSING] != 0
         if not is_due and book[_AT + c.HELD] == 0:
@@ -320,8 +319,8 @@ def run_one(
         if t == n:
             break
         if is_due:
-            if (book[c.TRADES] + 3) * c.TRADE > len(log):
-                log = enlarge(log)
+            if is_full(log, book[c.TRADES], 3):
+                return t
             sums[c.BARS_HELD] += meet_row(book, _AT, log, 0, t, t, open_, high, low, funding)
             own = book[c.CASH] / book[c.QUANTA]
             value = own + book[_AT + c.HELD] * per_lot * close[t]
@@ -337,7 +336,7 @@ def run_one(
     if book[_AT + c.HELD] != 0:
         book[_AT + c.MARK] = to_ticks(close[n - 1], book, _AT)
         write_trade(book, _AT, log, 0)
-    return log[: book[c.TRADES] * c.TRADE]
+    return n
 
 
 @inner
@@ -377,11 +376,18 @@ def run_many(
     order: IntArray,
     starts: IntArray,
     symbols: IntArray,
+    prices: FloatArray,
+    per_lot: FloatArray,
     book: IntArray,
+    log: IntArray,
     equity: FloatArray,
     sums: FloatArray,
-) -> IntArray:
-    """Run several symbols on one account; return the log of trades, those still open last.
+    i: int,
+    moment: int,
+) -> tuple[int, int]:
+    """Run several symbols on one account; return the place in the order, and the moment, before which it stopped.
+
+    As with `run_one`; trades still open come last.
 
     Args:
         open_, ..., funding: As in `run_one`, the columns of all symbols one after another; empty ones are absent.
@@ -389,26 +395,23 @@ def run_many(
         order: The rows by time, and at one time by symbol.
         starts: Shape (symbols,), first row of each symbol.
         symbols: The symbol of each row.
-        book, sums: As in `run_one`, with all symbols.
+        prices, per_lot: Shape (symbols,), last closes, kept between calls, and room for what a lot is worth.
+        book, log, sums: As in `run_one`, with all symbols.
         equity: One place per distinct time.
+        i, moment: Where to begin.
     """
     m, count = len(order), len(starts)
-    log = np.empty(_FIRST_TRADES * c.TRADE, np.int64)
-    prices, per_lot = np.zeros(count), np.zeros(count)
     for symbol in range(count):
         per_lot[symbol] = value_of_lot(book, c.HEAD + symbol * c.WIDTH)
-    sums[:] = 0.0
-    sums[c.LAST] = sums[c.PEAK] = book[c.CASH] / book[c.QUANTA]
-    i = moment = 0
     while i < m and book[c.STATUS] == c.STATUS_DONE:
+        if is_full(log, book[c.TRADES], 3 * count):
+            return i, moment
         j, was_held = i, False
         while j < m and time[order[j]] == time[order[i]]:
             place = order[j]
             symbol = symbols[place]
             at = c.HEAD + symbol * c.WIDTH
             if book[at + c.HELD] != 0 or book[at + c.ENTRY_KIND] != 0:
-                while (book[c.TRADES] + count + 3) * c.TRADE > len(log):
-                    log = enlarge(log)
                 row = place - starts[symbol]
                 was_held |= meet_row(book, at, log, symbol, row, place, open_, high, low, funding)
             prices[symbol] = close[place]
@@ -431,4 +434,4 @@ def run_many(
         at = c.HEAD + symbol * c.WIDTH
         if book[at + c.HELD] != 0:
             write_trade(book, at, log, symbol)
-    return log[: book[c.TRADES] * c.TRADE]
+    return m, moment
