@@ -89,7 +89,8 @@ def ingest_table(
                     staging.restart()
                 reader = _Reader(database, table, staging, zone, mapping, share, pause)
                 reader.read(rows_per_range)
-                report = finish(staging, store, source, table.table, table.symbol, timeframe)
+                # The last key is read again next time: its bar may not be over, and a day may not be.
+                report = finish(staging, store, source, table.table, table.symbol, timeframe, table.last)
             yield report
         tell(1.0, "")
     finally:
@@ -97,9 +98,24 @@ def ingest_table(
 
 
 def finish(
-    staging: Staging, store: BarStore, source: str, label: str, symbol: str, timeframe: Timeframe
+    staging: Staging,
+    store: BarStore,
+    source: str,
+    label: str,
+    symbol: str,
+    timeframe: Timeframe,
+    watermark: int | None,
 ) -> QualityReport:
     """Merge what was read into the store and return the report: of the rows read now, and of the series as it is.
+
+    Args:
+        staging: What was read.
+        store: Where it goes.
+        source: The name under which the store keeps it.
+        label: What the report calls the table or the exchange.
+        symbol: The instrument.
+        timeframe: Length of its bars.
+        watermark: The key from which the next run reads; None keeps nothing, so that it reads from the start.
 
     Raises:
         DataUnavailable: Most rows are bad, or there are no bars at all; nothing is merged then.
@@ -114,7 +130,7 @@ def finish(
             f"{label}: only {tally.rows_read - bad} of {tally.rows_read} rows are bars of {symbol} ({reasons}); "
             f"first at row {first.row}, column {first.column}: {first.value}"
         )
-    tally, counts = staging.merge()
+    tally, counts = staging.merge(watermark)
     check = SeriesCheck(symbol, timeframe)
     for block in store.blocks(source, symbol, timeframe):
         check.update(block)
@@ -195,10 +211,7 @@ class _Reader:
         ranges = list(self._table.ranges(self._staging.watermark, rows_per_range))
         for number, (first, end) in enumerate(ranges):
             retry_gone(partial(self._read_range, first, end), self._pause)
-            # The last key is read again next time: its bar may not be over, and a day may not be.
-            watermark = end if number + 1 < len(ranges) else self._table.last
-            assert watermark is not None
-            self._staging.commit(watermark)
+            self._staging.commit(end)
             self._share((number + 1) / len(ranges))
 
     def _read_range(self, first: int, end: int) -> None:

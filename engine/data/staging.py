@@ -125,13 +125,13 @@ class Staging:
         self._write(_State(self._state.fingerprint))
         self.drop()
 
-    def merge(self) -> tuple[Tally, MergeCounts]:
-        """Merge the parts into the store; the watermark stays, the parts and the tally go."""
+    def merge(self, watermark: int | None) -> tuple[Tally, MergeCounts]:
+        """Merge the parts into the store and begin a new tally; the next run reads from a key of the source on."""
         paths = [self._folder / name for name in self._state.parts]
         counts = self._store.merge_parts(*self._series, paths)
         tally, stored = self._state.tally, self._store.describe(*self._series)
         last = None if stored is None else int(stored.last_at.timestamp())
-        self._write(_State(self._state.fingerprint, self._state.watermark, last_stored=last))
+        self._write(_State(self._state.fingerprint, watermark, last_stored=last))
         self._pending_tally = self._state.tally
         self._remove_unnamed()
         return tally, counts

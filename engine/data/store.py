@@ -199,4 +199,7 @@ def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.stem}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for rubbish in path.parent.glob(f".{path.stem}-*.partial"):
+            # Only a writer that was killed leaves one: the others hold the lock.
+            rubbish.unlink(missing_ok=True)
         yield

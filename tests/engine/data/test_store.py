@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data.files import write_atomically
-from engine.data.store import BarStore, MergeCounts
+from engine.data.merging import MergeCounts
+from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars
 from tests.engine.market_check import assert_same_bars
