@@ -77,7 +77,11 @@ async def _open_sqlite(path: Path, ttl_s: int | None, clock: Callable[[], float]
     threads = SqliteThreads(file, ttl_s, clock)
     try:
         await file.open()
-        await threads.prune()
+        try:
+            await threads.prune()
+        except BaseException:
+            await file.close()
+            raise
     except (sqlite3.Error, OSError, MemoryUnavailable) as error:
         raise ConfigError(f"conversation memory in {path} cannot be used: {error}") from error
     return MemorySaver(threads, SqliteFacts(file), ContextCache(SqliteCache(file, clock)))

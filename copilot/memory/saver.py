@@ -6,6 +6,8 @@ latest checkpoint only; the older ones go in the same transaction that writes th
 keeps all its steps until `aprune`, as LangGraph's contract says.
 
 A thread belongs to the first owner who writes to it; for any other owner it does not exist, and writing to it fails.
+A turn carries the birth of the thread that it was read from: when the owner was forgotten meanwhile, in any program,
+what the turn would write is dropped, because it holds the old conversation.
 
 Only plain types are revived, never a class that the data names, and nothing is ever unpickled. Async only. Pruning
 keeps one checkpoint per namespace, so channels rebuilt from older checkpoints (`DeltaChannel`) are not for it.
@@ -45,6 +47,7 @@ from copilot.memory.store import (
     StoredThread,
     ThreadStore,
 )
+from copilot.memory.waiting import WaitingWrites
 from engine.domain.errors import InvalidRequest
 from tools.facts import Facts
 
@@ -53,8 +56,6 @@ log = logging.getLogger(__name__)
 _MSGPACK = "msgpack"
 _ENDING = (INTERRUPT, ERROR)
 """Channels whose writes end a step before its next checkpoint."""
-_WAITING_THREADS = 1000
-"""Threads whose unfinished step is kept in mind; a turn that was called off would stay there for good."""
 _BIRTH = "__birth"
 """Where a config carries the birth of the thread that it was read from; LangGraph hands it on to every write of the
 turn, and keeps what starts like this out of the metadata."""
@@ -71,7 +72,7 @@ class MemorySaver(BaseCheckpointSaver[Any]):
     def __init__(self, store: ThreadStore, facts: Facts, context: ContextCache) -> None:
         super().__init__(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
         self._store = store
-        self._waiting = _Waiting()
+        self._waiting = WaitingWrites()
         self._latest = LatestCheckpoints(self._dump, self._load)
         self.facts = facts
         self.context = context
@@ -292,43 +293,6 @@ class MemorySaver(BaseCheckpointSaver[Any]):
 
     def _load(self, packed: bytes) -> Any:
         return self.serde.loads_typed((_MSGPACK, packed))
-
-
-_Place = tuple[str, str | None, str]
-"""Thread, owner and namespace."""
-
-
-class _Waiting:
-    """What finished tasks wrote beside the checkpoint that each thread's turn stands at."""
-
-    def __init__(self) -> None:
-        self._changes: dict[_Place, tuple[CheckpointKey, list[Change] | None]] = {}
-
-    def holds(self, place: _Place, key: CheckpointKey, change: Change) -> bool:
-        """Take a change to wait; refused once a task beside it has paused or failed."""
-        known, changes = self._changes.get(place, (None, None))
-        if known != key:
-            changes = []
-            self._keep(place, key, changes)
-        if changes is not None:
-            changes.append(change)
-        return changes is not None
-
-    def end(self, place: _Place, key: CheckpointKey) -> list[Change]:
-        """Return what waits at a checkpoint; nothing more can wait there."""
-        known, changes = self._changes.get(place, (None, None))
-        self._keep(place, key, None)
-        return changes or [] if known == key else []
-
-    def drop_older(self, place: _Place, key: CheckpointKey) -> None:
-        """Forget what waits at an earlier checkpoint: this one holds it."""
-        if place in self._changes and self._changes[place][0].checkpoint_id < key.checkpoint_id:
-            del self._changes[place]
-
-    def _keep(self, place: _Place, key: CheckpointKey, changes: list[Change] | None) -> None:
-        self._changes[place] = (key, changes)
-        if len(self._changes) > _WAITING_THREADS:
-            del self._changes[next(iter(self._changes))]
 
 
 def _config(thread_id: str, key: CheckpointKey) -> RunnableConfig:
