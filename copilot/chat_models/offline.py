@@ -25,7 +25,8 @@ from langchain_core.messages import (
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import TypeAdapter
 
-from copilot.offline import Call, Turn, parse
+from copilot.offline import Call, Turn
+from copilot.offline.combined import decide
 from copilot.wording import render_answer, render_question, render_talk
 from tools.results import ToolResult
 
@@ -84,7 +85,7 @@ def _respond(messages: Sequence[BaseMessage]) -> AIMessage:
 def _route(messages: Sequence[BaseMessage], language: Language | None) -> AIMessage:
     *earlier, last = [m for m in messages if isinstance(m, HumanMessage | AIMessage)]
     history = [Turn("user" if isinstance(m, HumanMessage) else "assistant", str(m.content)) for m in earlier]
-    decision = parse(str(last.content), history)
+    decision = decide(str(last.content), history)
     spoken = language or decision.language
     metadata: dict[str, Any] = {"language": decision.language}
     if decision.calls:

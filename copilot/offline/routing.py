@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from copilot.offline.parser import parse
+from copilot.offline.combined import decide
 from copilot.offline.values import Turn
 from copilot.wording import render_question
 
@@ -20,6 +20,6 @@ def route(text: str, history: list[dict[str, str]]) -> dict[str, Any]:
         `calls`, each with `tool` and `args` (numbers as `Decimal`), and `ask`: the worded question or `None`.
     """
     turns = [Turn(cast(Literal["user", "assistant"], turn["role"]), turn["text"]) for turn in history]
-    decision = parse(text, turns)
+    decision = decide(text, turns)
     ask = None if decision.question is None else render_question(decision.question, decision.language)
     return {"calls": [{"tool": call.tool, "args": dict(call.args)} for call in decision.calls], "ask": ask}
