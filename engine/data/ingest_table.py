@@ -9,38 +9,26 @@ time.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
-from typing import TypeVar
 
 from engine.data.cells import read_whole, split_lines, to_raw
-from engine.data.mysql import MySqlBars, SeriesTable, ServerGone
-from engine.data.quality import QualityReport, RawBars, make_report
-from engine.data.series import SeriesCheck
-from engine.data.staging import Staging, open_staging
+from engine.data.chunked import Progress, finish, staging_of, tell_nobody, try_again
+from engine.data.mysql import MySqlBars, SeriesTable
+from engine.data.quality import QualityReport, RawBars
+from engine.data.staging import Staging
 from engine.data.store import BarStore
 from engine.data.tables import TableMapping
 from engine.data.times import find_zone, read_times, wall_to_utc
-from engine.domain.errors import DataUnavailable, InvalidRequest
+from engine.domain.errors import InvalidRequest
 from engine.domain.symbols import Timeframe
 
 DEFAULT_SOURCE = "mysql"
 ROWS_PER_RANGE = 200_000
 """Rows that a kill costs at most, about."""
 _ROWS_PER_PART = 200_000
-_ATTEMPTS = 6
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_MOST_BAD_RATIO = 0.5
-
-_log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-Progress = Callable[[float, str], None]
-"""Told the share of everything that is done, and the symbol at hand."""
 
 
 def ingest_table(
@@ -74,11 +62,11 @@ def ingest_table(
         DataUnavailable: The server stays away, refuses access, or has hardly any bar there; what was read is kept.
         InvalidRequest: The URL, a table, a column or a symbol is not there; the message lists what is.
     """
-    tell = progress or _tell_nobody
+    tell = progress or tell_nobody
     zone = find_zone(mapping.time_zone)
     database = MySqlBars(url, mapping)
     try:
-        tables = retry_gone(lambda: database.series(symbols, timeframe), pause)
+        tables = try_again(lambda: database.series(symbols, timeframe), pause)
         for number, table in enumerate(tables):
 
             def share(done: float, number: int = number, symbol: str = table.symbol) -> None:
@@ -95,99 +83,6 @@ def ingest_table(
         tell(1.0, "")
     finally:
         database.close()
-
-
-def finish(
-    staging: Staging,
-    store: BarStore,
-    source: str,
-    label: str,
-    symbol: str,
-    timeframe: Timeframe,
-    watermark: int | None,
-) -> QualityReport:
-    """Merge what was read into the store and return the report: of the rows read now, and of the series as it is.
-
-    Args:
-        staging: What was read.
-        store: Where it goes.
-        source: The name under which the store keeps it.
-        label: What the report calls the table or the exchange.
-        symbol: The instrument.
-        timeframe: Length of its bars.
-        watermark: The key from which the next run reads; None keeps nothing, so that it reads from the start.
-
-    Raises:
-        DataUnavailable: Most rows are bad, or there are no bars at all; nothing is merged then.
-    """
-    tally = staging.tally
-    bad = sum(one.count for one in tally.bad)
-    if bad > _MOST_BAD_RATIO * tally.rows_read:
-        staging.restart()
-        first = min((example for kind in tally.bad for example in kind.examples), key=lambda one: one.row)
-        reasons = ", ".join(f"{kind.reason} {kind.count}" for kind in tally.bad)
-        raise DataUnavailable(
-            f"{label}: only {tally.rows_read - bad} of {tally.rows_read} rows are bars of {symbol} ({reasons}); "
-            f"first at row {first.row}, column {first.column}: {first.value}"
-        )
-    tally, counts = staging.merge(watermark)
-    check = SeriesCheck(symbol, timeframe)
-    for block in store.blocks(source, symbol, timeframe):
-        check.update(block)
-    found = check.finish()
-    if found is None:
-        raise DataUnavailable(f"{label} holds no {timeframe} bars of {symbol}")
-    report = make_report(
-        label,
-        symbol,
-        timeframe,
-        found,
-        rows_read=tally.rows_read,
-        bad=tally.bad,
-        duplicates=counts.duplicates,
-        conflicts=counts.conflicts,
-        unsorted=tally.unsorted,
-    )
-    return replace(report, added=counts.added, replaced=counts.replaced, unchanged=counts.unchanged)
-
-
-@contextmanager
-def staging_of(store: BarStore, source: str, symbol: str, timeframe: Timeframe, fingerprint: str) -> Iterator[Staging]:
-    """Open the staging of a series.
-
-    Raises:
-        InvalidRequest: The source is not a safe name.
-        DataUnavailable: Another program ingests the same series now.
-    """
-    try:
-        store.staging_folder(source, symbol, timeframe)
-    except ValueError as error:
-        raise InvalidRequest("ingest_source", file=symbol, source=source) from error
-    with open_staging(store, source, symbol, timeframe, fingerprint) as staging:
-        yield staging
-
-
-def try_again_after(attempt: int) -> float:
-    """Return how many seconds to wait after a failed attempt, counted from 0."""
-    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**attempt)
-
-
-def retry_gone(work: Callable[[], Answer], pause: Callable[[float], None]) -> Answer:
-    """Do some work, again after growing pauses while the server is gone.
-
-    Raises:
-        DataUnavailable: It stays away.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return work()
-        except ServerGone as error:
-            if attempt + 1 == _ATTEMPTS:
-                message = f"the database does not answer ({error}); what was read is kept, run it again to go on"
-                raise DataUnavailable(message, code="ingest_database_gone", attempts=_ATTEMPTS) from error
-            _log.warning("the database is gone (%s); attempt %d of %d", error, attempt + 2, _ATTEMPTS)
-            pause(try_again_after(attempt))
-    raise AssertionError("the last attempt answers or raises")
 
 
 class _Reader:
@@ -210,7 +105,7 @@ class _Reader:
     def read(self, rows_per_range: int) -> None:
         ranges = list(self._table.ranges(self._staging.watermark, rows_per_range))
         for number, (first, end) in enumerate(ranges):
-            retry_gone(partial(self._read_range, first, end), self._pause)
+            try_again(partial(self._read_range, first, end), self._pause)
             self._staging.commit(end)
             self._share((number + 1) / len(ranges))
 
@@ -242,7 +137,3 @@ class _Reader:
                     utc, is_certain = wall_to_utc(seconds, self._zone)
                     seconds, has_time = utc, has_time & is_certain
         return to_raw(cells, seconds, has_time, first_row=first_row, rows_read=len(lines), unsplit=unsplit)
-
-
-def _tell_nobody(_share: float, _symbol: str) -> None:
-    return

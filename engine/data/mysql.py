@@ -37,6 +37,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SQLAlche
 from sqlalchemy.sql import ColumnElement
 
 from engine.data.cells import SEPARATOR
+from engine.data.chunked import TryAgain
 from engine.data.naming import parse_symbol
 from engine.data.tables import (
     PER_SECOND,
@@ -62,10 +63,6 @@ _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _NO_DATABASE = 1049
 
 TimeKind = Literal["wall", "instant", "number", "text"]
-
-
-class ServerGone(Exception):
-    """The server did not answer or cut the connection; the same query may work in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +175,7 @@ class MySqlBars:
         """Return how to read each symbol; without symbols, all that the tables tell of.
 
         Raises:
-            ServerGone: The server does not answer.
+            TryAgain: The server does not answer.
             DataUnavailable: It refuses access, or has no such database.
             InvalidRequest: A table, column or symbol is not there; the message lists what is.
         """
@@ -199,7 +196,7 @@ class MySqlBars:
         """Yield the rows of a query in the order of the server, some thousands at a time.
 
         Raises:
-            ServerGone: The connection was lost; what was yielded is right, the rest is unknown.
+            TryAgain: The connection was lost; what was yielded is right, the rest is unknown.
         """
         with self._opened() as connection:
             result = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE).execute(query)
@@ -366,7 +363,7 @@ def _raise_ours(error: DBAPIError, database: str) -> NoReturn:
     number = arguments[0] if arguments and isinstance(arguments[0], int) else 0
     detail = " ".join(str(part) for part in arguments[1:]) or str(error.orig)
     if number in _GONE or error.connection_invalidated:
-        raise ServerGone(f"{database}: {detail}") from error
+        raise TryAgain(f"{database}: {detail}") from error
     if number in _DENIED:
         message = f"{database} refuses access: {detail}"
         raise DataUnavailable(message, code="ingest_access_denied", database=database) from error
