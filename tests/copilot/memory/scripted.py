@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import redis
 from langchain_core.runnables import RunnableConfig
@@ -100,13 +100,14 @@ def holds(url: str, words: bytes) -> bool:
 
 
 def _entries(client: redis.Redis) -> Iterator[bytes]:
-    for key in client.keys("*"):
+    """Yield every key, field and value as the bytes that they are."""
+    for key in cast(list[bytes], client.keys("*")):
         yield key
-        kind = client.type(key)
+        kind = cast(bytes, client.type(key))
         if kind == b"hash":
-            for name, value in client.hgetall(key).items():
+            for name, value in cast(dict[bytes, bytes], client.hgetall(key)).items():
                 yield from (name, value)
         elif kind == b"set":
-            yield from client.smembers(key)
+            yield from cast(set[bytes], client.smembers(key))
         else:
-            yield client.get(key) or b""
+            yield cast(bytes | None, client.get(key)) or b""

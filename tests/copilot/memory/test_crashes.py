@@ -19,7 +19,7 @@ from copilot.memory import open_memory
 from engine.domain.errors import MemoryUnavailable
 from tests.conftest import free_port
 from tests.copilot.memory.conftest import RedisServer, redis_program
-from tests.copilot.memory.scripted import build_turns, conversation
+from tests.copilot.memory.scripted import Durability, build_turns, conversation
 from tests.parts import REPOSITORY
 
 TALKER = """
@@ -41,6 +41,22 @@ TALKER = """
                 print(turn, flush=True)
 
     asyncio.run(talk(sys.argv[1], sys.argv[2] == "at-commit"))
+"""
+
+MODES: tuple[Durability, ...] = ("exit", "async", "sync")
+PAUSER = """
+    import asyncio, os, signal, sys
+    from copilot.memory import open_memory
+    from tests.copilot.memory.scripted import build_turns, conversation
+
+    async def pause(url):
+        async with open_memory(url) as memory:
+            for mode in ("exit", "async", "sync"):
+                for text in ("hello", "buy gold"):
+                    await build_turns(memory).ainvoke({"text": text}, conversation(f"web-{mode}"), durability=mode)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(pause(sys.argv[1]))
 """
 
 
@@ -91,6 +107,18 @@ async def test_a_pause_survives_a_restart(memory_url: str, mode: Literal["exit",
         done = await graph.ainvoke(Command(resume={pause.id: " approved"}), config, durability=mode)
         assert done["history"][-1]["text"] == "about buy gold approved"
         assert (await graph.aget_state(config)).interrupts == ()
+
+
+async def test_a_pause_survives_a_kill_right_after_it(memory_url: str) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(PAUSER), memory_url]
+    assert await asyncio.to_thread(subprocess.call, command, cwd=REPOSITORY) == -SIGKILL
+    async with open_memory(memory_url) as memory:
+        graph = build_turns(memory)
+        for mode in MODES:
+            (pause,) = (await graph.aget_state(conversation(f"web-{mode}"))).interrupts
+            done = await graph.ainvoke(Command(resume={pause.id: " yes"}), conversation(f"web-{mode}"), durability=mode)
+            assert done["answer"] == "about buy gold yes"
+            assert len(done["history"]) == 4
 
 
 async def test_memory_comes_back_with_a_killed_redis(tmp_path: Path) -> None:

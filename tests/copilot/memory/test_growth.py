@@ -16,8 +16,8 @@ WORDS = "what did gold do today, and why did it move against the dollar in the a
 """About 180 characters, so that a turn adds two lines of 200."""
 
 
-async def _talk(memory: MemorySaver, turns: int, **options: int) -> None:
-    graph = build_turns(memory, **options)
+async def _talk(memory: MemorySaver, turns: int, keep_lines: int = 10_000) -> None:
+    graph = build_turns(memory, keep_lines)
     for turn in range(turns):
         await graph.ainvoke({"text": f"{turn} {WORDS}"}, conversation("web-1"), durability="exit")
 

@@ -16,9 +16,9 @@ from tests.copilot.memory.conftest import RedisServer, redis_program
 SECRET = "s3cret-w0rd"
 
 
-async def _refusal(url: str, **options: int) -> str:
+async def _refusal(url: str, *, ttl_s: int | None = None, confirmation_s: int = 0) -> str:
     with pytest.raises(ConfigError) as caught:
-        async with open_memory(url, **options):
+        async with open_memory(url, ttl_s=ttl_s, confirmation_s=confirmation_s):
             pass
     line = str(caught.value)
     assert "\n" not in line

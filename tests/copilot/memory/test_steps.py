@@ -41,7 +41,7 @@ class Pair:
                 raise OSError("not now")
             return {"said": [interrupt("well?")]}
 
-        graph: StateGraph[Both, None, Both, Both] = StateGraph(Both)
+        graph: Any = StateGraph(Both)
         graph.add_node("work", work)
         graph.add_node("ask", ask)
         graph.add_edge(START, "work")
