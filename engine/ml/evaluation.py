@@ -21,7 +21,16 @@ from engine.ml.conformal import track_quantiles
 from engine.ml.dataset import SIDES
 from engine.ml.decisions import Decisions, Target, decide
 from engine.ml.folds import Fold
-from engine.ml.forward import HORIZONS, FoldStore, Forward, Outcomes, Progress, forecast_forward, label_outcomes
+from engine.ml.forward import (
+    HORIZONS,
+    FoldStore,
+    Forward,
+    Outcomes,
+    Progress,
+    forecast_forward,
+    label_outcomes,
+    shuffled_hits,
+)
 from engine.ml.labels import HORIZON, REWARD_RISKS, stop_fraction
 
 CRYPTO_COST = 0.002
@@ -47,6 +56,7 @@ class Evaluation:
         cost: Shape (m,), of a round trip in multiples of the risk; infinite where there is no stop.
         decisions: What is done.
         phase: At each row.
+        placebo: By side and reward:risk, what a fit on shuffled outcomes said in the last fold, beside those outcomes.
         reused: Parts of folds that came from an earlier run.
     """
 
@@ -63,6 +73,7 @@ class Evaluation:
     cost_ratio: float
     decisions: Decisions
     phase: tuple[Phase, ...]
+    placebo: Mapping[Target, tuple[FloatArray, IntArray]]
     reused: int
 
 
@@ -118,6 +129,7 @@ def evaluate(
             decisions.side[test:], decisions.reward_risk[test:], decisions.value[test:], decisions.proven
         ),
         phase=tuple(detect_phases(bars)[rows[test] :]),
+        placebo=_placebo(forward, outcomes),
         reused=forward.reused,
     )
 
@@ -138,6 +150,15 @@ def calibrate_forward(forward: Forward, outcomes: Outcomes) -> dict[Target, Floa
         for side, line in zip(SIDES, lines, strict=True):
             probability[side, ratio] = 1.0 / (1.0 + np.exp(-line))
     return probability
+
+
+def _placebo(forward: Forward, outcomes: Outcomes) -> dict[Target, tuple[FloatArray, IntArray]]:
+    rows, hits = forward.folds[-1].rows, shuffled_hits(outcomes)
+    return {
+        (side, ratio): (forward.placebo[ratio][number], hits[side, ratio][rows])
+        for ratio in REWARD_RISKS
+        for number, side in enumerate(SIDES)
+    }
 
 
 def _lines(forward: Forward, odds: FloatArray, hits: IntArray) -> FloatArray:

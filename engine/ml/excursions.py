@@ -17,10 +17,12 @@ import xgboost as xgb
 from engine.domain.market import FloatArray, IntArray
 from engine.ml.baselines import fit_line, on_line
 from engine.ml.conformal import LEVELS
-from engine.ml.volatility import Volatility, realised_scale
+from engine.ml.volatility import ERA_COLUMNS, Volatility, realised_scale
 
-SHAPED_HORIZONS = 4
-"""Longest horizon, in bars, whose shape is learned: beyond it outcomes overlap too much to learn from."""
+NEAR_HORIZON = 4
+"""Longest horizon, in bars, whose shape is learned. Beyond it outcomes overlap too much to learn from, and trees learn
+whole years by heart: they are kept shallow, see every second row, and nothing that tells one era from another."""
+STRIDE = 2
 SCALE_PARAMETERS: Mapping[str, float] = {
     "eta": 0.05,
     "max_depth": 5,
@@ -32,6 +34,7 @@ SCALE_PARAMETERS: Mapping[str, float] = {
     "seed": 7,
     "nthread": 1,
 }
+FAR_PARAMETERS: Mapping[str, float] = {**SCALE_PARAMETERS, "max_depth": 3, "min_child_weight": 200}
 SHAPE_PARAMETERS: Mapping[str, float] = {**SCALE_PARAMETERS, "max_depth": 3, "min_child_weight": 200}
 SCALE_ROUNDS = 120
 SHAPE_ROUNDS = 60
@@ -69,11 +72,13 @@ def forecast_excursions(
     ahead = volatility.profile_ahead(horizon)
     inputs = np.column_stack([volatility.linear, ahead])
     line = on_line(fit_line(inputs[train], target[train]), inputs)
-    X = np.column_stack([volatility.rich, ahead])
-    matrix = xgb.QuantileDMatrix(X[train], target[train] - line[train], max_bin=64, nthread=1)
-    trees = xgb.train(dict(SCALE_PARAMETERS), matrix, SCALE_ROUNDS)
+    is_near = horizon <= NEAR_HORIZON
+    X = np.column_stack([volatility.rich if is_near else volatility.rich[:, :-ERA_COLUMNS], ahead])
+    learned = train if is_near else train[::STRIDE]
+    matrix = xgb.QuantileDMatrix(X[learned], target[learned] - line[learned], max_bin=64, nthread=1)
+    trees = xgb.train(dict(SCALE_PARAMETERS if is_near else FAR_PARAMETERS), matrix, SCALE_ROUNDS)
     scale = line + trees.inplace_predict(X)
-    shared = _shapes(np.column_stack([X, scale]), scale, (up, down), train, rows, is_learned=horizon <= SHAPED_HORIZONS)
+    shared = _shapes(np.column_stack([X, scale]), scale, (up, down), train, rows, is_learned=is_near)
     size = np.exp(scale[rows])[:, None]
     return Excursions(line, scale, size * shared[0], size * shared[1])
 

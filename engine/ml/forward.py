@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.domain.market import Bars, FloatArray
+from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.sessions import DAY_S
 from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.barriers import (
@@ -30,6 +30,7 @@ from engine.ml.barriers import (
 from engine.ml.baselines import BASELINES, har_inputs, har_scales, rolling_quantiles, scaled_quantiles
 from engine.ml.dataset import SIDES, hash_bars
 from engine.ml.excursions import (
+    FAR_PARAMETERS,
     SCALE_PARAMETERS,
     SCALE_ROUNDS,
     SHAPE_PARAMETERS,
@@ -44,10 +45,14 @@ Progress = Callable[[float, str], None]
 Arrays = Mapping[str, FloatArray]
 
 HORIZONS = (1, 4, 12, 24)
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised whenever the same data and parameters give other forecasts: folds of another version are not reused."""
 WORKERS = 2
 _BARRIERS = "barriers"
+_PLACEBO = "placebo"
+_PLACEBO_BLOCK = HORIZON + 1
+"""Outcomes are shuffled in blocks that are no whole number of days, so that no hour keeps its own."""
+_PLACEBO_SEED = 11
 
 
 class FoldStore(Protocol):
@@ -82,6 +87,7 @@ class Forward:
         folds: As they were fitted.
         ranges: By horizon and name (`up`, `down`, and `har_up` ... for each baseline), shape (m, 3).
         odds: By reward:risk, log-odds of shape (2, m): long, then short.
+        placebo: Likewise, of the last fold, learned from `shuffled_hits`.
         reused: How many parts came from the store.
     """
 
@@ -89,6 +95,7 @@ class Forward:
     folds: tuple[Fold, ...]
     ranges: Mapping[int, Arrays]
     odds: Mapping[float, FloatArray]
+    placebo: Mapping[float, FloatArray]
     reused: int
 
 
@@ -120,6 +127,7 @@ def forecast_forward(
     task = _Task(bars, outcomes, describe_volatility(bars))
     key = _key(bars)
     jobs = [(fold, part) for fold in folds for part in (*HORIZONS, _BARRIERS)]
+    jobs.append((folds[-1], _PLACEBO))
     found: dict[tuple[Fold, int | str], Arrays] = {}
     reused = 0
     for fold, part in jobs:
@@ -136,7 +144,16 @@ def forecast_forward(
         ratio: np.concatenate([found[fold, _BARRIERS][f"{ratio:g}"] for fold in folds], axis=1)
         for ratio in REWARD_RISKS
     }
-    return Forward(folds[0].begin, folds, ranges, odds, reused)
+    placebo = {ratio: np.asarray(found[folds[-1], _PLACEBO][f"{ratio:g}"]) for ratio in REWARD_RISKS}
+    return Forward(folds[0].begin, folds, ranges, odds, placebo, reused)
+
+
+def shuffled_hits(outcomes: Outcomes) -> dict[tuple[int, float], IntArray]:
+    """Return the outcomes of all bars in another order, blocks of neighbours together: nothing can foretell them."""
+    n = len(next(iter(outcomes.barriers.values())).hit)
+    blocks = np.array_split(np.arange(n), max(n // _PLACEBO_BLOCK, 1))
+    order = np.concatenate([blocks[k] for k in np.random.default_rng(_PLACEBO_SEED).permutation(len(blocks))])
+    return {target: np.maximum(labels.hit, 0)[order] for target, labels in outcomes.barriers.items()}
 
 
 class _Task:
@@ -152,7 +169,11 @@ class _Task:
 
     def fit(self, fold: Fold, part: int | str) -> Arrays:
         """Return one part of one fold."""
-        return self._ranges(fold, part) if isinstance(part, int) else self._odds(fold)
+        if isinstance(part, int):
+            return self._ranges(fold, part)
+        if part == _PLACEBO:
+            return self._odds(fold, shuffled_hits(self.outcomes))
+        return self._odds(fold, {key: labels.hit for key, labels in self.outcomes.barriers.items()})
 
     def _ranges(self, fold: Fold, horizon: int) -> Arrays:
         rows, train = fold.rows, fold.train(horizon)
@@ -167,8 +188,7 @@ class _Task:
             out[f"rolling_{side}"] = rolling_quantiles(actual, horizon, rows, self.bars.timeframe)
         return out
 
-    def _odds(self, fold: Fold) -> Arrays:
-        hits = {key: labels.hit for key, labels in self.outcomes.barriers.items()}
+    def _odds(self, fold: Fold, hits: Mapping[tuple[int, float], IntArray]) -> Arrays:
         odds = forecast_barriers(self.barriers, hits, train=fold.train(HORIZON), rows=fold.rows)
         return {f"{ratio:g}": values for ratio, values in odds.items()}
 
@@ -202,7 +222,8 @@ def _key(bars: Bars) -> str:
     """Return the hash of everything that a fold's numbers depend on, its rows apart."""
     content = [
         hash_bars({bars.symbol: bars}), CODE_VERSION, FEATURE_NAMES, FEATURE_VERSION, dict(SCALE_PARAMETERS),
-        SCALE_ROUNDS, dict(SHAPE_PARAMETERS), SHAPE_ROUNDS, dict(BARRIER_PARAMETERS), BARRIER_ROUNDS, STRIDE,
+        dict(FAR_PARAMETERS), SCALE_ROUNDS, dict(SHAPE_PARAMETERS), SHAPE_ROUNDS, dict(BARRIER_PARAMETERS),
+        BARRIER_ROUNDS, STRIDE,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

@@ -15,7 +15,7 @@ from engine.domain.market import FloatArray, IntArray, utc_from_seconds
 from engine.domain.sessions import DAY_S, BoolArray
 from engine.ml.baselines import BASELINES
 from engine.ml.conformal import LEVELS
-from engine.ml.dataset import target_name
+from engine.ml.dataset import SIDES, target_name
 from engine.ml.evaluation import Evaluation
 from engine.ml.forward import HORIZONS
 from engine.ml.honesty import backtest_overfitting, deflated_sharpe, expected_best_sharpe, random_entries, sharpe
@@ -114,7 +114,7 @@ def _ranges(result: Evaluation, horizon: int, mask: BoolArray) -> Tree:
 def _pooled(result: Evaluation, ratio: float, mask: BoolArray | None = None) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return hits, probabilities and stops of both sides together, where the outcome is known."""
     hits, probabilities, stops = [], [], []
-    for side in (1, -1):
+    for side in SIDES:
         hit = result.outcomes.barriers[side, ratio].hit[result.rows]
         rows = hit >= 0 if mask is None else (hit >= 0) & mask
         hits.append(hit[rows])
@@ -204,7 +204,14 @@ def _honesty(result: Evaluation) -> Tree:
         "expected_best_of_worthless_per_year": float(benchmark * 365**0.5),
         "deflated_sharpe": deflated_sharpe(daily[:, best], benchmark),
         "backtest_overfitting": backtest_overfitting(daily),
+        "placebo_auc": {f"{ratio:g}": _placebo(result, ratio) for ratio in REWARD_RISKS},
     }
+
+
+def _placebo(result: Evaluation, ratio: float) -> float:
+    """Return the AUC of a fit on shuffled outcomes: 0.5 but for luck, or something leaks."""
+    said, seen = zip(*(result.placebo[side, ratio] for side in SIDES), strict=True)
+    return auc(np.concatenate(seen), np.concatenate(said))
 
 
 def _candidates(result: Evaluation) -> tuple[list[str], FloatArray]:

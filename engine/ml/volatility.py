@@ -25,6 +25,8 @@ WARMUP = 1500
 """Bars before the slowest scales and the profile say something; nothing is learned from earlier rows."""
 SCALES = (1, 2, 4, 8, 24, 72, 168, 720)
 """Half-lives of the smoothed ranges, in bars: from the last bar to about a month of hours."""
+ERA_COLUMNS = 2
+"""Columns, last in `rich`, by which trees could learn years by heart: the month's level and the day of the year."""
 _MIDDLE = SCALES.index(24)
 _RETURN_SCALES = (4, 24, 168)
 _VOLUME_SCALES = (1, 4, 24, 72)
@@ -48,7 +50,7 @@ class Volatility:
         true_range: Shape (n,), log of the highest over the lowest price since the close before.
         profile: Shape (n,), usual log range of that hour, relative to the week.
         linear: Shape (n, k), inputs of the straight-line forecast, the profile ahead apart.
-        rich: Shape (n, m), inputs of the trees.
+        rich: Shape (n, m), inputs of the trees; the last `ERA_COLUMNS` tell one era from another.
     """
 
     slot: IntArray
@@ -75,7 +77,7 @@ def describe_volatility(bars: Bars) -> Volatility:
     levels = np.column_stack([_smooth(free, half) for half in SCALES])
     squares = np.minimum(np.exp(2 * free), _HIGHEST_SQUARE)
     energies = np.column_stack([0.5 * np.log(_smooth(squares, half) + _TINY) for half in SCALES])
-    middle = levels[:, [_MIDDLE]]
+    middle, slow = levels[:, [_MIDDLE]], levels[:, [-1]]
     swings = [0.5 * np.log(_smooth(returns**2 * calm, half) + 1e-10) for half in _RETURN_SCALES]
     volume = _volume_scales(bars, slot, _PROFILE_WEEKS * updates)
     step = TIMEFRAME_S[bars.timeframe]
@@ -93,8 +95,9 @@ def describe_volatility(bars: Bars) -> Volatility:
         profile=profile,
         linear=np.column_stack([levels, energies, volume[:, :3], echoes]),
         rich=np.column_stack(
-            [levels, energies - middle, np.column_stack(swings) - middle, volume, echoes, *downside, momentum,
-             np.abs(momentum), slot, slot % 24, slot // 24, _day_of_year(bars.time), _is_payroll_ahead(bars.time)]
+            [levels[:, :-1] - slow, energies - middle, np.column_stack(swings) - middle, volume, echoes - slow,
+             *downside, momentum, np.abs(momentum), slot, slot % 24, slot // 24, _is_payroll_ahead(bars.time), slow,
+             _day_of_year(bars.time)]
         ),
         updates_per_slot=updates,
     )  # fmt: skip
