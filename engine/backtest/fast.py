@@ -22,6 +22,59 @@ _NO_FLOATS = np.empty(0)
 _NO_SIZES = np.empty(0, np.int16)
 
 
+class Runner:
+    """One symbol's bars made ready for many runs in one thread; each run overwrites what the last one left.
+
+    Attributes:
+        equity: The account's worth at each close of the last run; empty when it is not kept.
+        sums: Sums over the bars of the last run.
+    """
+
+    def __init__(self, listing: Listing, account: AccountSettings, *, has_equity: bool = True) -> None:
+        self._listing, self._account = listing, account
+        self._digits = money_digits([listing.instrument])
+        self._book = make_book(account, self._digits, [symbol_rules(listing, account, self._digits)])
+        bars = listing.bars
+        self._prices = tuple(_floats(column) for column in (bars.open, bars.high, bars.low, bars.close))
+        self._funding = _floats(listing.funding)
+        self._log = np.empty(_FIRST_TRADES * at.TRADE, np.int64)
+        self._pass = _one()
+        self.book = self._book
+        self.equity = np.empty(len(bars) if has_equity else 0)
+        self.sums = _first_sums(account)
+
+    def count_trades(self, decisions: Decisions) -> int:
+        """Run decisions and return how many trades they made.
+
+        Raises:
+            ValueError: Lengths differ, or amounts are too large to be counted exactly.
+        """
+        _check_lengths(self._listing, decisions)
+        book = self.book = self._book.copy()
+        book[at.HEAD + at.VALID_BARS], book[at.HEAD + at.MAX_BARS] = decisions.valid_bars, decisions.max_bars
+        self.sums[:] = 0.0
+        self.sums[at.LAST] = self.sums[at.PEAK] = float(self._account.starting_cash)
+        columns = (
+            *self._prices,
+            np.ascontiguousarray(decisions.action, np.int8),
+            *(_floats(column) for column in (decisions.price, decisions.stop, decisions.target)),
+            decisions.stop_ratio,
+            decisions.target_ratio,
+            _NO_SIZES if decisions.size_bps is None else np.ascontiguousarray(decisions.size_bps, np.int16),
+            self._funding,
+        )
+        n, t = len(decisions), 0
+        while (t := self._pass(*columns, book, self._log, self.equity, self.sums, t)) < n and not book[at.STATUS]:
+            self._log = _enlarged(self._log)
+        _check_status(book)
+        return int(book[at.TRADES])
+
+    def finish(self) -> Run:
+        """Return the last run; the runner must not run again."""
+        listings, time = (self._listing,), self._listing.bars.time
+        return _finish(listings, self._account, time, self.equity, self.sums, self._log, self.book, self._digits)
+
+
 def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettings, *, has_equity: bool = True) -> Run:
     """Return what the decisions would have made of the account, exact to the last digit.
 
@@ -34,25 +87,9 @@ def run_decisions(listing: Listing, decisions: Decisions, account: AccountSettin
     Raises:
         ValueError: Lengths differ, or amounts are too large to be counted exactly.
     """
-    _check_lengths(listing, decisions)
-    digits = money_digits([listing.instrument])
-    book = make_book(account, digits, [_rules(listing, decisions, account, digits)])
-    bars = listing.bars
-    equity, sums = np.empty(len(bars) if has_equity else 0), _first_sums(account)
-    log, t = np.empty(_FIRST_TRADES * at.TRADE, np.int64), 0
-    columns = (
-        *(_floats(column) for column in (bars.open, bars.high, bars.low, bars.close)),
-        np.ascontiguousarray(decisions.action, np.int8),
-        *(_floats(column) for column in (decisions.price, decisions.stop, decisions.target)),
-        decisions.stop_ratio,
-        decisions.target_ratio,
-        _NO_SIZES if decisions.size_bps is None else np.ascontiguousarray(decisions.size_bps, np.int16),
-        _floats(listing.funding),
-    )
-    run = _one()
-    while (t := run(*columns, book, log, equity, sums, t)) < len(bars) and not book[at.STATUS]:
-        log = _enlarged(log)
-    return _finish((listing,), account, bars.time, equity, sums, log, book, digits)
+    runner = Runner(listing, account, has_equity=has_equity)
+    runner.count_trades(decisions)
+    return runner.finish()
 
 
 def run_portfolio(
@@ -113,6 +150,11 @@ def _enlarged(log: IntArray) -> IntArray:
     larger = np.empty(2 * len(log), np.int64)
     larger[: len(log)] = log
     return larger
+
+
+def _check_status(book: IntArray) -> None:
+    if book[at.STATUS] != at.STATUS_DONE:
+        raise ValueError("a position became too large to be counted exactly; lower the size or the leverage")
 
 
 def _check_lengths(listing: Listing, decisions: Decisions) -> None:

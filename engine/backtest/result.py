@@ -113,16 +113,33 @@ class Trades:
         return (self.table[:, at.T_ENTRY_FEE] + self.table[:, at.T_EXIT_FEE]) / 10**MIN_DIGITS
 
     @cached_property
+    def funding(self) -> FloatArray:
+        """Return funding paid while they were held, in account currency; below 0 when received."""
+        return self.table[:, at.T_FUNDING] / 10**MIN_DIGITS
+
+    @cached_property
     def profit(self) -> FloatArray:
         """Return the net profit in account currency: fees and funding included, open trades at the last close."""
         moved = self.table[:, at.T_LOTS] * (self.table[:, at.T_EXIT] - self.table[:, at.T_ENTRY])
         gross = moved * (self._each("tick_size") * self._each("lot_size"))
-        return gross - self.fees - self.table[:, at.T_FUNDING] / 10**MIN_DIGITS
+        return gross - self.fees - self.funding
 
     @cached_property
     def profit_ratio(self) -> FloatArray:
         """Return the net profit as a fraction of what was paid for the position."""
         return self.profit / (self.quantity * self.entry_price)
+
+    def exceeds_volume(self, participation_ratio: Decimal) -> BoolArray:
+        """Return which trades were larger than that share of the volume of a bar they filled in; 0 is no bound."""
+        found = np.zeros(len(self), np.bool_)
+        for number, listing in enumerate(self.listings):
+            own = self.symbol_row == number
+            for row in (self.entered, self.exited):
+                filled = own & (row >= 0)
+                volume = listing.bars.volume[row[filled]]
+                borne = volume * float(participation_ratio)
+                found[filled] |= (volume > 0) & (self.quantity[filled] > borne)
+        return found
 
     def exact(self, row: int) -> ClosedTrade:
         """Return one trade in exact money, as the exact driver writes it."""
