@@ -233,12 +233,13 @@ _ACTIONS = frozenset({"buy", "sell", "dispose", "close", "buy.weak", "remove", "
 
 def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     """Return the meanings in a clause: labels without payload, kinds of numbers, and a few relations."""
-    found: set[str] = set()
+    minutes = _is_bare_minutes(tokens)
+    found: set[str] = {"shorttime"} if minutes else set()
     conditional = False
     for token in tokens:
         conditional = conditional or token.has("if")
         found.update(_label_features(token, moves=conditional and token.has("up", "down", "break")))
-        if token.is_number:
+        if token.is_number and not minutes:
             if token.unit != "time":
                 found.add("numbers2" if "number" in found else "number")
             found.update(_number_features(token))
@@ -296,6 +297,15 @@ def _is_stressed(tokens: Sequence[Token], index: int) -> bool:
 def is_plain_que(token: Token) -> bool:
     """Tell whether it is the joining "que" and not the asking "qué"."""
     return token.raw.lower() in ("que", "como")
+
+
+def _is_bare_minutes(tokens: Sequence[Token]) -> bool:
+    """Tell whether "15m" can only be a length of time ("eth 15m"), and no fifteen million."""
+    numbers = [t for t in tokens if t.is_number]
+    alone = len(tokens) <= _BRIEF and len(numbers) == 1 and numbers[0].raw.lower() in ("1m", "5m", "15m", "30m")
+    return alone and not any(
+        t.has("buy", "sell", "close", "dispose", "buy.weak", "sell.noun", "buy.noun") for t in tokens
+    )
 
 
 def _number_features(token: Token) -> set[str]:

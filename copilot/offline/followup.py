@@ -23,9 +23,12 @@ from copilot.offline.tokens import Language, Token, detect_language, tokenize
 from copilot.offline.trade import Terms, contradiction, plain, read_terms
 from copilot.offline.values import ArgumentValue, Question, Turn
 
+_OPEN_CODES = ("unclear", "buy_or_sell", "how_much")
+_UNIT_ANSWER = 2
 _DEPTH = 3
 _FINEST = Decimal("0.00000001")
 _LONGEST = 12
+_FEW = 5
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
 _LISTED = {
@@ -118,14 +121,9 @@ def _quits(clause: Clause) -> bool:
 def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
     """Tell whether a request that could stand alone really leans on the one before."""
     features = clause.features
-    if (
-        current.tool == "control_agent"
-        and current.question is not None
-        and not clause.all("agent")
-        and past.frame.clause.first("agent")
-    ):
+    if _lacks_agent(current, clause, past):
         return False
-    if not features.isdisjoint({"same"}):
+    if "same" in features or _repeats_for_agent(current, clause, past):
         return True
     if current.talk is not None:
         return current.tool != past.frame.tool or current.talk == "question"
@@ -147,6 +145,20 @@ def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
     if past.frame.tool == TRADE and current.tool != TRADE:
         return _changes_order(clause)
     return (current.question is not None and current.question.code == "unclear") or clause.score < 50
+
+
+def _lacks_agent(current: Frame, clause: Clause, past: _Past) -> bool:
+    """Tell whether an agent is told something without its name, and the request before has it."""
+    open_ = current.tool == "control_agent" and current.question is not None
+    return open_ and not clause.all("agent") and past.frame.clause.first("agent") is not None
+
+
+def _repeats_for_agent(current: Frame, clause: Clause, past: _Past) -> bool:
+    """Tell whether a few words only name another agent for the same request ("y a atlas también", "on nova then")."""
+    about = past.frame.tool in ("control_agent", "configure_agent", "run_backtest")
+    if not about or not clause.all("agent") or len(clause.tokens) > _FEW:
+        return False
+    return current.question is not None or (current.tool == "control_agent" and clause.tokens[0].text == "on")
 
 
 def _changes_order(clause: Clause) -> bool:
@@ -255,7 +267,7 @@ def _listed_about(answer: str, noun: str, symbols: Sequence[str]) -> list[str]:
 
 
 def _listed_noun(old: Frame) -> str | None:
-    if old.tool == "list_alerts" or old.tool == "cancel_alert":
+    if old.tool in ("list_alerts", "cancel_alert", "set_alert"):
         return "alert"
     if old.tool == "cancel_order":
         return "order"
@@ -528,8 +540,12 @@ def _change_explain(clause: Clause, args: Args, old: Clause) -> _Changed:
 
 def _change_trade(clause: Clause, args: Args, old: Clause) -> _Changed:
     terms = read_terms(clause, None)
-    if terms.question is not None and terms.question.code != "unclear":
+    if _unit_answer(clause) == "coins" and len(clause.tokens) <= _UNIT_ANSWER and terms.amount is None:
+        return dict(args)
+    if terms.question is not None and terms.question.code not in _OPEN_CODES:
         return terms.question
+    if terms.price is not None and terms.amount is None and args.get("unit") == "percent" and "price" not in args:
+        terms.amount, terms.price = terms.price, None
     symbol = clause.first("sym")
     features = clause.features
     if symbol and symbol != args.get("symbol") and features.isdisjoint({"same", "instead"}):

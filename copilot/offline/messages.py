@@ -138,8 +138,10 @@ def _without_chatter(frames: list[Frame]) -> list[Frame]:
 
 
 def _is_faint(frame: Frame) -> bool:
-    wanted = {"show", "show.weak", "question", "mine", "notify", "brief", "listword", "agent"}
-    return frame.tool in _CHATTY and frame.clause.score < _FAINT and frame.clause.features.isdisjoint(wanted)
+    wanted = {"show", "show.weak", "question", "mine", "notify", "listword", "agent", "status.word"}
+    brief = len(frame.clause.tokens) <= _SHORT - 1 and frame.tool != "agent_status"
+    faint = frame.tool in _CHATTY and frame.clause.score < _FAINT and not brief
+    return faint and frame.clause.features.isdisjoint(wanted)
 
 
 def _frame(clause: Clause, context: Context, *, quoted: bool, reported: bool, lead: Context) -> Frame | None:
@@ -397,6 +399,9 @@ def _supports_agent(current: Clause, piece: Clause) -> bool | None:
         return True
     if pair == ("agent_status", "explain_trade") and "sym" in features:
         return False
+    sized = "number" in features and not features.isdisjoint({"maxpos", "size", "drawdown"})
+    if current.tool == "agent_status" and sized and "agent" not in features:
+        return True
     if current.tool == "configure_agent" and piece.tool in _CONFIG_WORDS:
         return features.isdisjoint({"agent", "show", "question"})
     return None

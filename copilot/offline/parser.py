@@ -120,6 +120,8 @@ def _decide(message: Message, tokens: Sequence[Token], language: Language, *, qu
     if questions:
         return Decision((), _first(questions), None, language)
     blocked = [frame.talk for frame in message.frames if frame.talk is not None]
+    if any(frame.talk == "negated" and frame.tool not in ACTS for frame in message.frames) and len(message.frames) > 1:
+        blocked = [frame.talk for frame in message.frames if frame.talk is not None and frame.tool in ACTS]
     calls = [Call(frame.tool, args) for frame in message.frames for args in frame.calls]
     if blocked and (not calls or blocked[0] == "quoted" or (blocked[0] == "negated" and not _apart(message))):
         return Decision((), None, blocked[0], language)

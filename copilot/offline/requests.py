@@ -41,6 +41,7 @@ _PERIODS = {
     ("hour", 24): "today",
 }
 _LEAST_BEFORE = 2
+_SHORT_CANCEL = 3
 _MINUTE_COUNTS = (1, 5, 15, 30)
 _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
@@ -209,7 +210,7 @@ def _view(features: frozenset[str]) -> str:
         return "orders"
     if "position" in features or ("open" in features and "trade" in features):
         return "positions"
-    if not features.isdisjoint({"trade", "buy.past", "sell.past"}):
+    if "trade" in features or ("pnl" not in features and not features.isdisjoint({"buy.past", "sell.past"})):
         return "trades"
     if "risk" in features:
         return "risk"
@@ -302,6 +303,8 @@ def _cancel(clause: Clause, context: Context, *, noun: str, key: str, question: 
         symbol = context.symbol
     if symbol and (plural or noun in clause.features or clause.tool == "cancel_order"):
         return [{key: "all", "symbol": one} for one in clause.all("sym") or [symbol]]
+    if noun == "order" and {"cancel", "all"} <= clause.features and len(clause.tokens) <= _SHORT_CANCEL:
+        return [{key: "all"}]
     if plural and not (
         noun not in clause.features and "pending" not in clause.features and "notify" not in clause.features
     ):

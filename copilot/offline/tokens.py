@@ -53,6 +53,7 @@ _PLURALS = frozenset({"euros", "libras", "pounds", "libras esterlinas", "pounds 
 _CARRIED = frozenset({"question", "model", "notify", "alert", "mine", "signal"})
 _ARTICLES = frozenset({"a", "an", "un", "una", "otra", "otro", "another"})
 _PERIODIC = ("per:", "tf:", "days:")
+_DEEDS = frozenset({"pause", "resume", "start", "stop", "buy", "sell", "close", "dispose", "cancel"})
 _ACTS = ("cancel", "start", "stop", "pause", "resume")
 _TRADE_VERBS = ("buy", "sell", "close", "dispose")
 _ALIKE = frozenset(frozenset(pair) for pair in ("bv", "sz", "cs", "cz", "ck", "cq", "kq", "yi", "gj", "mn", "uy", "iy"))
@@ -269,7 +270,7 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
         labels = own.phrases.get(phrase, frozenset()) | lexicon.shared.phrases.get(phrase, frozenset())
         labels = labels or other.phrases.get(phrase, frozenset())
         if labels:
-            carried = _carried(span, own, other) - labels
+            carried = _carried(span, own, other, labels) - labels
             if any(label.startswith(_PERIODIC) for label in labels):
                 carried = frozenset(label for label in carried if not label.startswith("per:"))
             joined = Token(phrase, " ".join(token.raw for token in span), labels | carried)
@@ -309,14 +310,14 @@ def _may_be_verb(before: Token) -> bool:
     )
 
 
-def _carried(span: Sequence[Token], own: Vocabulary, other: Vocabulary) -> frozenset[str]:
+def _carried(span: Sequence[Token], own: Vocabulary, other: Vocabulary, labels: frozenset[str]) -> frozenset[str]:
     """Return meanings of single words that a phrase around them does not undo."""
     found: set[str] = set()
     for token in span:
         found.update(own.phrases.get(token.text) or other.phrases.get(token.text) or ())
         if token is not span[0]:
             found -= {"question"} - set(own.phrases.get(span[0].text, ()))
-    if span[0].text == "do":
+    if span[0].text == "do" or labels & _DEEDS:
         found.discard("question")
     return frozenset(label for label in found if label in _CARRIED or label.startswith("per:"))
 
@@ -497,7 +498,7 @@ class _WordReader:
             end = self._group(position)
             if end > position:
                 return end
-        if self._word(position, "point") and self._word(position + 1, "units"):
+        if self._word(position, "point") and (self._word(position + 1, "units") or self._says_oh(position + 1)):
             return self._decimals(position + 1)
         if not self._word(position, "units", "scales", "fractions", "hundreds"):
             return position
@@ -644,12 +645,15 @@ class _WordReader:
     def _decimals(self, position: int) -> int:
         units = self._own.numbers["units"]
         digits = ""
-        while position < len(self._tokens) and self._tokens[position].text in units:
-            digits += units[self._tokens[position].text]
+        while position < len(self._tokens) and self._tokens[position].text in {**units, "oh": "0", "o": "0"}:
+            digits += units.get(self._tokens[position].text, "0")
             position += 1
         if digits:
             self.value = Decimal(f"{self.value}.{digits}")
         return position
+
+    def _says_oh(self, position: int) -> bool:
+        return position < len(self._tokens) and self._tokens[position].text == "oh"
 
     def _and_fraction(self, end: int) -> int:
         """Read "and a half", "y medio", "con cincuenta"; return 0 when there is none."""
@@ -750,7 +754,21 @@ def _absorb(tokens: list[Token], position: int, language: Language) -> int:
         _absorb_percent(tokens, position, own)
         or _absorb_time(token, following, own)
         or _absorb_money(token, following, own)
+        or _absorb_sum(tokens, position, own)
     )
+
+
+def _absorb_sum(tokens: list[Token], position: int, own: Vocabulary) -> int:
+    """Read "of dollars" behind a spoken sum ("un par de miles de dólares", "half a million of dollars")."""
+    ahead = tokens[position + 1 : position + 3]
+    if (
+        len(ahead) < 2
+        or not tokens[position].is_word_number
+        or ahead[0].text not in ("de", "of")
+        or ahead[1].get("sym")
+    ):
+        return 0
+    return 2 if _absorb_money(tokens[position], ahead[1], own) else 0
 
 
 def _absorb_percent(tokens: list[Token], position: int, own: Vocabulary) -> int:

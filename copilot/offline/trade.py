@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
+from rapidfuzz.distance import OSA
+
 from copilot.offline.clauses import Clause
 from copilot.offline.lexicon import load_lexicon
 from copilot.offline.tokens import Token, Unit
@@ -23,13 +25,15 @@ _FX_PRICE_LIMIT = Decimal(100)
 _FX = ("EURUSD", "GBPUSD")
 _DEAR = ("XAUUSD", "BTC/USDT", "ETH/USDT")
 _CHEAP = Decimal(100)
+_PLURAL_FROM = 5
 _STRANGERS = 2
 _CLOSE_BY = 4
 _DIGITS = 18
 _TOO_LARGE = Decimal(10**_DIGITS)
-_GROUPS = frozenset({"docena", "dozen", "par", "couple", "pair"})
+_GROUPS = frozenset({"docena", "docenas", "dozen", "dozens", "par", "couple", "pair", "millar", "centenar", "veintena"})
+_DENIALS = ("dont", "not", "never", "nunca", "jamas", "no")
 _MAKERS = ("buy", "sell", "close", "dispose", "halve", "buy.weak", "sl", "tp", "limit", "stop_order")
-_OF_OR_INTO = ("of", "de", "into", "in", "en")
+_OF_OR_INTO = ("of", "de", "into", "in", "en", "on", "onto", "at", "behind", "a", "al")
 
 
 @dataclass(slots=True)
@@ -150,7 +154,8 @@ def _bends_verb(clause: Clause) -> bool:
     if len(words) < 2 or words[0].labels or words[0].is_number or not words[1].has("buy", "sell", "close", "dispose"):
         return False
     lexicon = load_lexicon()
-    return not any(words[0].text in v.known for v in (lexicon.shared, *lexicon.own.values()))
+    known = any(words[0].text in v.known for v in (lexicon.shared, *lexicon.own.values()))
+    return not known and any(OSA.distance(words[0].text, denial) <= 1 for denial in _DENIALS)
 
 
 def _core(clause: Clause) -> Sequence[Token]:
@@ -340,7 +345,7 @@ class _Reader:
         if token.has("buy", "sell") and not token.has("tp", "sl", "limit", "stop_order", "up", "down", "break"):
             self._role = "" if self._role in ("stop", "target") else self._role
         if not self._type_cue(index, token) and not self._exit_cue(index, token):
-            self._price_cue(token)
+            self._price_cue(index, token)
 
     def _type_cue(self, index: int, token: Token) -> bool:
         """Read a word for the kind of order; tell whether it is one."""
@@ -366,12 +371,14 @@ class _Reader:
                 return True
         return self._role in ("stop", "target")
 
-    def _price_cue(self, token: Token) -> None:
+    def _price_cue(self, index: int, token: Token) -> None:
         terms = self._terms
         if token.has("break", "up", "down", "reach") and (terms.conditional or token.has("rel")):
             self._trigger(token)
         elif token.has("raise"):
             self._raises = True
+        elif token.text == "a" and self._role == "" and self._before_number(index):
+            self._role = "at"
         elif token.text == "into" and self._role == "" and terms.amount is not None:
             self._role = "at"
         elif token.has("if") and self._role == "":
@@ -380,6 +387,9 @@ class _Reader:
             self._role = "at"
         elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role in ("at", "price"):
             self._role = ""
+
+    def _before_number(self, index: int) -> bool:
+        return index + 1 < len(self._tokens) and self._tokens[index + 1].is_number
 
     def _trigger(self, token: Token) -> None:
         terms = self._terms
@@ -540,7 +550,9 @@ class _Reader:
             return False
         if token.labels and any(label == "unit" or label.startswith("sym") for label in token.labels):
             return True
-        return after.has("unit") or after.get("sym") is not None
+        beyond = self._tokens[index + 2] if index + 2 < len(self._tokens) else None
+        of_symbol = after.text in ("de", "of") and beyond is not None and beyond.get("sym") is not None
+        return after.has("unit") or after.get("sym") is not None or of_symbol
 
     def _place(self, role: str, token: Token) -> None:
         terms = self._terms
@@ -587,6 +599,7 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
     features = clause.features
     if "except" in features or ("or" in features and "all" in features and terms.amount is None):
         terms.ask("how_much")
+    _take_share(clause, terms)
     if terms.amount is None:
         _settle_unsized(clause, terms)
     amount = terms.amount
@@ -602,6 +615,13 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
         terms.side = "sell"
     if amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
+
+
+def _take_share(clause: Clause, terms: Terms) -> None:
+    """Read the percentage behind "take profits" as the part to sell when nothing else is ordered."""
+    verbs = [t for t in clause.tokens if t.has("sell", "close", "dispose")]
+    if terms.amount is None and terms.target_pct is not None and verbs and all(t.has("tp") for t in verbs):
+        terms.amount, terms.target_pct = terms.target_pct, None
 
 
 def _settle_unsized(clause: Clause, terms: Terms) -> None:
@@ -698,6 +718,8 @@ def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
     if amount.is_word_number and any(w in _GROUPS for w in amount.text.split(" ")):
         return False
     if (amount.is_word_number and amount.value >= 1_000_000) or any(s in amount.text for s in ("millon", "million")):
+        return False
+    if any(t.get("sym") and t.raw.lower().endswith("s") and len(t.raw) > _PLURAL_FROM for t in ahead):
         return False
     mine = ahead[1].has("mine") and len(ahead) > 2 and ahead[2].get("sym")
     return ahead[1].get("sym") is not None or bool(mine)

@@ -224,5 +224,5 @@ def _add_form(vocabulary: Vocabulary, form: str, label: str, mood: str) -> None:
         if folded not in vocabulary.phrases:
             vocabulary.add(form, *labels)
         return
-    extra = {"first": "first", "ger": "ger", "inf": "inf", "sub": "sub"}.get(mood)
+    extra = {"first": "first", "ger": "ger", "inf": "inf", "sub": "sub", "wish": "sub"}.get(mood)
     vocabulary.add(form, label, *((extra,) if extra else ()), *((thing,) if thing and label in _PRONOUN_VERBS else ()))
