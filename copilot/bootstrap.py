@@ -134,6 +134,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         market,
         fallback_language=settings.language,
         remembering=Remembering(memory, profiles, clock.now),
+        speaker=lambda: brain.speaker,
     )
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, brain, closing)

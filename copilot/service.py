@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, cast
 
@@ -22,6 +22,7 @@ from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, Ticket
 from copilot.graph.state import TurnContext, TurnState
 from copilot.remembering import Remembering, read_wish
 from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
+from copilot.wording.formats import escape
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
 from prompts import load_words
@@ -72,7 +73,20 @@ class Copilot:
         *,
         fallback_language: Language,
         remembering: Remembering | None = None,
+        speaker: Callable[[], str] = lambda: OFFLINE,
     ) -> None:
+        """Wire the service.
+
+        Args:
+            graph: The turn.
+            tickets: Where decisions go.
+            profiles: What owners have set.
+            notices: What happened while they were away.
+            market: Where prices come from.
+            fallback_language: Language where nobody has chosen one.
+            remembering: Does what owners ask of the memory.
+            speaker: Names the chat model that would answer now.
+        """
         self._graph = graph
         self._tickets = tickets
         self._profiles = profiles
@@ -80,6 +94,7 @@ class Copilot:
         self._fallback: Language = fallback_language
         self._market = market
         self._remembering = remembering
+        self._speaker = speaker
         self._conversations = Conversations()
 
     async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
@@ -182,10 +197,13 @@ class Copilot:
         self._profiles.set_language(owner, language)
 
     def banner(self, language: Language) -> str:
-        """Return what is simulated, plainly."""
-        words = load_words(language, "messages")["banner"]
+        """Return what is simulated and who answers, plainly."""
+        words = load_words(language, "messages")
         name = "simulated" if self._market.is_simulated else "replay"
-        return str(words[name]).format(market_time=format_time(self._market.now(), language))
+        speaker = self._speaker()
+        brain = str(words["voice"]["offline" if speaker == OFFLINE else "beside"]).format(brain=escape(speaker))
+        told = str(words["banner"][name])
+        return told.format(market_time=format_time(self._market.now(), language), brain=brain)
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""

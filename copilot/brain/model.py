@@ -17,7 +17,7 @@ from copilot.brain.prompter import Prompted, Prompter, Task
 from copilot.brain.proposal import Proposal, read_decision, read_tool_calls
 from copilot.brain.referee import SETTLED_TALK, settle
 from copilot.brain.schema import decision_schema, decision_tools
-from copilot.brain.values import Heard, Plan, Spoken, Tell, Voice, Withdrawn, Words
+from copilot.brain.values import OFFLINE, Heard, Plan, Spoken, Tell, Voice, Withdrawn, Words
 from copilot.chat_models.local import Abilities, LocalModel
 from copilot.events import Waiting
 from copilot.offline import parse as decide
@@ -88,11 +88,17 @@ class ModelBrain:
         self._is_optional = is_optional
         self._abilities: Abilities | None = None
         self._lost_tools = False
+        self._is_there = False
 
     @property
     def name(self) -> str:
         """Return the name of the chat model in use."""
         return self._model.name
+
+    @property
+    def speaker(self) -> str:
+        """Return the model's name once it has been there and as long as it does not fail."""
+        return self.name if self._is_there and self._breaker.trouble is None else OFFLINE
 
     async def plan(self, heard: Heard, tell: Tell) -> Plan:
         """Return what a message calls for."""
@@ -143,7 +149,7 @@ class ModelBrain:
 
     async def warm_up(self) -> None:
         """Have the server load the model."""
-        await self._model.preload()
+        self._is_there = await self._model.preload() or self._is_there
 
     async def close(self) -> None:
         """Close the connections to the server."""
@@ -234,6 +240,7 @@ class ModelBrain:
                 self._fail(error)
                 raise
             self._breaker.succeeded()
+            self._is_there = True
 
     def _see_that_it_answers(self) -> None:
         if (code := self._breaker.trouble) is not None:

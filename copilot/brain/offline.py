@@ -30,6 +30,11 @@ class OfflineBrain:
         """Return the name of the chat model in use."""
         return self._voice.brain
 
+    @property
+    def speaker(self) -> str:
+        """Return the same name: it always answers."""
+        return self.name
+
     async def plan(self, heard: Heard, tell: Tell) -> Plan:
         """Return what a message calls for."""
         past = [HumanMessage(t.text) if t.role == "user" else AIMessage(t.text) for t in heard.history]

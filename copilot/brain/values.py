@@ -100,6 +100,11 @@ class Brain(Protocol):
         """Return the name of the chat model in use."""
         ...
 
+    @property
+    def speaker(self) -> str:
+        """Return the name of the chat model that would answer now: the offline one while the other does not."""
+        ...
+
     async def plan(self, heard: Heard, tell: Tell) -> Plan:
         """Return what a message calls for."""
         ...

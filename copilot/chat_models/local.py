@@ -137,13 +137,15 @@ class LocalModel:
         except Exception as error:
             raise explain(error) from error
 
-    async def preload(self) -> None:
-        """Have the model loaded before anybody asks; what keeps it from that shows when somebody does."""
+    async def preload(self) -> bool:
+        """Have the model loaded before anybody asks and return whether it is; why not shows when somebody does."""
         try:
             async with asyncio.timeout(self.limits.turn_s):
                 await self.server.preload()
         except Exception as error:
             log.info("%s could not be loaded ahead: %s", self.name, explain(error))
+            return False
+        return True
 
     async def ask(self, messages: Sequence[BaseMessage], **bound: Any) -> Reply:
         """Return the whole reply.

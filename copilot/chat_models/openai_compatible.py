@@ -60,7 +60,16 @@ class OpenAIServer:
         )
 
     async def preload(self) -> None:
-        """Do nothing: these servers hold their model from their start."""
+        """See that the server is there; it holds its model from its start."""
+        timeout = openai.Timeout(self.limits.idle_s, connect=self.limits.connect_s)
+        async with openai.AsyncOpenAI(
+            base_url=self.url,
+            api_key=self.key or "none",
+            max_retries=0,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=False),
+        ) as client:
+            await client.models.list()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -69,13 +69,25 @@ async def test_auto_without_a_server_answers_offline_and_says_nothing_of_it(tmp_
 async def test_model_is_loaded_ahead_with_the_options_of_every_call(tmp_path: Path) -> None:
     with FakeOllama(always(decision({"intent": "conversation"}))) as fake:
         brain = await opened(settings_for(tmp_path, chat_model="ollama", ollama_url=fake.url, model_always_asked=True))
+        assert brain.speaker == "offline"
         await brain.warm_up()
         assert fake.loads == 1
+        assert brain.speaker == "llama3.1:8b"
         await brain.plan(Heard("wobble, wobble, gold"), ignore)
         assert fake.loads == 1
         assert fake.last.options["num_ctx"] == 8192
         assert fake.last.body["think"] is False
         assert fake.last.options["temperature"] == 0
+
+
+async def test_speaker_is_the_offline_model_while_the_other_fails(tmp_path: Path) -> None:
+    with FakeOpenAI(always(decision({"intent": "conversation"}))) as fake:
+        url = f"{fake.url}/v1"
+        brain = await opened(settings_for(tmp_path, chat_model="openai:m", openai_url=url, model_always_asked=True))
+        await brain.warm_up()
+        assert brain.speaker == "m"
+    await brain.plan(Heard("wobble, wobble, gold"), ignore)
+    assert brain.speaker == "offline"
 
 
 def test_router_decides_like_the_conversation(tmp_path: Path) -> None:
