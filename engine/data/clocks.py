@@ -24,14 +24,12 @@ from engine.domain.symbols import TIMEFRAME_S, Timeframe, is_fx
 NEW_YORK = ZoneInfo("America/New_York")
 ClockKind = Literal["right", "shifted", "fixed", "moved", "skips_hours", "unknown"]
 
-_OPEN_HOUR, _METAL_OPEN_HOUR = 17, 18
+_OPEN_HOUR, _METAL_OPEN_HOUR, _CLOSE_HOUR = 17, 18, 17
 _FEWEST_WEEKS = 4
 _MOST_SHIFT_H = 14
-_MOVED_RATIO = 0.5
-"""Share of weeks that must agree on one hour before the others count as moved."""
 _CHANGE_HOURS = range(1, 4)
 """Hours of a Sunday at which clocks skip one: 01:00 in London, 02:00 in New York and Berlin, 03:00 in Athens."""
-_SUNDAY = 6
+_FRIDAY, _SUNDAY = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,59 +67,87 @@ def judge_clock(symbol: str, timeframe: Timeframe, holes: IntArray) -> ClockFind
     if TIMEFRAME_S[timeframe] > HOUR_S:
         return CLOCK_UNKNOWN
     if is_fx(symbol):
-        return _judge_weeks(symbol, holes)
+        return _judge_weeks(symbol, holes, TIMEFRAME_S[timeframe])
     return _judge_springs(holes, TIMEFRAME_S[timeframe])
 
 
-def _judge_weeks(symbol: str, holes: IntArray) -> ClockFinding:
-    opens = holes[holes[:, 1] - holes[:, 0] >= DAY_S, 1]
-    hour = _METAL_OPEN_HOUR if symbol.startswith(("XAU", "XAG")) else _OPEN_HOUR
-    found = [(int(second), *_lateness(int(second), hour)) for second in opens]
-    # Weeks that begin half a day late or more begin after a holiday.
-    kept = [(second, late, is_summer) for second, late, is_summer in found if abs(late) <= _MOST_SHIFT_H]
-    if len(kept) < _FEWEST_WEEKS:
-        return ClockFinding("unknown", weeks=len(kept))
-    late = np.array([one[1] for one in kept])
-    is_summer = np.array([one[2] for one in kept])
+def _judge_weeks(symbol: str, holes: IntArray, step: int) -> ClockFinding:
+    weeks = _weeks(holes[holes[:, 1] - holes[:, 0] >= DAY_S], step, _is_metal(symbol))
+    if len(weeks) < _FEWEST_WEEKS:
+        return ClockFinding("unknown", weeks=len(weeks))
+    late = np.array([week.open_late for week in weeks])
+    is_summer = np.array([week.is_summer for week in weeks])
     winter, summer = _usual(late[~is_summer], late), _usual(late[is_summer], late)
+    if abs(winter - summer) == 1:
+        expected = np.where(is_summer, summer, winter)
+        return ClockFinding("fixed", winter, len(weeks), *_count_off(weeks, expected))
     shift = _usual(late, late)
-    if abs(winter - summer) == 1 and is_summer.any() and not is_summer.all():
-        off = late != np.where(is_summer, summer, winter)
-        return ClockFinding("fixed", winter, len(kept), int(off.sum()), _first(kept, off))
-    off = late != shift
-    is_moved = 0 < off.sum() <= _MOVED_RATIO * len(kept)
-    kind: ClockKind = "shifted" if shift else "moved" if is_moved else "right"
-    return ClockFinding(kind, shift, len(kept), int(off.sum()), _first(kept, off))
+    off, first_off_at = _count_off(weeks, np.full(len(weeks), shift))
+    kind: ClockKind = "shifted" if shift else "moved" if off else "right"
+    return ClockFinding(kind, shift, len(weeks), off, first_off_at)
 
 
-def _lateness(second: int, open_hour: int) -> tuple[int, bool]:
-    """Return how many whole hours after the nearest opening of a week a time is, and whether it is summer there."""
-    at = datetime.fromtimestamp(second, UTC)
-    nearest = min(
-        (_opening(at.date() + timedelta(days=days), open_hour) for days in range(-7, 8) if _is_sunday(at, days)),
-        key=lambda opening: abs(second - opening),
-    )
-    is_summer = bool(datetime.fromtimestamp(nearest, NEW_YORK).dst())
-    return (second - nearest) // HOUR_S, is_summer
+@dataclass(frozen=True, slots=True)
+class _Week:
+    """One week: its first bar, how many hours late it opens and closes (None: no week end follows), and the season."""
+
+    opens: int
+    open_late: int
+    close_late: int | None
+    is_summer: bool
 
 
-def _is_sunday(at: datetime, days: int) -> bool:
-    return (at + timedelta(days=days)).weekday() == _SUNDAY
+def _weeks(holes: IntArray, step: int, is_metal: bool) -> list[_Week]:
+    """Return the weeks between the holes; one that begins half a day late or more begins after a holiday."""
+    found = []
+    for row, (_, opens) in enumerate(holes):
+        opening = _nearest(int(opens), _SUNDAY, _METAL_OPEN_HOUR if is_metal else _OPEN_HOUR)
+        open_late = round((int(opens) - opening) / HOUR_S)
+        closes = int(holes[row + 1, 0]) + step if row + 1 < len(holes) else None
+        if abs(open_late) > _MOST_SHIFT_H:
+            continue
+        close_late = None if closes is None else round((closes - _nearest(closes, _FRIDAY, _CLOSE_HOUR)) / HOUR_S)
+        found.append(_Week(int(opens), open_late, close_late, bool(datetime.fromtimestamp(opening, NEW_YORK).dst())))
+    return found
+
+
+def _count_off(weeks: list[_Week], expected: IntArray) -> tuple[int, datetime | None]:
+    """Return how many weeks open and close off by the same hours, and the first; a missing bar moves one end only."""
+    closes = [
+        week.close_late - late
+        for week, late in zip(weeks, expected, strict=True)
+        if week.close_late is not None and week.open_late == late
+    ]
+    usual_close = _usual(np.array(closes), np.zeros(1, dtype=np.int64))
+    off = [
+        week.opens
+        for week, late in zip(weeks, expected.tolist(), strict=True)
+        if week.open_late != late
+        and week.close_late is not None
+        and week.open_late - late == week.close_late - late - usual_close
+    ]
+    return len(off), utc_from_seconds(off[0]) if off else None
+
+
+def _nearest(second: int, weekday: int, hour: int) -> int:
+    """Return the nearest time at which New York's clock shows an hour of a weekday."""
+    at = datetime.fromtimestamp(second, UTC).date()
+    days = [at + timedelta(days=(weekday - at.weekday()) % 7 + week) for week in (-7, 0)]
+    return min((_in_new_york(day, hour) for day in days), key=lambda one: abs(second - one))
 
 
 @cache
-def _opening(day: date, hour: int) -> int:
+def _in_new_york(day: date, hour: int) -> int:
     return int(datetime.combine(day, time(hour), NEW_YORK).timestamp())
+
+
+def _is_metal(symbol: str) -> bool:
+    return symbol.startswith(("XAU", "XAG"))
 
 
 def _usual(some: IntArray, others: IntArray) -> int:
     values, counts = np.unique(some if len(some) else others, return_counts=True)
     return int(values[np.argmax(counts)])
-
-
-def _first(kept: list[tuple[int, int, bool]], off: IntArray) -> datetime | None:
-    rows = np.flatnonzero(off)
-    return utc_from_seconds(kept[rows[0]][0]) if len(rows) else None
 
 
 def _judge_springs(holes: IntArray, step: int) -> ClockFinding:

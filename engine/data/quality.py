@@ -58,6 +58,7 @@ class QualityReport:
         gaps: Runs of missing bars, longest first, at most `EXAMPLES`; `gap_count` and `missing` count all.
         outliers: Bars whose move is far beyond the usual; kept.
         zero_volume: Bars without volume; kept.
+        spikes: Bars that reach far beyond both neighbours, as bad ticks do; kept.
         stale_count, stale_bars: Runs of bars without any movement, and the bars in them; kept.
         stale_runs: The longest of them, at most `EXAMPLES`.
         clock: Whether the times are UTC, as far as the holes of the series tell.
@@ -82,6 +83,8 @@ class QualityReport:
     outliers: int
     first_outlier_at: datetime | None
     zero_volume: int
+    spikes: int = 0
+    first_spike_at: datetime | None = None
     stale_count: int = 0
     stale_bars: int = 0
     stale_runs: tuple[Run, ...] = ()
@@ -213,6 +216,8 @@ def make_report(
         outliers=found.outliers,
         first_outlier_at=found.first_outlier_at,
         zero_volume=found.zero_volume,
+        spikes=found.spikes,
+        first_spike_at=found.first_spike_at,
         stale_count=found.stale_count,
         stale_bars=found.stale_bars,
         stale_runs=found.stale_runs,

@@ -23,6 +23,8 @@ EXAMPLES = 3
 """Findings shown of each kind."""
 OUTLIER_SCALES = 30.0
 """A move is an outlier when it is above this many times the usual move around it."""
+SPIKE_SCALES = 10.0
+"""A bar is a spike when it reaches so many usual moves beyond both of its neighbours."""
 _STALE_S, _FEWEST_STALE, _MOST_STALE = 2 * HOUR_S, 3, 30
 _SCALE_BARS = 256
 """Bars over which the usual move is measured."""
@@ -70,6 +72,8 @@ class SeriesFindings:
     gaps: tuple[Gap, ...]
     outliers: int
     first_outlier_at: datetime | None
+    spikes: int
+    first_spike_at: datetime | None
     zero_volume: int
     stale_count: int
     stale_bars: int
@@ -88,10 +92,11 @@ class SeriesCheck:
     def __init__(self, symbol: str, timeframe: Timeframe) -> None:
         self._symbol, self._timeframe = symbol, timeframe
         self._step = TIMEFRAME_S[timeframe]
-        self._last: Bars | None = None
-        self._rows = self._misaligned = self._zero_volume = self._outliers = 0
+        self._tail: Bars | None = None
+        self._rows = self._misaligned = self._zero_volume = self._outliers = self._spikes = 0
         self._first_time = 0
         self._first_outlier: int | None = None
+        self._first_spike: int | None = None
         self._gap_count = self._missing = 0
         self._gaps: list[tuple[int, int]] = []
         self._holes: list[IntArray] = []
@@ -103,33 +108,37 @@ class SeriesCheck:
         """Add the next bars, all later than those before."""
         if len(bars) == 0:
             return
-        if self._last is None:
+        if self._tail is None:
             self._first_time = int(bars.time[0])
         self._rows += len(bars)
         self._misaligned += int(np.sum(bucket_start(bars.time, self._timeframe) != bars.time))
         self._zero_volume += int(np.sum(bars.volume == 0))
-        joined = bars if self._last is None else _join(self._last, bars)
+        wide = bars if self._tail is None else _join(self._tail, bars)
+        joined = wide[max(0, len(wide) - len(bars) - 1) :]
         self._add_gaps(joined)
         self._add_outliers(joined)
+        self._add_spikes(wide)
         self._add_stale(bars, joined)
-        self._last = bars[len(bars) - 1 :]
+        self._tail = wide[max(0, len(wide) - 2) :]
 
     def finish(self) -> SeriesFindings | None:
         """Return what was found; None when there were no bars."""
-        if self._last is None:
+        if self._tail is None:
             return None
         self._end_run()
         holes = np.concatenate(self._holes) if self._holes else np.empty((0, 2), dtype=np.int64)
         return SeriesFindings(
             rows=self._rows,
             first_at=utc_from_seconds(self._first_time),
-            last_at=utc_from_seconds(int(self._last.time[-1])),
+            last_at=utc_from_seconds(int(self._tail.time[-1])),
             misaligned=self._misaligned,
             gap_count=self._gap_count,
             missing=self._missing,
             gaps=tuple(Gap(utc_from_seconds(after), missing) for after, missing in self._gaps),
             outliers=self._outliers,
-            first_outlier_at=None if self._first_outlier is None else utc_from_seconds(self._first_outlier),
+            first_outlier_at=_at(self._first_outlier),
+            spikes=self._spikes,
+            first_spike_at=_at(self._first_spike),
             zero_volume=self._zero_volume,
             stale_count=self._stale_count,
             stale_bars=self._stale_bars,
@@ -158,6 +167,13 @@ class SeriesCheck:
         self._outliers += len(rows)
         if len(rows) and self._first_outlier is None:
             self._first_outlier = int(bars.time[rows[0]])
+
+    def _add_spikes(self, bars: Bars) -> None:
+        """Count the spikes among all bars but the first and the last, which lack a neighbour."""
+        rows = find_spikes(bars)
+        self._spikes += len(rows)
+        if len(rows) and self._first_spike is None:
+            self._first_spike = int(bars.time[rows[0]])
 
     def _add_stale(self, bars: Bars, joined: Bars) -> None:
         is_still = _still(joined)[len(joined) - len(bars) :]
@@ -198,16 +214,43 @@ def find_outliers(bars: Bars) -> IntArray:
     """Return the rows whose range, with the jump from the close before, is far beyond the usual around them."""
     if len(bars) < 2:
         return np.empty(0, dtype=np.int64)
+    move = _moves(bars)
+    return np.flatnonzero(move > OUTLIER_SCALES * _usual_move(move)) + 1
+
+
+def find_spikes(bars: Bars) -> IntArray:
+    """Return the rows that reach far beyond both neighbours, as a bad tick does: the price leaves and comes back.
+
+    The first and the last row have one neighbour and are never among them.
+    """
+    if len(bars) < 3:
+        return np.empty(0, dtype=np.int64)
+    high, low = np.log(bars.high), np.log(bars.low)
+    ceiling = np.maximum(np.maximum(high[:-2], high[2:]), np.log(np.maximum(bars.close[:-2], bars.open[2:])))
+    ground = np.minimum(np.minimum(low[:-2], low[2:]), np.log(np.minimum(bars.close[:-2], bars.open[2:])))
+    reach = np.maximum(high[1:-1] - ceiling, ground - low[1:-1])
+    return np.flatnonzero(reach > SPIKE_SCALES * _usual_move(_moves(bars))[:-1]) + 1
+
+
+def _moves(bars: Bars) -> FloatArray:
+    """Return the range of each bar but the first, with the jump from the close before, as a logarithm."""
     before = bars.close[:-1]
-    top, bottom = np.maximum(bars.high[1:], before), np.minimum(bars.low[1:], before)
-    move: FloatArray = np.log(top / bottom)
-    floor = float(np.median(move)) / 4
-    whole = len(move) // _SCALE_BARS * _SCALE_BARS
-    usual = np.empty(len(move))
-    usual[:whole] = np.repeat(np.median(move[:whole].reshape(-1, _SCALE_BARS), axis=1), _SCALE_BARS)
-    if whole < len(move):
-        usual[whole:] = np.median(move[whole:])
-    return np.flatnonzero(move > OUTLIER_SCALES * np.maximum(usual, floor)) + 1
+    moves: FloatArray = np.log(np.maximum(bars.high[1:], before) / np.minimum(bars.low[1:], before))
+    return moves
+
+
+def _usual_move(moves: FloatArray) -> FloatArray:
+    """Return the median move around each, in blocks; in a dead calm at least a quarter of the median of all."""
+    whole = len(moves) // _SCALE_BARS * _SCALE_BARS
+    usual = np.empty(len(moves))
+    usual[:whole] = np.repeat(np.median(moves[:whole].reshape(-1, _SCALE_BARS), axis=1), _SCALE_BARS)
+    if whole < len(moves):
+        usual[whole:] = np.median(moves[whole:])
+    return np.maximum(usual, float(np.median(moves)) / 4)
+
+
+def _at(second: int | None) -> datetime | None:
+    return None if second is None else utc_from_seconds(second)
 
 
 def _still(bars: Bars) -> BoolArray:
