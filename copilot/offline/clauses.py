@@ -14,6 +14,7 @@ from importlib.resources import files
 
 import yaml
 
+from copilot.offline.lexicon import word_set
 from copilot.offline.tokens import Token
 
 TRADE = "execute_trade"
@@ -21,33 +22,6 @@ _BRIEF = 5
 _SHORTEST_TAGGED = 4
 TF_UNITS = ("minute", "hour")
 LONG_UNITS = ("day", "week", "month", "year")
-_ENDS = frozenset({".", "!", "?", "\n", "¿", "¡"})
-_JOINS = frozenset(
-    {
-        ",",
-        ";",
-        "…",
-        "...",
-        "—",
-        "→",
-        "->",
-        ":",
-        "+",
-        "and",
-        "y",
-        "e",
-        "plus",
-        "then",
-        "luego",
-        "también",
-        "tambien",
-        "&",
-        "also",
-        "además",
-        "-",
-        "–",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -205,29 +179,6 @@ def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
     return 0.0
 
 
-SELF_WORDS = frozenset(
-    {
-        "i",
-        "im",
-        "ive",
-        "my",
-        "me",
-        "we",
-        "our",
-        "yo",
-        "mi",
-        "mis",
-        "he",
-        "llevo",
-        "voy",
-        "tengo",
-        "am i",
-        "have i",
-        "hice",
-        "hemos",
-        "estoy",
-    }
-)
 _ACTIONS = frozenset({"buy", "sell", "dispose", "close", "buy.weak", "remove", "first"})
 
 
@@ -268,7 +219,7 @@ def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
             yield label
         if kind == "days" and value == "365":
             yield "past_year"
-    if token.text in SELF_WORDS:
+    if token.text in word_set("self"):
         yield "self"
 
 
@@ -337,38 +288,6 @@ def _relations(tokens: Sequence[Token]) -> set[str]:
     return found
 
 
-_LINKS = frozenset(
-    {
-        "#",
-        "number",
-        "numero",
-        "num",
-        "no",
-        "nº",
-        "id",
-        ":",
-        "con",
-        "with",
-        "bearing",
-        "the",
-        "la",
-        "el",
-        "and",
-        "y",
-        "núm",
-        "n",
-        ".",
-        "with number",
-        "?",
-        "de",
-        "is",
-        "es",
-        "its",
-        "it",
-    }
-)
-
-
 def is_identifier(tokens: Sequence[Token], index: int) -> bool:
     """Tell whether a token may be the number of an order, an alert or a trade."""
     token = tokens[index]
@@ -388,7 +307,7 @@ def noun_before(tokens: Sequence[Token], index: int) -> str | None:
                 return noun
         if token.has("stop_order"):
             return "order"
-        if token.text not in _LINKS and not is_identifier(tokens, back):
+        if token.text not in word_set("links") and not is_identifier(tokens, back):
             return None
     return None
 
@@ -398,7 +317,7 @@ def split_sentences(tokens: Sequence[Token]) -> list[Clause]:
     sentences: list[Clause] = []
     current = Clause()
     for token in tokens:
-        if token.text in _ENDS and not token.is_number:
+        if token.text in word_set("ends") and not token.is_number:
             current.asked = token.text == "?" and not _ends_in_tag(current.tokens)
             if current.tokens:
                 sentences.append(current)
@@ -425,7 +344,7 @@ def split_pieces(sentence: Clause) -> list[Clause]:
     pieces: list[Clause] = [Clause(asked=sentence.asked)]
     for index, token in enumerate(sentence.tokens):
         if (
-            (token.text in _JOINS or token.has("then"))
+            (token.text in word_set("joins") or token.has("then"))
             and pieces[-1].tokens
             and not token.is_number
             and not _glues(sentence.tokens, index)

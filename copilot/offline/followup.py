@@ -16,6 +16,7 @@ from typing import cast
 from copilot.offline.clauses import TRADE, Clause
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
+from copilot.offline.lexicon import word_set
 from copilot.offline.messages import Frame, Message, read_message
 from copilot.offline.requests import AGENTS, Args, Context, build, days_of, period_of, timeframe_of
 from copilot.offline.stance import is_reported
@@ -35,22 +36,6 @@ _LISTED = {
     "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)", re.IGNORECASE),
     "alert": re.compile(r"(?:alert|alerta)\s*#?(\d+[a-z]?)", re.IGNORECASE),
 }
-_QUIT = frozenset(
-    {
-        "leave it",
-        "forget it",
-        "changed my mind",
-        "never mind",
-        "nevermind",
-        "dejalo",
-        "dejalo asi",
-        "cambie de idea",
-        "olvidalo",
-        "forget",
-        "olvida eso",
-        "leave",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +100,9 @@ def _lean(clause: Clause, message: Message, past: _Past) -> Frame | None:
 
 def _quits(clause: Clause) -> bool:
     text = " ".join(token.text for token in clause.tokens)
-    return any(text.startswith(quit) for quit in _QUIT) or any(token.text in _QUIT for token in clause.tokens)
+    return any(text.startswith(quit) for quit in word_set("quits")) or any(
+        token.text in word_set("quits") for token in clause.tokens
+    )
 
 
 def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
@@ -261,7 +248,7 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
 def _listed_about(answer: str, noun: str, symbols: Sequence[str]) -> list[str]:
     """Return the listed numbers whose text names one of the instruments."""
     marks = list(_LISTED[noun].finditer(answer))
-    ends = [mark.start() for mark in marks[1:]] + [len(answer)]
+    ends = [*(mark.start() for mark in marks[1:]), len(answer)][: len(marks)]
     texts = [(mark[1], answer[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
     return [name for name, text in texts if set(Clause(tokenize(text, "en")).all("sym")) & set(symbols)]
 
@@ -349,36 +336,11 @@ def _indicators(clause: Clause, old: tuple[str, ...]) -> tuple[str, ...]:
     gone: set[str] = set()
     added: list[str] = []
     dropping = False
-    swapping = any(t.text in ("swap", "replace", "change", "cambia", "reemplaza", "sustituye") for t in clause.tokens)
+    swapping = any(t.text in word_set("swaps") for t in clause.tokens)
     for token in clause.tokens:
-        if token.has("remove") or token.text in (
-            "swap",
-            "replace",
-            "without",
-            "sin",
-            "cambia",
-            "reemplaza",
-            "sustituye",
-            "change",
-        ):
+        if token.has("remove") or token.text in word_set("drops"):
             dropping = True
-        elif token.text in (
-            "use",
-            "pon",
-            "add",
-            "with",
-            "ponle",
-            "for",
-            "por",
-            "and",
-            "y",
-            "con",
-            ",",
-            "agrega",
-            "mete",
-            "usa",
-            "to",
-        ):
+        elif token.text in word_set("adds"):
             dropping = False
         for name in token.of("ind"):
             if dropping or (swapping and not gone):

@@ -15,11 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from copilot.offline.certainty import is_certain
-from copilot.offline.clauses import SELF_WORDS
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.followup import resume
 from copilot.offline.guard import Screened, refuses, screen
-from copilot.offline.lexicon import load_lexicon
+from copilot.offline.lexicon import load_lexicon, word_set
 from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
 from copilot.offline.stance import is_reported
@@ -106,7 +105,7 @@ def _fix_tail(tokens: list[Token]) -> None:
 def _is_concept(tokens: Sequence[Token]) -> bool:
     labels = {label.partition(":")[0] for token in tokens for label in token.labels}
     labels |= {"number"} if any(t.is_number for t in tokens) else set()
-    if any(t.text in SELF_WORDS for t in tokens):
+    if any(t.text in word_set("self") for t in tokens):
         return False
     if "number" in labels and labels & {"trade", "order", "alert", "tradeid"}:
         return False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from copilot.offline.clauses import Clause, is_identifier, noun_before
+from copilot.offline.lexicon import word_set
 from copilot.offline.tokens import Token
 from copilot.offline.trade import order_arguments, plain, read_price, read_terms, unknown_word
 from copilot.offline.values import ArgumentValue, Question
@@ -47,40 +48,6 @@ _HUNDRED = Decimal(100)
 _DEFAULT_DAYS = 365
 _PERIOD_DAYS = {"7d": 7, "30d": 30}
 _TIMEFRAME_PERIODS = {"1w": "7d", "1d": "today"}
-_REACHES = frozenset(
-    {"hits", "reaches", "llega", "llegue", "alcanza", "alcance", "gets to", "touches", "toca", "toque"}
-)
-_NAME_STOPS = frozenset(
-    {
-        "from",
-        "now",
-        "on",
-        "please",
-        "instead",
-        "and",
-        "y",
-        "por",
-        "favor",
-        "desde",
-        "de",
-        "actually",
-        "ok",
-        "thanks",
-        "gracias",
-        "porfa",
-        "a",
-        "partir",
-        "ahora",
-        "úsalo",
-        "usalo",
-        ",",
-        ".",
-        "!",
-        "then",
-        "en",
-        "adelante",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -366,7 +333,9 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     direction = ""
     for index, token in enumerate(clause.tokens):
         if not (direction and token.has("than") and _counts_percent(clause, index)):
-            direction = _turn(token) or direction or ("up" if token.has("break") or token.text in _REACHES else "")
+            direction = (
+                _turn(token) or direction or ("up" if token.has("break") or token.text in word_set("reaches") else "")
+            )
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
         direction = _turn_behind(clause, index, direction)
@@ -581,10 +550,7 @@ def _explain(clause: Clause, context: Context) -> Outcome:
         return [{"trade_id": identifier} for identifier in identifiers]
     if agents:
         args["agent"] = agents[0]
-    elif context.agent and any(
-        t.text in ("it", "its", "she", "he", "her", "his", "su", "sus", "lo", "it's") or t.has("buy.past", "sell.past")
-        for t in clause.tokens
-    ):
+    elif context.agent and any(t.text in word_set("pronouns") or t.has("buy.past", "sell.past") for t in clause.tokens):
         args["agent"] = context.agent
     symbol = clause.first("sym")
     if symbol:
@@ -681,13 +647,10 @@ def _name(clause: Clause) -> str | None:
     for token in clause.tokens[start + 1 :]:
         if token.has("name_word") or (
             not words
-            and (
-                token.text in ("is", "es", "to", "a", ":", "=", "como", "be", "as", "por", "into", "sea", "to be")
-                or (token.has("set", "change_word") and token.raw.islower())
-            )
+            and (token.text in word_set("name_links") or (token.has("set", "change_word") and token.raw.islower()))
         ):
             continue
-        if token.text in _NAME_STOPS and not (token.text == "." and words and len(words[-1]) <= 3):
+        if token.text in word_set("name_stops") and not (token.text == "." and words and len(words[-1]) <= 3):
             break
         words.append(token.raw)
     text = " ".join(words).replace(" .", ".")

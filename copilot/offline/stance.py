@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from copilot.offline.clauses import TRADE, Clause
+from copilot.offline.lexicon import word_set
 from copilot.offline.tokens import Token
 
 ACTS = frozenset(
@@ -25,7 +26,6 @@ _DOES = {
 }
 _ORDERS = (*_ACTION, "buy.noun", "sell.noun", "cancel", "start", "stop", "pause", "resume", "set", "remove")
 _REACH = 8
-_AUXILIARIES = frozenset({"would", "should", "is", "are", "does", "will", "was", "did", "am", "shall", "may", "might"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _is_question(clause: Clause) -> bool:
     features = clause.features
     if "polite" in features and not features.isdisjoint({"number", "all", "money", "percent", "mine", "close"}):
         return False
-    if clause.tokens and clause.tokens[0].text in _AUXILIARIES:
+    if clause.tokens and clause.tokens[0].text in word_set("auxiliaries"):
         return True
     starts = bool(clause.tokens) and clause.tokens[0].has("question") and not clause.tokens[0].has("if", "all")
     if clause.asked:

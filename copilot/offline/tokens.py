@@ -16,7 +16,7 @@ from typing import Literal
 
 from rapidfuzz.distance import OSA
 
-from copilot.offline.lexicon import Lexicon, Vocabulary, fold, load_lexicon
+from copilot.offline.lexicon import Lexicon, Vocabulary, fold, load_lexicon, word_set
 from copilot.offline.numbers import is_magnitude, read_digits, read_scaled, read_scientific
 
 Language = Literal["en", "es"]
@@ -47,11 +47,8 @@ _POSSESSIVE = re.compile(r"([^\W\d_]{2,})['’]s", re.IGNORECASE)
 _MAX_TOKENS = 160
 _MIN_REPAIR = 4
 _HALF_STEP = 0.5
-_NOT_FINITE = frozenset({"nan", "inf", "infinity", "infinite", "infinito", "infinita", "infinitos", "∞"})
 _TRADED = {"EUR": "EURUSD", "GBP": "GBPUSD"}
-_PLURALS = frozenset({"euros", "libras", "pounds", "libras esterlinas", "pounds sterling"})
 _CARRIED = frozenset({"question", "model", "notify", "alert", "mine", "signal"})
-_ARTICLES = frozenset({"a", "an", "un", "una", "otra", "otro", "another"})
 _PERIODIC = ("per:", "tf:", "days:")
 _DEEDS = frozenset({"pause", "resume", "start", "stop", "buy", "sell", "close", "dispose", "cancel"})
 _ACTS = ("cancel", "start", "stop", "pause", "resume")
@@ -188,7 +185,7 @@ def _plain(match: re.Match[str], comma: bool) -> Token:
         return Token(raw, raw, value=read_scientific(raw), is_number=True)
     if match["num"]:
         return _number(raw, comma)
-    if fold(raw) in _NOT_FINITE:
+    if fold(raw) in word_set("not_finite"):
         return Token(fold(raw), raw, is_number=True)
     if kind == "id":
         return Token(fold(raw), raw, frozenset({"id"}))
@@ -427,7 +424,7 @@ def _read_words(tokens: list[Token], start: int, own: Vocabulary, language: Lang
     position = start
     negative = False
     if (
-        tokens[position].text in _ARTICLES
+        tokens[position].text in word_set("articles")
         and position + 1 < len(tokens)
         and (tokens[position + 1].has("unit") or _is_only_one(tokens, position))
         and tokens[position + 1].text not in ("lot", "unit")
@@ -796,7 +793,9 @@ def _absorb_money(token: Token, following: Token, own: Vocabulary) -> int:
     if not currency:
         return 0
     token.unit, token.payload = "money", currency
-    symbol = following.get("sym") or (_TRADED.get(currency) if following.text in _PLURALS else None)
+    symbol = following.get("sym") or (
+        _TRADED.get(currency) if following.text in word_set("plural_currencies") else None
+    )
     if symbol:
         token.labels |= {f"sym?:{symbol}"}
     return 1

@@ -15,7 +15,7 @@ from itertools import pairwise
 from rapidfuzz.distance import OSA
 
 from copilot.offline.clauses import Clause
-from copilot.offline.lexicon import load_lexicon
+from copilot.offline.lexicon import load_lexicon, word_set
 from copilot.offline.tokens import Token, Unit
 from copilot.offline.values import ArgumentValue, Question
 
@@ -30,10 +30,7 @@ _STRANGERS = 2
 _CLOSE_BY = 4
 _DIGITS = 18
 _TOO_LARGE = Decimal(10**_DIGITS)
-_GROUPS = frozenset({"docena", "docenas", "dozen", "dozens", "par", "couple", "pair", "millar", "centenar", "veintena"})
-_DENIALS = ("dont", "not", "never", "nunca", "jamas", "no")
 _MAKERS = ("buy", "sell", "close", "dispose", "halve", "buy.weak", "sl", "tp", "limit", "stop_order")
-_OF_OR_INTO = ("of", "de", "into", "in", "en", "on", "onto", "at", "behind", "a", "al")
 
 
 @dataclass(slots=True)
@@ -155,7 +152,7 @@ def _bends_verb(clause: Clause) -> bool:
         return False
     lexicon = load_lexicon()
     known = any(words[0].text in v.known for v in (lexicon.shared, *lexicon.own.values()))
-    return not known and any(OSA.distance(words[0].text, denial) <= 1 for denial in _DENIALS)
+    return not known and any(OSA.distance(words[0].text, denial) <= 1 for denial in word_set("denials"))
 
 
 def _core(clause: Clause) -> Sequence[Token]:
@@ -713,9 +710,9 @@ def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
         return _odd_unit(clause, amount)
     index = clause.tokens.index(amount) if amount in clause.tokens else -1
     ahead = clause.tokens[index + 1 : index + 4]
-    if index < 0 or len(ahead) < 2 or ahead[0].text not in _OF_OR_INTO:
+    if index < 0 or len(ahead) < 2 or ahead[0].text not in word_set("of_or_into"):
         return _odd_unit(clause, amount)
-    if amount.is_word_number and any(w in _GROUPS for w in amount.text.split(" ")):
+    if amount.is_word_number and any(w in word_set("counted_groups") for w in amount.text.split(" ")):
         return False
     if (amount.is_word_number and amount.value >= 1_000_000) or any(s in amount.text for s in ("millon", "million")):
         return False

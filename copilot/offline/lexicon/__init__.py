@@ -89,7 +89,14 @@ def load_lexicon() -> Lexicon:
         own={"en": _language(_read("en")), "es": _language(_read("es"))},
         guard=_guard(),
         refusals=_refusals(),
+        grammar={name: frozenset(words) for name, words in _read("shared")["grammar"].items()},
     )
+
+
+@cache
+def word_set(name: str) -> frozenset[str]:
+    """Return one of the small closed sets of words of both languages ("joins", "articles")."""
+    return load_lexicon().grammar[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Lexicon:
     own: Mapping[Language, Vocabulary]
     guard: re.Pattern[str]
     refusals: re.Pattern[str]
+    grammar: Mapping[str, frozenset[str]]
 
 
 def _read(name: str) -> dict[str, Any]:
