@@ -98,11 +98,13 @@ class Evaluation:
     Attributes:
         trials: How many variants were tried; `deflated_sharpe` and `overfitting` (NaN when the trials' returns were
             not kept) follow from them.
+        held: The account of buying and holding, day by day.
         months: Total return by (year, month).
     """
 
     metrics: Metrics
     buy_and_hold: Metrics
+    held: DailyCurve
     random_entries: RandomEntries
     costs_doubled: Metrics
     years: tuple[Stretch, ...]
@@ -127,10 +129,12 @@ def evaluate(
     """
     daily = daily_curve(run.time, run.equity, float(run.account.starting_cash))
     tried = trials or Trials(np.array([daily_sharpe(daily.returns)]))
+    hold = buy_and_hold(run.listings, run.account)
     doubled = [with_costs_times(each, run.account, 2) for each in run.listings]
     return Evaluation(
         measure(run),
-        measure(buy_and_hold(run.listings, run.account)),
+        measure(hold),
+        daily_curve(hold.time, hold.equity, float(run.account.starting_cash)),
         random_entries(run, seed=seed, draws=draws),
         measure(again([listing for listing, _ in doubled], doubled[0][1])),
         by_year(run, daily),

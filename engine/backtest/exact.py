@@ -21,9 +21,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 import numpy as np
 
-from engine.backtest.result import ClosedTrade
-from engine.backtest.settings import AccountSettings, Listing, SizeRule
-from engine.domain.market import Instrument, Quote, decimal_price, utc_from_seconds
+from engine.backtest import columns as at
+from engine.backtest.result import ClosedTrade, Run, Trades
+from engine.backtest.settings import MIN_DIGITS, AccountSettings, Listing, SizeRule, money_digits, to_quanta
+from engine.domain.market import FloatArray, Instrument, Quote, decimal_price, utc_from_seconds
 from engine.domain.orders import Fill, OrderRequest, OrderType, Side
 from engine.domain.strategies import FULL_SIZE_BPS, Enter, Exit, Intent, Protect, Standing, Strategy
 from engine.ledger import Books, exact_product, exact_sum, post_deposit, post_fill
@@ -52,6 +53,7 @@ class ExactRun:
         equity: The account's worth at each of those closes, marked at prices on the tick.
         books: The ledger at the end; `funding` is kept beside it.
         refused: Entries refused, by code.
+        bars_held: Closes within whose bar something was held.
     """
 
     time: tuple[int, ...]
@@ -61,6 +63,7 @@ class ExactRun:
     books: Books
     funding: Decimal
     refused: Mapping[str, int]
+    bars_held: int
 
     @property
     def cash(self) -> Decimal:
@@ -107,6 +110,59 @@ def run_strategy(strategy: Strategy, listings: Sequence[Listing], account: Accou
     return _Driver(strategy, listings, account).run()
 
 
+def as_run(exact: ExactRun, listings: Sequence[Listing], account: AccountSettings) -> Run:
+    """Return an exact run in the columns of the compiled one, to be measured and reported alike.
+
+    Args:
+        exact: Of these listings and this account.
+        listings: In the order in which the driver got them.
+        account: The account.
+    """
+    digits = money_digits([each.instrument for each in listings])
+    places = {each.bars.symbol: number for number, each in enumerate(listings)}
+    rows = [_trade_row(trade, places[trade.symbol], listings[places[trade.symbol]]) for trade in exact.trades]
+    equity = np.array([float(value) for value in exact.equity])
+    return Run(
+        tuple(listings),
+        account,
+        np.array(exact.time, np.int64),
+        equity,
+        Trades(np.array(rows, np.int64).reshape(-1, at.TRADE), tuple(listings)),
+        dict(exact.refused),
+        _sum_up(equity, float(account.starting_cash), exact.bars_held),
+        to_quanta(exact.cash, digits),
+        digits,
+    )
+
+
+def _trade_row(trade: ClosedTrade, symbol: int, listing: Listing) -> list[int]:
+    instrument = listing.instrument
+    exit_price = trade.exit_price if trade.exited >= 0 else decimal_price(float(listing.bars.close[-1]), instrument)
+    row = [0] * at.TRADE
+    row[at.T_SYMBOL] = symbol
+    row[at.T_LOTS] = int(trade.quantity / instrument.lot_size) * trade.side.sign
+    row[at.T_DECIDED], row[at.T_ENTERED], row[at.T_EXITED] = trade.decided, trade.entered, trade.exited
+    row[at.T_ENTRY] = int(trade.entry_price / instrument.tick_size)
+    row[at.T_EXIT] = int(exit_price / instrument.tick_size)
+    fees = (trade.entry_fee, trade.exit_fee, trade.funding)
+    row[at.T_ENTRY_FEE], row[at.T_EXIT_FEE], row[at.T_FUNDING] = (int(fee.scaleb(MIN_DIGITS)) for fee in fees)
+    row[at.T_REASON] = at.REASONS.index(trade.reason)
+    row[at.T_FLAGS] = at.MAKER_ENTRY * trade.is_entry_maker | at.MAKER_EXIT * trade.is_exit_maker
+    return row
+
+
+def _sum_up(equity: FloatArray, start: float, bars_held: int) -> FloatArray:
+    sums = np.zeros(at.SUMS)
+    sums[at.LAST] = sums[at.PEAK] = start
+    if len(equity):
+        whole = np.concatenate([[start], equity])
+        changes, peaks = whole[1:] / whole[:-1] - 1, np.maximum.accumulate(whole)
+        sums[at.SUM_RETURN], sums[at.SUM_SQUARE] = changes.sum(), (changes**2).sum()
+        sums[at.PEAK], sums[at.DRAWDOWN], sums[at.LAST] = peaks[-1], np.max(1 - whole / peaks), equity[-1]
+    sums[at.BARS_HELD] = bars_held
+    return sums
+
+
 class _Driver:
     def __init__(self, strategy: Strategy, listings: Sequence[Listing], account: AccountSettings) -> None:
         wrong = [each.bars.symbol for each in listings if each.bars.timeframe != strategy.timeframe]
@@ -119,12 +175,15 @@ class _Driver:
         self._trades: list[ClosedTrade] = []
         self._fills: list[Fill] = []
         self._refused: dict[str, int] = {}
+        self._bars_held = 0
 
     def run(self) -> ExactRun:
         times, equity = [], []
         for time, rows in _timeline([desk.listing for desk in self._desks.values()]):
+            was_held, closed = self._is_held(), len(self._trades)
             for symbol, row in rows.items():
                 self._meet_bar(self._desks[symbol], row)
+            self._bars_held += was_held or self._is_held() or len(self._trades) > closed
             for intent in self._ask(rows):
                 self._take(intent, rows[intent.symbol])
             times.append(time)
@@ -138,6 +197,7 @@ class _Driver:
             self._books,
             self._funding,
             self._refused,
+            self._bars_held,
         )
 
     def _ask(self, rows: Mapping[str, int]) -> Sequence[Intent]:
@@ -163,6 +223,9 @@ class _Driver:
                         None if leg.target is None else float(leg.target),
                         leg.enter is not None,
                     )
+
+    def _is_held(self) -> bool:
+        return any(leg.held for desk in self._desks.values() for leg in desk.legs.values())
 
     def _equity(self) -> Decimal:
         marks = {symbol: desk.mark for symbol, desk in self._desks.items() if desk.mark is not None}

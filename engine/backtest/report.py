@@ -20,7 +20,7 @@ from engine.backtest.comparison import Evaluation, Stretch
 from engine.backtest.result import Run
 from engine.backtest.statistics import Metrics, daily_curve
 from engine.domain.market import FloatArray, IntArray, utc_from_seconds
-from engine.domain.sessions import BoolArray
+from engine.domain.sessions import DAY_S, BoolArray
 
 MAX_POINTS = 4_000
 """Points of one curve on the page."""
@@ -97,7 +97,7 @@ th:first-child,td:first-child{text-align:left}
 _DRAW = """
 const dark=matchMedia('(prefers-color-scheme:dark)').matches;
 for(const [id,data,layout] of CHARTS){
- Object.assign(layout,{paper_bgcolor:'transparent',plot_bgcolor:'transparent',margin:{l:60,r:20,t:10,b:40},
+ Object.assign(layout,{separators:MARKS,paper_bgcolor:'transparent',plot_bgcolor:'transparent',margin:{l:60,r:20,t:10,b:40},
   font:{color:dark?'#ddd':'#222'},legend:{orientation:'h',y:1.12},hovermode:'x unified'});
  Plotly.newPlot(id,data,layout,{responsive:true,displaylogo:false});
 }
@@ -122,9 +122,10 @@ def report_page(run: Run, evaluation: Evaluation, words: Mapping[str, str]) -> s
     from plotly.offline import get_plotlyjs
 
     speech = _Speech(words)
-    charts = [("equity", *_equity_chart(run, speech)), ("drawdown", *_drawdown_chart(run, speech))]
+    charts = [("equity", *_equity_chart(run, evaluation, speech)), ("drawdown", *_drawdown_chart(run, speech))]
     charts += [(f"price{number}", *_price_chart(run, number, speech)) for number in range(len(run.listings))]
     drawn = json.dumps(charts, allow_nan=False).replace("</", "<\\/")
+    marks = json.dumps(speech.raw("decimal_mark") + speech.raw("thousands_mark")).replace("</", "<\\/")
     sections = (
         _summary(evaluation, speech),
         _section(speech("equity"), '<div class="chart" id="equity"></div><div class="chart" id="drawdown"></div>'),
@@ -139,7 +140,7 @@ def report_page(run: Run, evaluation: Evaluation, words: Mapping[str, str]) -> s
         f'<!doctype html><html lang="{speech("language")}"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{_period(run)}</p>{''.join(sections)}"
-        f"<script>{get_plotlyjs()}</script><script>const CHARTS={drawn};{_DRAW}</script></body></html>"
+        f"<script>{get_plotlyjs()}</script><script>const CHARTS={drawn},MARKS={marks};{_DRAW}</script></body></html>"
     )
 
 
@@ -254,9 +255,13 @@ def _price_section(run: Run, number: int, speech: _Speech) -> str:
     return _section(title, f'{note}<div class="chart" id="price{number}"></div>')
 
 
-def _equity_chart(run: Run, speech: _Speech) -> tuple[list[object], dict[str, object]]:
-    rows = thin(run.equity)
-    return [_line(run.time[rows], run.equity[rows], speech.raw("equity"))], {}
+def _equity_chart(run: Run, evaluation: Evaluation, speech: _Speech) -> tuple[list[object], dict[str, object]]:
+    rows, held = thin(run.equity), evaluation.held
+    days = thin(held.equity)
+    return [
+        _line(run.time[rows], run.equity[rows], speech.raw("strategy")),
+        _line(held.day[days] * DAY_S, held.equity[days], speech.raw("buy_and_hold")),
+    ], {}
 
 
 def _drawdown_chart(run: Run, speech: _Speech) -> tuple[list[object], dict[str, object]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from engine.backtest.settings import AccountSettings, Listing, SizeRule, funding_at
 from engine.domain.market import Bars, Instrument
 from engine.domain.strategies import Decisions
+from engine.domain.symbols import Timeframe
 from engine.sim.matching import MatchingSettings
 from tests.engine.backtest.strategies import Scripted
 
@@ -50,6 +53,15 @@ def random_bars(rng: np.random.Generator, instrument: Instrument, n: int, *, is_
         columns = [_decimal_grid(column, tick / half) for column in columns]
     time = START + 3600 * np.arange(n, dtype=np.int64)
     return Bars(instrument.symbol, "1h", time, *columns, np.zeros(n))
+
+
+def read_real_bars(path: Path, symbol: str, timeframe: Timeframe, last: int) -> Bars:
+    """Return the last bars of a file."""
+    table = pq.read_table(path)
+    table = table.slice(max(0, len(table) - last))
+    time = table["time"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    columns = (table[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
+    return Bars(symbol, timeframe, time, *columns)
 
 
 def random_decisions(rng: np.random.Generator, bars: Bars, *, rate: float = 0.3) -> Decisions:

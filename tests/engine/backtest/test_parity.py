@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.backtest.exact import ExactRun, run_strategy
+from engine.backtest.exact import ExactRun, as_run, run_strategy
 from engine.backtest.fast import run_decisions, run_portfolio
 from engine.backtest.result import Run
 from engine.domain.market import Instrument
@@ -75,7 +75,10 @@ def test_the_curve_of_prices_on_the_tick_is_the_exact_one(seed: int) -> None:
     run = run_decisions(listing, decisions, account)
     exact = run_strategy(scripted({symbol: decisions}, {symbol: listing.bars}), [listing], account)
     np.testing.assert_allclose(run.equity, [float(value) for value in exact.equity], rtol=1e-12)
-    np.testing.assert_allclose(run_portfolio([listing], [decisions], account).equity, run.equity, rtol=1e-12)
+    same = as_run(exact, [listing], account)
+    np.testing.assert_allclose(same.sums, run.sums, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(same.trades.profit, run.trades.profit, rtol=1e-12)
+    assert same.cash == run.cash
 
 
 @settings(max_examples=30, deadline=None)
