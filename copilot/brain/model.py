@@ -20,7 +20,7 @@ from copilot.brain.schema import decision_schema, decision_tools
 from copilot.brain.values import OFFLINE, Heard, Plan, Spoken, Tell, Voice, Withdrawn, Words
 from copilot.chat_models.local import Abilities, LocalModel
 from copilot.events import Waiting
-from copilot.offline import parse as decide
+from copilot.offline.combined import decide
 from copilot.offline.evidence import evidence
 from copilot.offline.values import Decision, Language, Turn
 from copilot.wording import render_answer, render_question, render_talk
