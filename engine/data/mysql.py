@@ -388,7 +388,7 @@ def _abandon(connection: Connection, cursor: Any) -> None:
 def _ours(symbol: str) -> str:
     found = parse_symbol(symbol)
     if found is None:
-        raise InvalidRequest("unknown_instrument", symbol=symbol)
+        raise InvalidRequest("ingest_symbol_unreadable", symbol=symbol)
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.data.clocks import CLOCK_UNKNOWN, ClockFinding
 from engine.data.merging import count_conflicts
+from engine.data.quality_text import ENGLISH, Words, render_lines
 from engine.data.series import EXAMPLES, Gap, Run, SeriesFindings, examine
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.sessions import BoolArray
@@ -62,6 +63,7 @@ class QualityReport:
         stale_count, stale_bars: Runs of bars without any movement, and the bars in them; kept.
         stale_runs: The longest of them, at most `EXAMPLES`.
         clock: Whether the times are UTC, as far as the holes of the series tell.
+        months: Bars of each calendar month, from the first to the last.
         added, replaced, unchanged: What the store did with the kept rows.
     """
 
@@ -89,6 +91,7 @@ class QualityReport:
     stale_bars: int = 0
     stale_runs: tuple[Run, ...] = ()
     clock: ClockFinding = CLOCK_UNKNOWN
+    months: tuple[tuple[str, int], ...] = ()
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
@@ -98,33 +101,9 @@ class QualityReport:
         """Return how many rows were left out as bad."""
         return sum(one.count for one in self.bad)
 
-    def lines(self) -> tuple[str, ...]:
-        """Return the report in plain English, for the command line."""
-        return (
-            f"{self.file}: {self.symbol} {self.timeframe}",
-            f"  rows        {self.rows_read:,} read, {self.rows_kept:,} kept",
-            f"  period      {self.first_at:%Y-%m-%d %H:%M} to {self.last_at:%Y-%m-%d %H:%M} UTC",
-            *self._bad_lines(),
-            f"  duplicates  {self.duplicates:,} ({self.conflicts:,} with other values; the last one counts)",
-            f"  order       {self.unsorted:,} rows out of order, {self.misaligned:,} off the {self.timeframe} grid",
-            f"  gaps        {self.gap_count:,} gaps, {self.missing:,} bars missing{self._longest_gap()}",
-            f"  outliers    {self.outliers:,}{self._first_outlier()} (kept)",
-            f"  no volume   {self.zero_volume:,} bars (kept)",
-            f"  stored      {self.added:,} new, {self.replaced:,} replaced, {self.unchanged:,} already there",
-        )
-
-    def _bad_lines(self) -> tuple[str, ...]:
-        lines = [f"  bad rows    {self.bad_count:,} left out"]
-        for kind in self.bad:
-            shown = "; ".join(f"row {one.row}, {one.column} = {one.value}" for one in kind.examples)
-            lines.append(f"    {kind.reason}: {kind.count:,} ({shown})")
-        return tuple(lines)
-
-    def _longest_gap(self) -> str:
-        return f"; longest {self.gaps[0].missing:,} after {self.gaps[0].after:%Y-%m-%d %H:%M}" if self.gaps else ""
-
-    def _first_outlier(self) -> str:
-        return f", first at {self.first_outlier_at:%Y-%m-%d %H:%M}" if self.first_outlier_at else ""
+    def lines(self, words: Words = ENGLISH) -> tuple[str, ...]:
+        """Return the report as plain text, for the command line; the last line says what was stored."""
+        return render_lines(self, words)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,6 +201,7 @@ def make_report(
         stale_bars=found.stale_bars,
         stale_runs=found.stale_runs,
         clock=found.clock,
+        months=found.months,
     )
 
 

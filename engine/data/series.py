@@ -6,6 +6,7 @@ must know of the one before is one bar and the run that it ended in. Nothing is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ _STALE_S, _FEWEST_STALE, _MOST_STALE = 2 * HOUR_S, 3, 30
 _SCALE_BARS = 256
 """Bars over which the usual move is measured."""
 _INSIDE_AT_ONCE = 1 << 20
+_MOST_MONTHS = 1200
 _CLOSURE_S = DAY_S
 """A hole at least this long ends a week, or a holiday."""
 
@@ -79,6 +81,7 @@ class SeriesFindings:
     stale_bars: int
     stale_runs: tuple[Run, ...]
     clock: ClockFinding
+    months: tuple[tuple[str, int], ...]
 
 
 class SeriesCheck:
@@ -103,6 +106,7 @@ class SeriesCheck:
         self._stale_count = self._stale_bars = 0
         self._stale: list[tuple[int, int]] = []
         self._run_start, self._run_bars = 0, 0
+        self._months: Counter[int] = Counter()
 
     def update(self, bars: Bars) -> None:
         """Add the next bars, all later than those before."""
@@ -113,6 +117,8 @@ class SeriesCheck:
         self._rows += len(bars)
         self._misaligned += int(np.sum(bucket_start(bars.time, self._timeframe) != bars.time))
         self._zero_volume += int(np.sum(bars.volume == 0))
+        months, counts = np.unique(bars.time.astype("datetime64[s]").astype("datetime64[M]"), return_counts=True)
+        self._months.update(dict(zip(months.astype(np.int64).tolist(), counts.tolist(), strict=True)))
         wide = bars if self._tail is None else _join(self._tail, bars)
         joined = wide[max(0, len(wide) - len(bars) - 1) :]
         self._add_gaps(joined)
@@ -144,7 +150,14 @@ class SeriesCheck:
             stale_bars=self._stale_bars,
             stale_runs=tuple(Run(utc_from_seconds(start), bars) for start, bars in self._stale),
             clock=judge_clock(self._symbol, self._timeframe, holes),
+            months=self._by_month(),
         )
+
+    def _by_month(self) -> tuple[tuple[str, int], ...]:
+        every = range(min(self._months), max(self._months) + 1)
+        # A span of centuries is somebody's mistake, and no list of months that anybody reads.
+        shown = every if len(every) <= _MOST_MONTHS else sorted(self._months)
+        return tuple((str(np.datetime64(month, "M")), self._months[month]) for month in shown)
 
     def _add_gaps(self, bars: Bars) -> None:
         rows = np.flatnonzero(np.diff(bars.time) > self._step)

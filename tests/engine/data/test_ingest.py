@@ -279,7 +279,7 @@ def test_the_report_reads_as_plain_lines(tmp_path: Path, store: BarStore) -> Non
     text = "\n".join(ingest_file(write(tmp_path, lines), store).lines())
     assert "BTCUSDT_1h.csv: BTC/USDT 1h" in text
     assert "39 read, 38 kept" in text
-    assert "unreadable_number: 1 (row 39, close = x)" in text
+    assert "unreadable number: 1 (row 39, close = x)" in text
     assert "1 gaps, 2 bars missing; longest 2 after 2024-01-02 04:00" in text
 
 

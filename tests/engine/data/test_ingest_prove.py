@@ -112,6 +112,10 @@ def load_into(url: str, folder: Path, years: Years) -> None:
     path.unlink()
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None
     for line in process.stdout:
@@ -127,7 +131,7 @@ def test_ten_years_of_three_symbols(mariadb_url: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     load_into(mariadb_url, tmp_path, years)
     total = 3 * len(years.time)
-    print(f"\n{total:,} rows put into MariaDB in {time.perf_counter() - began:.0f} s")
+    say(f"\n{total:,} rows put into MariaDB in {time.perf_counter() - began:.0f} s")
 
     began, killed = time.perf_counter(), start(mariadb_url, root)
     for line in told(killed):
@@ -152,13 +156,13 @@ def test_ten_years_of_three_symbols(mariadb_url: str, tmp_path: Path) -> None:
         expected = scaled(years, number)
         for column, name in enumerate(("open", "high", "low", "close", "volume")):
             assert np.array_equal(getattr(bars, name), expected[:, column]), (symbol, name)
-    print(f"killed at half after {first_s:.0f} s; then {figures}")
-    print(f"together {total / (first_s + figures['wall_s']):,.0f} rows a second by the clock")
+    say(f"killed at half after {first_s:.0f} s; then {figures}")
+    say(f"together {total / (first_s + figures['wall_s']):,.0f} rows a second by the clock")
 
     whole = start(mariadb_url, tmp_path / "again")
     figures = list(told(whole))[-1]
     whole.wait()
-    print(
+    say(
         f"without a kill {figures['rows'] / figures['wall_s']:,.0f} rows a second by the clock, "
         f"{figures['rows'] / figures['cpu_s']:,.0f} by our processor time; {figures['memory_mib']:.0f} MiB at most"
     )
@@ -169,7 +173,7 @@ def test_ten_years_of_three_symbols(mariadb_url: str, tmp_path: Path) -> None:
     same = start(mariadb_url, root)
     lines = list(told(same))
     same.wait()
-    print(f"run again: {lines[-1]}")
+    say(f"run again: {lines[-1]}")
     assert lines[-1]["rows"] == 3
     for line in lines:
         if "report" in line:

@@ -354,7 +354,7 @@ def test_what_is_not_there_is_named_with_what_is(mariadb_url: str, store: BarSto
         ingest(mariadb_url, store, table="nothing")
     with pytest.raises(InvalidRequest, match=r"ingest_column_missing.*found='time, open, high"):
         ingest(mariadb_url, store, columns={"close": "nothing"})
-    with pytest.raises(InvalidRequest, match="unknown_instrument"):
+    with pytest.raises(InvalidRequest, match="ingest_symbol_unreadable"):
         ingest(mariadb_url, store, ["candles"])
     with pytest.raises(InvalidRequest, match="ingest_time_zone"):
         ingest(mariadb_url, store, time_zone="Mars/Olympus")
