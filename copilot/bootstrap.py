@@ -122,7 +122,9 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     memory = await closing.enter_async_context(
         open_memory(settings.memory, ttl_s=settings.memory_ttl_s or None, confirmation_s=settings.ticket_ttl_s)
     )
-    situation = Situation(market, profiles, tickets.open_for, _held_by(desk), _remembered(memory.facts), clock.now)
+    situation = Situation(
+        market, profiles, tickets.open_for, _held_by(desk), _remembered(memory.facts), memory.context, clock.now
+    )
     brain = await open_brain(settings, situation)
     closing.push_async_callback(brain.close)
     graph = build_graph(Nodes(brain, toolbox, tickets), memory)

@@ -10,10 +10,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from copilot.offline.values import Language
 from copilot.wording import format_time
-from engine.domain.errors import CopilotError
+from engine.domain.errors import CopilotError, DataUnavailable
 from engine.domain.protocols import MarketData
 from prompts import load_words
 from tools.profile import Profiles
@@ -21,11 +22,31 @@ from tools.results import TicketView
 
 log = logging.getLogger(__name__)
 
+_WATCHED = ("BTC/USDT", "ETH/USDT", "XAUUSD")
+_MOST_WATCHED = 6
+_DAY = 25
+"""Hourly bars of a day, with the close that it began from."""
+_FLAT_RATIO = 0.002
+_FRESH_S = 60.0
+_DIRECTIONS = ("up", "down", "flat", "unknown")
+
 OpenTickets = Callable[[str], Sequence[TicketView]]
 OpenSymbols = Callable[[str], Awaitable[Sequence[str]]]
 """Instruments in which an owner holds a position."""
 KnownFacts = Callable[[str], Awaitable[Sequence[str]]]
 """What an owner asked to be remembered, in their own words."""
+
+
+class Cache(Protocol):
+    """Keeps small values for a while, for every process of the app; a failing one holds nothing."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a value that has not expired."""
+        ...
+
+    async def put(self, key: str, value: str, ttl_s: float) -> None:
+        """Keep a value for some seconds."""
+        ...
 
 
 class Situation:
@@ -38,6 +59,7 @@ class Situation:
         tickets: OpenTickets,
         positions: OpenSymbols,
         facts: KnownFacts,
+        cache: Cache,
         now: Callable[[], datetime],
     ) -> None:
         self._market = market
@@ -45,6 +67,7 @@ class Situation:
         self._tickets = tickets
         self._positions = positions
         self._facts = facts
+        self._cache = cache
         self._now = now
 
     async def __call__(self, owner: str, language: Language) -> str:
@@ -53,7 +76,7 @@ class Situation:
         told = [words["now"].format(time=format_time(self._now().astimezone(UTC), language))]
         if self._market.is_simulated:
             told.append(words["simulated"].format(time=format_time(self._market.now(), language)))
-        for part in (self._profile, self._open, self._remembered):
+        for part in (self._profile, self._movement, self._open, self._remembered):
             try:
                 told += await part(owner, words)
             except (CopilotError, ValueError) as error:
@@ -66,6 +89,26 @@ class Situation:
         return told + (
             [words["favourites"].format(symbols=", ".join(profile.favourites))] if profile.favourites else []
         )
+
+    async def _movement(self, owner: str, words: Mapping[str, str]) -> list[str]:
+        """Tell which way the owner's instruments have gone in a day, without figures."""
+        symbols = self._profiles.get(owner).favourites or _WATCHED
+        moved = [f"{symbol} {words[await self._direction(symbol)]}" for symbol in symbols[:_MOST_WATCHED]]
+        return [words["moved"].format(moves=", ".join(moved))]
+
+    async def _direction(self, symbol: str) -> str:
+        key = f"direction:{self._market.name}:{symbol}"
+        held = await self._cache.get(key)
+        if held is not None:
+            return held.decode() if held.decode() in _DIRECTIONS else "flat"
+        try:
+            close = self._market.bars(symbol, "1h", _DAY).close
+        except DataUnavailable:
+            return "unknown"
+        change = 0.0 if len(close) < _DAY else float(close[-1] / close[0] - 1)
+        direction = "flat" if abs(change) < _FLAT_RATIO else "up" if change > 0 else "down"
+        await self._cache.put(key, direction, _FRESH_S)
+        return direction
 
     async def _open(self, owner: str, words: Mapping[str, str]) -> list[str]:
         held = await self._positions(owner)
