@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -217,6 +218,32 @@ def evaluate(
     if missed:
         _complain("; ".join(missed))
         raise typer.Exit(1)
+
+
+@app.command(name="evaluate")
+def evaluate_engine(
+    bars: Annotated[
+        Path, typer.Option("--bars", help="Parquet file: time open high low close volume.", exists=True, dir_okay=False)
+    ],
+    timeframe: Annotated[str, typer.Option(help="Timeframe of the bars (1h).")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for predictions.parquet and metrics.json.")],
+    test_from: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day that is forecast; the last two fifths if left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Score the ML engine on a file of bars: walk-forward forecasts of bars that no model had seen, and their figures.
+
+    Interrupted, it goes on where it stopped when it is started again with the same file and folder.
+    """
+    from copilot.commands import to_json
+    from copilot.evaluate import evaluate_bars
+
+    with _progress() as report:
+        first_day = None if test_from is None else test_from.date()
+        summary = evaluate_bars(bars, timeframe, out_dir, test_from=first_day, report=report)
+    _print_lines(summary.lines(), to_json(summary.as_dict()), as_json)
 
 
 @app.command()
