@@ -25,7 +25,7 @@ from numba.core.caching import (
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("arithmetic.py", "columns.py", "rules.py", "kernel.py")
+_SOURCES = ("arithmetic.py", "columns.py", "prefetch.py", "rules.py", "kernel.py")
 
 
 def inner(function: Function) -> Function:

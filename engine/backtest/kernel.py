@@ -12,6 +12,7 @@ import numpy as np
 from engine.backtest import columns as c
 from engine.backtest.arithmetic import half_spread, to_level, to_ticks
 from engine.backtest.compiled import inner
+from engine.backtest.prefetch import prefetch
 from engine.backtest.rules import decide, grow_older, meet_opening, meet_range, pay_funding, write_trade
 from engine.domain.market import FloatArray, IntArray
 from engine.domain.strategies import ActionArray, SizeArray
@@ -20,6 +21,8 @@ RATE_SCALE = 1e8
 """Steps of a funding rate in 1."""
 
 _AT = c.HEAD
+_AHEAD = 128
+"""Rows that an opening price is fetched ahead of its use."""
 
 
 @inner
@@ -65,6 +68,7 @@ def watch_levels(book: IntArray, at: int) -> tuple[float, float]:
 def hold_unprotected(
     t: int,
     end: int,
+    open_: FloatArray,
     close: FloatArray,
     action: ActionArray,
     cash: float,
@@ -78,6 +82,7 @@ def hold_unprotected(
     total = squares = 0.0
     stores = len(equity) > 0
     while t < end:
+        prefetch(open_, t + _AHEAD)
         value = cash + worth * close[t]
         change = value / last - 1
         total += change
@@ -104,6 +109,7 @@ def hold_unprotected(
 def hold_protected(
     t: int,
     end: int,
+    open_: FloatArray,
     high: FloatArray,
     low: FloatArray,
     close: FloatArray,
@@ -122,6 +128,7 @@ def hold_protected(
     stores = len(equity) > 0
     is_touched = False
     while t < end:
+        prefetch(open_, t + _AHEAD)
         if low[t] <= below or high[t] >= above:
             is_touched = True
             break
@@ -148,9 +155,10 @@ def hold_protected(
 
 
 @inner
-def next_decision(t: int, n: int, action: ActionArray) -> int:
+def next_decision(t: int, n: int, action: ActionArray, open_: FloatArray) -> int:
     """Return the row of the first decision from `t` on, or n."""
     while t + 8 <= n:
+        prefetch(open_, t + _AHEAD)
         found = action[t] | action[t + 1] | action[t + 2] | action[t + 3]
         found |= action[t + 4] | action[t + 5] | action[t + 6] | action[t + 7]
         if found:
@@ -242,6 +250,7 @@ def hold(
     t: int,
     n: int,
     payment: int,
+    open_: FloatArray,
     high: FloatArray,
     low: FloatArray,
     close: FloatArray,
@@ -258,10 +267,10 @@ def hold(
         end = min(end, t + book[_AT + c.LAST_AGE] - book[_AT + c.AGE] - 1)
     start, worth, is_touched = t, book[_AT + c.HELD] * per_lot, False
     if book[_AT + c.STOP] == 0 and book[_AT + c.TARGET] == 0:
-        t = hold_unprotected(t, end, close, action, own, worth, equity, sums)
+        t = hold_unprotected(t, end, open_, close, action, own, worth, equity, sums)
     else:
         below, above = watch_levels(book, _AT)
-        t, is_touched = hold_protected(t, end, high, low, close, action, below, above, own, worth, equity, sums)
+        t, is_touched = hold_protected(t, end, open_, high, low, close, action, below, above, own, worth, equity, sums)
     is_due = is_touched or t >= end
     passed = t - start if is_due else t - start + 1
     book[_AT + c.AGE] += passed
@@ -309,13 +318,13 @@ def run_one(
         is_due = book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.CLOSING] != 0
         if not is_due and book[_AT + c.HELD] == 0:
             start = t
-            t = next_decision(t, n, action)
+            t = next_decision(t, n, action, open_)
             if stores:
                 equity[start : min(t + 1, n)] = own
         elif not is_due:
             if payment < t:
                 payment = next_payment(t, n, funding)
-            t, is_due = hold(t, n, payment, high, low, close, action, own, per_lot, book, equity, sums)
+            t, is_due = hold(t, n, payment, open_, high, low, close, action, own, per_lot, book, equity, sums)
         if t == n:
             break
         if is_due:
