@@ -17,7 +17,7 @@ from engine.domain.sessions import DAY_S
 from engine.domain.signals import Phase
 from engine.ml.amd import detect_phases
 from engine.ml.baselines import BASELINES
-from engine.ml.conformal import track_quantiles
+from engine.ml.conformal import track_drift, track_quantiles
 from engine.ml.dataset import SIDES
 from engine.ml.decisions import Decisions, Target, decide
 from engine.ml.folds import Fold
@@ -147,8 +147,8 @@ def calibrate_forward(forward: Forward, outcomes: Outcomes) -> dict[Target, Floa
     for ratio in REWARD_RISKS:
         hits = np.stack([outcomes.barriers[side, ratio].hit[rows] for side in SIDES])
         lines = _lines(forward, forward.odds[ratio], hits)
-        for side, line in zip(SIDES, lines, strict=True):
-            probability[side, ratio] = 1.0 / (1.0 + np.exp(-line))
+        for side, line, hit in zip(SIDES, lines, hits, strict=True):
+            probability[side, ratio] = track_drift(line, hit, HORIZON)
     return probability
 
 

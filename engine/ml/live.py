@@ -17,7 +17,7 @@ from engine.domain.protocols import MarketData
 from engine.domain.signals import Signal
 from engine.domain.symbols import Timeframe, find_timeframe
 from engine.features.indicators import average_true_range
-from engine.ml.registry import ModelRegistry, TrainedModel
+from engine.ml.registry import ModelRegistry, Offer, TrainedModel
 from engine.ml.signal import BARS_READ, SignalGenerator
 from engine.ml.training import train_on_market
 
@@ -91,6 +91,21 @@ class LiveSignals:
             )
             self._signals[symbol, timeframe] = (last, cost_ratio, signal)
             return signal
+
+    def retrain(self, timeframe: str, progress: Callable[[float, str], None]) -> Offer:
+        """Train on the market as it is now and use the new model only if it was better out of sample.
+
+        Meant for a schedule: signals go on with the old model meanwhile.
+
+        Raises:
+            DataUnavailable: There are too few bars for a model.
+        """
+        model = train_on_market(self._market, _timeframe(timeframe), created_at=self._wall_clock(), progress=progress)
+        offer = self._registry.offer(model)
+        with self._lock:
+            self._models.clear()
+            self._signals.clear()
+        return offer
 
     def average_true_range(self, symbol: str, timeframe: str) -> float:
         """Return Wilder's ATR(14) of the last closed bar, in quote currency.

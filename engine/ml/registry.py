@@ -1,7 +1,8 @@
 """The registry of trained models: XGBoost's own format beside a manifest; nothing is ever unpickled.
 
-A model is a folder that appears whole or not at all. What does not match its manifest, or the code's features, is
-refused with what to do, never used in silence.
+A new model replaces the current one only if it was better out of sample; one that was not, or that was rolled back, is
+held: kept with the reason, and not used. A model is a folder that appears whole or not at all. What does not match its
+manifest, or the code's features, is refused with what to do, never used in silence.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ import xgboost as xgb
 from engine.domain.errors import DataUnavailable
 from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.dataset import TARGETS
+from engine.ml.drift import DriftReference
 from engine.ml.range import RangePredictor
 from engine.ml.tpsl import Calibration, TPSLClassifier
 
-FORMAT = 2
+FORMAT = 3
 PAID_Z = 2.0
 """Standard errors by which the walk-forward's payoff must exceed zero before a target is acted on."""
+_HELD = "held"
+"""Name of the file that holds a model back; its text says why."""
 _RETRAIN = "train again with: trading-copilot train"
 
 
@@ -40,6 +44,7 @@ class Manifest:
         rows: Rows it learned from.
         metrics: Out of sample only, from purged walk-forward.
         feature_version: Of the features' definitions; other numbers under the same names are another version.
+        drift: What the training rows looked like.
         files: SHA-256 of each booster file; `digest` of everything above. Both are made when the model is saved.
     """
 
@@ -57,6 +62,7 @@ class Manifest:
     calibrations: Mapping[str, Calibration]
     up_shift: tuple[float, ...]
     down_shift: tuple[float, ...]
+    drift: DriftReference
     files: Mapping[str, str]
     digest: str
 
@@ -96,6 +102,22 @@ class TrainedModel:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What became of a new model: `manifest` as stored, whether it is used now, and why."""
+
+    manifest: Manifest
+    is_promoted: bool
+    reason: str
+
+
+def skill_score(manifest: Manifest) -> float:
+    """Return how much better than ignorance a model was out of sample: Brier skill plus gain in pinball loss."""
+    metrics = manifest.metrics
+    brier = sum(metrics[f"brier_skill_{name}"] for name in TARGETS) / len(TARGETS)
+    return brier + (metrics["pinball_gain_up"] + metrics["pinball_gain_down"]) / 2
+
+
 class ModelRegistry:
     """Models below one folder, one folder each."""
 
@@ -116,6 +138,71 @@ class ModelRegistry:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return manifest
+
+    def offer(self, model: TrainedModel) -> Offer:
+        """Store a model, and use it from now on only if it was better out of sample than the one in use.
+
+        A model that learned from other symbols, or over another horizon, is no rival of it; neither is one that
+        cannot be loaded any more.
+        """
+        current = self._rival(model.manifest)
+        manifest = self.save(model)
+        if current is None:
+            return Offer(manifest, True, "there was no model to compare with")
+        new, old = skill_score(manifest), skill_score(current)
+        reason = f"skill {new:.4f} against {old:.4f} of {current.id}"
+        if new > old:
+            return Offer(manifest, True, reason)
+        self.hold(manifest.id, reason)
+        return Offer(manifest, False, reason)
+
+    def hold(self, model_id: str, reason: str) -> None:
+        """Take a model out of use, keeping it and the reason.
+
+        Raises:
+            DataUnavailable: There is no such model.
+        """
+        folder = self._root / model_id
+        if not (folder / "manifest.json").exists():
+            raise DataUnavailable(f"there is no model {model_id!r}")
+        (folder / _HELD).write_text(reason)
+
+    def roll_back(self, timeframe: str, symbol: str) -> Manifest | None:
+        """Take the model in use for a symbol out of use, and return the one before it, which is used now.
+
+        Raises:
+            DataUnavailable: The symbol has no model.
+        """
+        current = self._chosen(timeframe, symbol)
+        if current is None:
+            raise DataUnavailable(f"{symbol} has no {timeframe} model to roll back")
+        self.hold(current.id, "rolled back")
+        return self._chosen(timeframe, symbol)
+
+    def is_held(self, model_id: str) -> bool:
+        """Tell whether a model is kept out of use."""
+        return (self._root / model_id / _HELD).exists()
+
+    def _rival(self, manifest: Manifest) -> Manifest | None:
+        same = [
+            other
+            for other in self.manifests()
+            if (other.timeframe, other.symbols, other.horizon)
+            == (manifest.timeframe, manifest.symbols, manifest.horizon)
+            and not self.is_held(other.id)
+        ]
+        for other in reversed(same):
+            try:
+                return self.load(other).manifest
+            except DataUnavailable:
+                continue
+        return None
+
+    def _chosen(self, timeframe: str, symbol: str) -> Manifest | None:
+        usable = [m for m in self.manifests() if m.timeframe == timeframe and symbol in m.symbols]
+        fitting = [manifest for manifest in usable if not self.is_held(manifest.id)]
+        own = [manifest for manifest in fitting if manifest.symbols == (symbol,)]
+        return (own or fitting)[-1] if fitting else None
 
     def _write(self, model: TrainedModel, draft: Path) -> Manifest:
         files = {}
@@ -145,13 +232,13 @@ class ModelRegistry:
     def latest(self, timeframe: str, symbol: str) -> TrainedModel | None:
         """Return the newest model of a symbol by itself, else the newest that learned from it among others.
 
+        Models that are held back are passed over.
+
         Raises:
             DataUnavailable: The model is damaged, or was made by other code.
         """
-        fitting = [m for m in self.manifests() if m.timeframe == timeframe and symbol in m.symbols]
-        own = [manifest for manifest in fitting if manifest.symbols == (symbol,)]
-        chosen = own or fitting
-        return self.load(chosen[-1]) if chosen else None
+        chosen = self._chosen(timeframe, symbol)
+        return None if chosen is None else self.load(chosen)
 
     def load(self, manifest: Manifest) -> TrainedModel:
         """Return the model of a manifest.
@@ -208,6 +295,7 @@ def _to_json(manifest: Manifest) -> dict[str, object]:
         "calibrations": {name: [c.slope, c.intercept] for name, c in manifest.calibrations.items()},
         "up_shift": list(manifest.up_shift),
         "down_shift": list(manifest.down_shift),
+        "drift": {"edges": [list(row) for row in manifest.drift.edges], "limit": manifest.drift.limit},
         "files": dict(manifest.files),
         "digest": manifest.digest,
     }
@@ -223,4 +311,7 @@ def _from_json(content: Mapping[str, object]) -> Manifest:
     pairs = content["calibrations"]
     assert isinstance(pairs, dict)
     known["calibrations"] = {name: Calibration(float(a), float(b)) for name, (a, b) in pairs.items()}
+    drift = content["drift"]
+    assert isinstance(drift, dict)
+    known["drift"] = DriftReference(tuple(tuple(row) for row in drift["edges"]), float(drift["limit"]))
     return Manifest(**known)  # type: ignore[arg-type]  # keys are the class's own fields

@@ -1,8 +1,9 @@
 """SignalGenerator: probability, range and phase combined into one signal; expected value after costs decides.
 
 A probability of p and a reward of R multiples of the risk are worth p·R − (1−p) − costs. A trade needs that to exceed
-a margin, probabilities that proved themselves out of sample, a target inside the expected range, and no phase against
-it. Anything else is "no trade", with its reason, and the better side is shown all the same.
+a margin, probabilities that proved themselves out of sample, a market like the one learned from, a target inside the
+expected range, and no phase against it. Anything else is "no trade", with its reason, and the better side is shown all
+the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from engine.domain.symbols import TIMEFRAME_S
 from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
 from engine.ml.amd import detect_phase
 from engine.ml.dataset import SIDES, target_name
+from engine.ml.drift import WINDOW
 from engine.ml.economics import MIN_EDGE, breakeven_probability, expected_value
 from engine.ml.labels import REWARD_RISKS, stop_fraction
 from engine.ml.registry import TrainedModel
@@ -68,7 +70,8 @@ class SignalGenerator:
                 count=len(bars),
                 needed=WARMUP + 1,
             )
-        row = feature_matrix(bars).values[-1]
+        values = feature_matrix(bars).values
+        row = values[-1]
         fraction, close = float(stop_fraction(bars)[-1]), float(bars.close[-1])
         if np.isnan(row).any() or not fraction > 0:
             raise DataUnavailable(
@@ -83,7 +86,9 @@ class SignalGenerator:
         bar_s = TIMEFRAME_S[bars.timeframe]
         closed_at = utc_from_seconds(int(bars.time[-1]) + bar_s)
         reach = up[2] if best.side > 0 else down[2]
-        reason = self._judge(best, reach, phase, close, now > closed_at + timedelta(seconds=STALE_BARS * bar_s))
+        is_strange = self._model.manifest.drift.is_strange(values[WARMUP:][-WINDOW:])
+        is_stale = now > closed_at + timedelta(seconds=STALE_BARS * bar_s)
+        reason = self._judge(best, reach, phase, close, is_stale=is_stale, is_strange=is_strange)
         traded = Direction.LONG if best.side > 0 else Direction.SHORT
         distance = fraction * close
         return Signal(
@@ -123,10 +128,12 @@ class SignalGenerator:
                 candidates.append(_Candidate(side, ratio, float(probability[0]), breakeven, value))
         return candidates
 
-    def _judge(self, best: _Candidate, reach: float, phase: PhaseEvidence, close: float, is_stale: bool) -> str:
+    def _judge(
+        self, best: _Candidate, reach: float, phase: PhaseEvidence, close: float, *, is_stale: bool, is_strange: bool
+    ) -> str:
         if is_stale:
             return "stale"
-        if best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
+        if is_strange or best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
             return "no_edge"
         if reach < best.reward_risk:
             return "range"

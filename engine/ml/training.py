@@ -22,6 +22,7 @@ from engine.domain.protocols import MarketData
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.dataset import TARGETS, Dataset, build_dataset, reward_risk_of
+from engine.ml.drift import describe_training
 from engine.ml.economics import MIN_EDGE, expected_value, payoff_z
 from engine.ml.labels import HORIZON
 from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
@@ -122,6 +123,7 @@ def train(
         calibrations=calibrations,
         up_shift=shifts["up"],
         down_shift=shifts["down"],
+        drift=describe_training({symbol: bars_by_symbol[symbol] for symbol in symbols}),
         files={},
         digest="",
     )
