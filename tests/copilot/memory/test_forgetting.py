@@ -48,6 +48,13 @@ def _start_writer(url: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
 
 
+def _turn(writer: subprocess.Popen[str]) -> int:
+    assert writer.stdout is not None
+    line = writer.stdout.readline()
+    assert line, f"the writer ended with {writer.wait(10)}; its error is printed above"
+    return int(line)
+
+
 async def test_everything_of_an_owner_goes_and_nothing_else(memory: MemorySaver, memory_url: str) -> None:
     for owner in ("eve", "ana:eve", "an", "a*"):
         await build_turns(memory).ainvoke({"text": "hers"}, conversation(f"web-{owner}", owner))
@@ -132,13 +139,12 @@ async def test_a_pause_that_was_forgotten_is_gone(memory: MemorySaver) -> None:
 
 async def test_forgetting_while_another_program_writes(memory: MemorySaver, memory_url: str) -> None:
     with _start_writer(memory_url) as writer:
-        assert writer.stdout is not None
-        while int(writer.stdout.readline()) < 45:
+        while _turn(writer) < 45:
             pass
         async with asyncio.timeout(20):
             forgotten = await memory.forget_me("ana")
         assert forgotten.conversations > 0
-        seen = [int(writer.stdout.readline()) for _ in range(12)][-1]
+        seen = [_turn(writer) for _ in range(12)][-1]
         writer.kill()
     assert not holds(memory_url, b"old-")
     lines = [line for n in range(3) for line in await _lines(memory, f"web-{n}")]
