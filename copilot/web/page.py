@@ -250,8 +250,8 @@ class Turn:
 
     async def end(self) -> None:
         """Close what is open and put the charts under the answer."""
-        steps = [step for _, step in self._steps.values()] + ([self._waiting] if self._waiting else [])
-        for step in steps:
+        await self._stop_waiting()
+        for _, step in self._steps.values():
             if step.end is None:
                 step.end = _utc_now()
                 await step.update()
@@ -269,6 +269,7 @@ class Turn:
     async def _stream(self, text: str) -> None:
         if self._answer is None:
             self._answer = chainlit.Message("")
+        await self._stop_waiting()
         self._said += text
         if self._is_withdrawn:
             self._is_withdrawn = False
@@ -279,11 +280,17 @@ class Turn:
     async def _tell_waiting(self, ahead: int) -> None:
         told = render_waiting(ahead, self.browser.language)
         if self._waiting is None:
-            self._waiting = chainlit.Step(name=told, type="run", parent_id=self._parent_id)
+            self._waiting = chainlit.Step(name=told, type="tool", parent_id=self._parent_id)
             await self._waiting.send()
         else:
             self._waiting.name = told
             await self._waiting.update()
+
+    async def _stop_waiting(self) -> None:
+        """Take the word about the line away: its turn has come."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            await waiting.remove()
 
     async def _sign(self, event: TurnEnded) -> None:
         """Say whose words these are, where it was not the offline model as usual."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from copilot.events import (
     AnswerToken,
+    AnswerWithdrawn,
     Event,
     Language,
     TicketClosed,
@@ -20,6 +21,7 @@ from copilot.events import (
     ToolFinished,
     ToolStarted,
     TurnEnded,
+    Waiting,
 )
 from copilot.wording import render_answer, render_message
 from engine.domain.market import Bars
@@ -90,6 +92,10 @@ class FakeCore:
         if "slowly" in asked:
             yield AnswerToken("One. ")
             await asyncio.sleep(30)
+        if "waver" in asked:
+            async for event in _waver():
+                yield event
+            return
         results: list[ToolResult] = []
         for tool, result in self._work(asked, owner, conversation_id, language):
             yield ToolStarted(f"call-{tool}", tool, {"symbol": "XAUUSD", "timeframe": "1h"})
@@ -208,6 +214,16 @@ class FakeCore:
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return the real starters."""
         return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
+
+
+async def _waver() -> AsyncIterator[Event]:
+    """Wait for the model, say something that does not stand, take it back and say what does."""
+    yield Waiting(0)
+    await asyncio.sleep(1.5)
+    yield AnswerToken("The price is 9,999. ")
+    yield AnswerWithdrawn(0)
+    yield AnswerToken("The price is not known.")
+    yield TurnEnded("The price is not known.", "en", "offline", "words_caught")
 
 
 async def _tell(answer: str, language: Language) -> AsyncIterator[Event]:

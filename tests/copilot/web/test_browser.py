@@ -129,6 +129,15 @@ def test_message_is_answered_and_its_markdown_drawn(visit: Visit) -> None:
     visit.picture("portfolio-en")
 
 
+def test_withdrawn_words_leave_the_page_and_the_offline_model_signs(visit: Visit) -> None:
+    visit.say("please waver")
+    expect(visit.window.get_by_text("you are next")).to_be_visible()
+    expect(visit.window.get_by_text("The price is not known.")).to_be_visible()
+    expect(visit.window.get_by_text("Answered by the offline model")).to_be_visible()
+    expect(visit.window.get_by_text("9,999")).to_have_count(0)
+    expect(visit.window.get_by_text("you are next")).to_have_count(0)
+
+
 def test_ticket_is_approved_on_its_card(visit: Visit) -> None:
     visit.say("buy bitcoin")
     card = visit.card()
