@@ -18,7 +18,7 @@ from copilot.offline.values import Call, Decision
 _SURE_TALK = frozenset({"greeting", "thanks", "goodbye", "confirmation"})
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "two_prices", "contradiction"})
 _BENDS = ("neg", "neg_end", "hypothetical", "future", "past", "third", "reported", "except", "one_of", "or", "approx")
-_LOOSE = frozenset({"smalltalk", "reported", "third"})
+_LOOSE = frozenset({"smalltalk", "reported", "reported.weak", "passed_on", "third", "holder"})
 _NAMES = ("sym", "agent", "strat", "ind", "lang")
 _TRADE = "execute_trade"
 _FEW = 6

@@ -210,7 +210,11 @@ class _Grouper:
         if piece.tool == "cancel_order" and piece.score < _WEAK_ALERT and self._refers_to_list(current, piece):
             return
         if current.score < HEADED:
-            if self._keeps(current, starts):
+            if _waits_for(current, piece):
+                self._join(current, piece)
+                current.asked = False
+                current.settle()
+            elif self._keeps(current, starts):
                 self._join(current, piece)
             else:
                 self._replace(piece)
@@ -312,6 +316,12 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
     if current.tool == "cancel_alert":
         return False
     return False
+
+
+def _waits_for(lead: Clause, piece: Clause) -> bool:
+    """Tell whether a condition is told what to do about it ("bitcoin under 55k? tell me")."""
+    told = not piece.features.isdisjoint({"notify", "alert"}) and "number" not in piece.features
+    return told and {"condition", "sym"} <= lead.features
 
 
 def _carry_on(current: Clause, piece: Clause) -> None:

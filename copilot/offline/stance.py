@@ -62,12 +62,22 @@ def is_reported(tokens: Sequence[Token]) -> bool:
     A firm word ("forwarded", "my broker") is enough; everyday words ("says", "my wife") count close before an order,
     or in numbers.
     """
-    if any(token.has("reported") for token in tokens):
+    if any(token.has("reported") for token in tokens) or _is_introduced(tokens):
         return True
     faint = [index for index, token in enumerate(tokens) if token.has("reported.weak")]
     return len(faint) >= _FEW_REPORTS or any(
         token.has(*_ORDERS) for index in faint for token in tokens[index + 1 : index + 1 + _NEAR]
     )
+
+
+def _is_introduced(tokens: Sequence[Token]) -> bool:
+    """Tell whether a lead passes on what stands behind its colon ("the letter said: sell the gold")."""
+    for index, token in enumerate(tokens):
+        if token.text != ":" or not any(t.has(*_ORDERS) for t in tokens[index + 1 : index + 1 + _NEAR]):
+            continue
+        if any(t.has("passed_on") for t in tokens[:index]):
+            return True
+    return False
 
 
 _QUIET = frozenset({"check_portfolio", "list_alerts", "agent_status", "explain_trade"})

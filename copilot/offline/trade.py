@@ -76,7 +76,7 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
         terms.ask("which_symbol")
     if count_strangers(clause) >= _STRANGERS or _bends_verb(clause):
         terms.ask("unclear")
-    terms.symbol = symbols[0] if symbols else symbol or _weighed(clause)
+    terms.symbol = symbols[0] if symbols else symbol or _weighed(clause) or _held_currency(clause)
     _settle_amount(clause, terms)
     return terms
 
@@ -84,6 +84,13 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
 def _weighed(clause: Clause) -> str | None:
     """Return gold when ounces are spoken of: nothing else here is weighed."""
     return "XAUUSD" if any(t.has("ounce") for t in clause.tokens) else None
+
+
+def _held_currency(clause: Clause) -> str | None:
+    """Return the currency that is traded when nothing else is named ("all I have in pounds")."""
+    named = {token.get("cur") for token in clause.tokens if token.text in word_set("plural_currencies")}
+    traded = {"EUR": "EURUSD", "GBP": "GBPUSD"}
+    return traded.get(next(iter(named)) or "") if len(named) == 1 else None
 
 
 def _units_of_currency(tokens: Sequence[Token]) -> None:
@@ -674,6 +681,8 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
     index = clause.tokens.index(amount)
     ahead = clause.tokens[index + 1 : index + 4]
     share = any(token.has("mine", "cash") for token in ahead) or "cash" in clause.features
+    if terms.side == "buy" and not share and _is_part_of_something(ahead):
+        terms.ask("how_much")
     behind = clause.tokens[index - 1].text if index else ""
     if terms.side == "close" or (terms.side == "sell" and behind in ("by", "en")):
         share = not any(token.has("unit") for token in ahead[:1])
@@ -692,6 +701,13 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
     if share:
         share_pct = (value * _HUNDRED).quantize(Decimal("0.01"))
         amount.value, amount.unit, amount.is_fraction = share_pct, "percent", False
+
+
+def _is_part_of_something(ahead: Sequence[Token]) -> bool:
+    """Tell whether a fraction is of something that is neither a coin nor its unit ("a quarter of the stash")."""
+    if not ahead or ahead[0].text not in ("de", "of", "del"):
+        return False
+    return not any(t.get("sym") or t.has("unit") for t in ahead[1:])
 
 
 def _opens_short(clause: Clause) -> bool:

@@ -23,7 +23,18 @@ _PRONOUN_VERBS = frozenset({"pause", "resume", "stop", "start"})
 _SPOKEN = ("units", "fractions", "hundreds")
 _SHORTEST_SPOKEN = 4
 _CHATTER = frozenset(
-    ("reported", "reported.weak", "third", "smalltalk", "past", "future", "hypothetical", "correct", "thanks")
+    (
+        "reported",
+        "reported.weak",
+        "passed_on",
+        "third",
+        "smalltalk",
+        "past",
+        "future",
+        "hypothetical",
+        "correct",
+        "thanks",
+    )
     + ("greeting", "goodbye", "confirm", "polite", "advice", "opinion", "holder", "another", "tag", "status.strong")
 )
 _NO_LABELS: frozenset[str] = frozenset()
