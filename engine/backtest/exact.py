@@ -408,6 +408,8 @@ def size_entry(
     """Return the quantity of an entry on the lot grid, at least 0.
 
     Args:
+        account: Whose size and leverage count.
+        instrument: Its lots.
         equity: The account's worth at the deciding close.
         price: Where the entry is expected: its own price, or the close.
         stop: Needed when the size is by risk.

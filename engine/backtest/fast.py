@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -231,7 +231,7 @@ def _one() -> Any:
         out,
         numba.int64,
     )
-    return _compiled(kernel.run_one, types)
+    return entry(kernel.run_one, types)
 
 
 @cache
@@ -254,18 +254,10 @@ def _many() -> Any:
         numba.int64,
         numba.int64,
     )
-    return _compiled(kernel.run_many, types)
+    return entry(kernel.run_many, types)
 
 
 def _read_only() -> tuple[Any, ...]:
     """Return the types of columns, so declared that columns which cannot be written are taken without a copy."""
     kinds = (numba.float64, numba.int8, numba.int16, numba.int64)
     return tuple(numba.types.Array(kind, 1, "C", readonly=True) for kind in kinds)
-
-
-def _compiled(function: Callable[..., Any], types: tuple[Any, ...]) -> Any:
-    """Compile for fixed types, so that it happens once and never again for another kind of array."""
-    made = entry(function)
-    made.compile(types)
-    made.disable_compile()
-    return made

@@ -1,8 +1,8 @@
 """The compiled backtest: one pass over one symbol's bars, or over several symbols on one account.
 
-The pass over one symbol runs through stretches: where nothing is held and nothing waits it looks for the next decision only; where
-something is held it looks at each bar for a decision, a stop or a target that may be reached, and marks the account.
-Any bar on which something may happen goes through the exact rules in `rules`.
+The pass over one symbol runs through stretches: where nothing is held and nothing waits it looks for the next decision
+only; where something is held it looks at each bar for a decision, a stop or a target that may be reached, and marks
+the account. Any bar on which something may happen goes through the exact rules in `rules`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def is_full(log: IntArray, used: int, more: int) -> bool:
 
 
 @inner
-def note_equity(value: float, sums: FloatArray) -> None:
-    """Add one bar's equity to the sums."""
+def note_equity(t: int, value: float, equity: FloatArray, sums: FloatArray) -> None:
+    """Keep one bar's equity and add it to the sums."""
+    if len(equity):
+        equity[t] = value
     change = value / sums[c.LAST] - 1
     sums[c.SUM_RETURN] += change
     sums[c.SUM_SQUARE] += change * change
@@ -170,6 +172,15 @@ def next_decision(t: int, n: int, action: ActionArray, open_: FloatArray) -> int
 
 
 @inner
+def stay_flat(t: int, n: int, action: ActionArray, open_: FloatArray, own: float, equity: FloatArray) -> int:
+    """Go on to the next row with a decision, or to the end, with nothing but cash."""
+    found = next_decision(t, n, action, open_)
+    if len(equity):
+        equity[t : min(found + 1, n)] = own
+    return found
+
+
+@inner
 def next_payment(t: int, n: int, funding: FloatArray) -> int:
     """Return the row of the first funding payment from `t` on, or n."""
     if len(funding) == 0:
@@ -203,7 +214,7 @@ def meet_row(
         top, bottom = to_ticks(high[place], book, at), to_ticks(low[place], book, at)
         meet_range(book, at, log, symbol, t, first, top, bottom, half)
     grow_older(book, at)
-    return held != 0 or book[at + c.HELD] != 0 or book[c.TRADES] != used
+    return bool(held != 0 or book[at + c.HELD] != 0 or book[c.TRADES] != used)
 
 
 @inner
@@ -242,7 +253,12 @@ def take_row(
 @inner
 def value_of_lot(book: IntArray, at: int) -> float:
     """Return what one lot is worth at a price of 1, in account currency."""
-    return float(book[at + c.UNIT]) * book[at + c.TICK_OVER] / book[at + c.TICK_TIMES] / book[c.QUANTA]
+    return (
+        float(book[at + c.UNIT])
+        * float(book[at + c.TICK_OVER])
+        / float(book[at + c.TICK_TIMES])
+        / float(book[c.QUANTA])
+    )
 
 
 @inner
@@ -302,8 +318,17 @@ def run_one(
     The caller then brings a larger log and goes on. An open trade comes last.
 
     Args:
-        open_, high, low, close: Shape (n,), prices.
-        action, price, stop, target, stop_ratio, target_ratio, bps: As in `Decisions`; empty columns are absent.
+        open_: Shape (n,), prices; so are `high`, `low` and `close`.
+        high: Highest prices.
+        low: Lowest prices.
+        close: Last prices.
+        action: As in `Decisions`; so are the next columns, of which empty ones are absent.
+        price: Of limit and stop entries.
+        stop: NaN for none.
+        target: NaN for none.
+        stop_ratio: Distance of the stop instead of `stop`; 0 for none.
+        target_ratio: The same for the target.
+        bps: Share of the usual size.
         funding: Shape (n,), rate paid by longs at the opening of each bar; empty for none.
         book: The account's head with its cash, then the symbol; changed to the state at the end.
         log: Room for trades, in rows of TRADE numbers.
@@ -311,16 +336,13 @@ def run_one(
         sums: Shape (SUMS,), with the starting cash as last equity and peak; filled.
         t: Row to begin at.
     """
-    n, stores = len(close), len(equity) > 0
+    n = len(close)
     per_lot, own = value_of_lot(book, _AT), book[c.CASH] / book[c.QUANTA]
     payment = next_payment(t, n, funding)
     while t < n and book[c.STATUS] == c.STATUS_DONE:
         is_due = book[_AT + c.ENTRY_KIND] != 0 or book[_AT + c.CLOSING] != 0
         if not is_due and book[_AT + c.HELD] == 0:
-            start = t
-            t = next_decision(t, n, action, open_)
-            if stores:
-                equity[start : min(t + 1, n)] = own
+            t = stay_flat(t, n, action, open_, own, equity)
         elif not is_due:
             if payment < t:
                 payment = next_payment(t, n, funding)
@@ -333,9 +355,7 @@ def run_one(
             sums[c.BARS_HELD] += meet_row(book, _AT, log, 0, t, t, open_, high, low, funding)
             own = book[c.CASH] / book[c.QUANTA]
             value = own + book[_AT + c.HELD] * per_lot * close[t]
-            note_equity(value, sums)
-            if stores:
-                equity[t] = value
+            note_equity(t, value, equity, sums)
         if action[t] != 0:
             mark = to_ticks(close[t], book, _AT)
             book[_AT + c.MARK] = mark
@@ -363,11 +383,20 @@ def mark_account(book: IntArray, count: int, prices: FloatArray, per_lot: FloatA
 @inner
 def count_account(book: IntArray, count: int) -> int:
     """Return what the account is worth at the last closes in ticks, in quanta."""
-    worth = book[c.CASH]
+    worth = int(book[c.CASH])
     for symbol in range(count):
         at = c.HEAD + symbol * c.WIDTH
         worth += book[at + c.HELD] * book[at + c.MARK] * book[at + c.UNIT]
     return worth
+
+
+@inner
+def write_open_trades(book: IntArray, log: IntArray, count: int) -> None:
+    """Write down what is still held at the end."""
+    for symbol in range(count):
+        at = c.HEAD + symbol * c.WIDTH
+        if book[at + c.HELD] != 0:
+            write_trade(book, at, log, symbol)
 
 
 def run_many(
@@ -399,15 +428,28 @@ def run_many(
     As with `run_one`; trades still open come last.
 
     Args:
-        open_, ..., funding: As in `run_one`, the columns of all symbols one after another; empty ones are absent.
+        open_: Of all symbols one after another, prices; so are `high`, `low` and `close`.
+        high: Highest prices.
+        low: Lowest prices.
+        close: Last prices.
+        action: As in `Decisions`; so are the next columns, of which empty ones are absent.
+        price: Of limit and stop entries.
+        stop: NaN for none.
+        target: NaN for none.
+        bps: Share of the usual size.
+        funding: As in `run_one`.
         time: Open time of each row of the columns.
         order: The rows by time, and at one time by symbol.
         starts: Shape (symbols,), first row of each symbol.
         symbols: The symbol of each row.
-        prices, per_lot: Shape (symbols,), last closes, kept between calls, and room for what a lot is worth.
-        book, log, sums: As in `run_one`, with all symbols.
+        prices: Shape (symbols,), last closes, kept between calls.
+        per_lot: Shape (symbols,), room for what a lot is worth.
+        book: As in `run_one`, with all symbols.
+        log: As in `run_one`.
         equity: One place per distinct time.
-        i, moment: Where to begin.
+        sums: As in `run_one`.
+        i: Place in the order to begin at.
+        moment: The moment there.
     """
     m, count = len(order), len(starts)
     for symbol in range(count):
@@ -427,10 +469,8 @@ def run_many(
             book[at + c.MARK] = to_ticks(close[place], book, at)
             j += 1
         value, is_held = mark_account(book, count, prices, per_lot)
-        note_equity(value, sums)
+        note_equity(moment, value, equity, sums)
         sums[c.BARS_HELD] += is_held or was_held
-        if len(equity):
-            equity[moment] = value
         for k in range(i, j):
             place = order[k]
             if action[place] != 0:
@@ -439,8 +479,5 @@ def run_many(
                 worth = count_account(book, count)
                 take_row(book, at, row, place, close, action, price, stop, target, 0.0, 0.0, bps, worth)
         i, moment = j, moment + 1
-    for symbol in range(count):
-        at = c.HEAD + symbol * c.WIDTH
-        if book[at + c.HELD] != 0:
-            write_trade(book, at, log, symbol)
+    write_open_trades(book, log, count)
     return m, moment

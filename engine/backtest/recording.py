@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.domain.market import Bars
-from engine.domain.strategies import FULL_SIZE_BPS, Decisions, Enter, Intent, Strategy, action_code
+from engine.domain.strategies import FULL_SIZE_BPS, Decisions, Enter, Exit, Intent, Strategy, action_code
 
 
 def record_decisions(strategy: Strategy, bars: Bars) -> Decisions:
@@ -41,15 +43,18 @@ def record_decisions(strategy: Strategy, bars: Bars) -> Decisions:
     return Decisions(action, price, stop, target, size_bps=sizes, valid_bars=valid_bars, max_bars=max_bars)
 
 
-def _only(intents: object) -> Intent:
-    found = tuple(intents)  # type: ignore[call-overload]
-    if len(found) > 1 or found[0].tag:
-        raise ValueError(f"only one untagged intent a bar can be recorded, got {found}")
-    intent: Intent = found[0]
-    return intent
+def _only(intents: Sequence[Intent]) -> Intent:
+    if len(intents) > 1 or intents[0].tag:
+        raise ValueError(f"only one untagged intent a bar can be recorded, got {intents}")
+    return intents[0]
 
 
 def _prices(intent: Intent) -> tuple[float, float, float]:
+    if isinstance(intent, Exit):
+        return np.nan, np.nan, np.nan
     price = intent.price if isinstance(intent, Enter) else None
-    stop, target = (getattr(intent, name, None) for name in ("stop", "target"))
-    return tuple(np.nan if level is None else level for level in (price, stop, target))  # type: ignore[return-value]
+    return _or_nan(price), _or_nan(intent.stop), _or_nan(intent.target)
+
+
+def _or_nan(level: float | None) -> float:
+    return np.nan if level is None else level

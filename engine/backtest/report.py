@@ -331,7 +331,8 @@ def _line(time: IntArray, values: FloatArray, name: str) -> dict[str, object]:
 
 
 def _dates(time: IntArray) -> list[str]:
-    return time.astype("datetime64[s]").astype(str).tolist()
+    texts: list[str] = time.astype("datetime64[s]").astype(str).tolist()
+    return texts
 
 
 def _section(title: str, content: str) -> str:

@@ -110,12 +110,13 @@ class Trades:
     @cached_property
     def fees(self) -> FloatArray:
         """Return fees of both fills, in account currency."""
-        return (self.table[:, at.T_ENTRY_FEE] + self.table[:, at.T_EXIT_FEE]) / 10**MIN_DIGITS
+        charged = self.table[:, at.T_ENTRY_FEE] + self.table[:, at.T_EXIT_FEE]
+        return _floats(charged)
 
     @cached_property
     def funding(self) -> FloatArray:
         """Return funding paid while they were held, in account currency; below 0 when received."""
-        return self.table[:, at.T_FUNDING] / 10**MIN_DIGITS
+        return _floats(self.table[:, at.T_FUNDING])
 
     @cached_property
     def profit(self) -> FloatArray:
@@ -206,3 +207,8 @@ def read_refusals(book: IntArray) -> dict[str, int]:
 
 def _money(amount: int) -> Decimal:
     return Decimal(amount).scaleb(-MIN_DIGITS)
+
+
+def _floats(amounts: IntArray) -> FloatArray:
+    scaled: FloatArray = amounts / 10**MIN_DIGITS
+    return scaled

@@ -12,7 +12,6 @@ from engine.backtest import columns as c
 from engine.backtest.arithmetic import (
     fee,
     fixed_lots,
-    half_spread,
     is_too_large,
     quotient,
     share,
@@ -40,7 +39,7 @@ def pay_funding(book: IntArray, at: int, ticks: int, rate: int) -> None:
 @inner
 def write_trade(book: IntArray, at: int, log: IntArray, symbol: int) -> int:
     """Write down what is known of the open trade; return its place in the log."""
-    row = book[c.TRADES] * c.TRADE
+    row = int(book[c.TRADES]) * c.TRADE
     log[row + c.T_SYMBOL] = symbol
     log[row + c.T_LOTS] = book[at + c.HELD]
     log[row + c.T_DECIDED] = book[at + c.OPEN_DECISION]
@@ -215,9 +214,8 @@ def grow_older(book: IntArray, at: int) -> None:
         book[at + c.AGE] += 1
         if book[at + c.LAST_AGE] != 0 and book[at + c.AGE] >= book[at + c.LAST_AGE]:
             book[at + c.CLOSING] = c.BY_TIME
-    if book[at + c.ENTRY_KIND] != 0 and book[at + c.VALID_BARS] != 0:
-        if book[at + c.ENTRY_AGE] >= book[at + c.VALID_BARS]:
-            book[at + c.ENTRY_KIND] = 0
+    if 0 < book[at + c.VALID_BARS] <= book[at + c.ENTRY_AGE]:
+        book[at + c.ENTRY_KIND] = 0
 
 
 @inner

@@ -101,6 +101,7 @@ def funding_at(time: IntArray, rate: Decimal, *, period_s: int = 8 * 3600) -> Fl
     Args:
         time: Open times in seconds since the epoch, increasing.
         rate: Fraction paid by longs each time.
+        period_s: Seconds between two payments.
     """
     count = time // period_s
     rates = np.zeros(len(time))

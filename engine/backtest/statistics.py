@@ -86,7 +86,8 @@ class DailyCurve:
     def returns(self) -> FloatArray:
         """Return the change of each day as a fraction."""
         before = np.concatenate([[self.start], self.equity[:-1]])
-        return self.equity / before - 1
+        changes: FloatArray = self.equity / before - 1
+        return changes
 
 
 def daily_curve(time: IntArray, equity: FloatArray, start: float) -> DailyCurve:

@@ -112,5 +112,6 @@ def _sharpe(sums: FloatArray, listing: Listing, n: int) -> FloatArray:
     deviation = np.sqrt(np.maximum(sums[:, at.SUM_SQUARE] / n - mean**2, 0))
     time = listing.bars.time
     span = int(time[-1]) - int(time[0]) + TIMEFRAME_S[listing.bars.timeframe] if len(time) else 1
-    ratio = np.divide(mean, deviation, out=np.full(len(mean), nan), where=deviation > 0)
-    return ratio * sqrt(n / (span / YEAR_S))
+    ratio: FloatArray = np.divide(mean, deviation, out=np.full(len(mean), nan), where=deviation > 0)
+    scaled: FloatArray = ratio * sqrt(n / (span / YEAR_S))
+    return scaled

@@ -121,11 +121,25 @@ class Standing:
 class Strategy(Protocol):
     """A rule of trading. Its parameters are a frozen class; equal inputs give equal intents."""
 
-    name: str
-    symbols: tuple[str, ...]
-    timeframe: Timeframe
-    warmup: int
-    """Closed bars that it needs and sees, at least 1."""
+    @property
+    def name(self) -> str:
+        """Return the name that people know it by."""
+        ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return what it trades."""
+        ...
+
+    @property
+    def timeframe(self) -> Timeframe:
+        """Return the length of its bars."""
+        ...
+
+    @property
+    def warmup(self) -> int:
+        """Return how many closed bars it needs and sees, at least 1."""
+        ...
 
     def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
         """Return what is wanted now that a bar has closed.
@@ -163,7 +177,8 @@ class Decisions:
     max_bars: int = 0
 
     def __post_init__(self) -> None:
-        if self.stop_ratio and self.stop is not None or self.target_ratio and self.target is not None:
+        both = ((self.stop_ratio, self.stop), (self.target_ratio, self.target))
+        if any(ratio and column is not None for ratio, column in both):
             raise ValueError("give stops and targets as prices or as ratios, not as both")
         for name in ("price", "stop", "target", "size_bps"):
             column = getattr(self, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
 from decimal import Decimal
 from pathlib import Path
 
@@ -52,7 +51,8 @@ def random_bars(rng: np.random.Generator, instrument: Instrument, n: int, *, is_
         half = 2 if rng.random() < 0.3 else 1
         columns = [_decimal_grid(column, tick / half) for column in columns]
     time = START + 3600 * np.arange(n, dtype=np.int64)
-    return Bars(instrument.symbol, "1h", time, *columns, np.zeros(n))
+    opens, highs, lows, closes = columns
+    return Bars(instrument.symbol, "1h", time, opens, highs, lows, closes, np.zeros(n))
 
 
 def read_real_bars(path: Path, symbol: str, timeframe: Timeframe, last: int) -> Bars:
@@ -105,14 +105,16 @@ def with_holes(rng: np.random.Generator, listing: Listing) -> Listing:
 def on_tick(listing: Listing) -> Bars:
     """Return the bars with every price on the instrument's tick."""
     bars, step = listing.bars, float(listing.instrument.tick_size)
-    columns = (_decimal_grid(getattr(bars, name), step) for name in ("open", "high", "low", "close"))
-    return Bars(bars.symbol, bars.timeframe, bars.time, *columns, bars.volume)
+    opens, highs, lows, closes = (_decimal_grid(each, step) for each in (bars.open, bars.high, bars.low, bars.close))
+    return Bars(bars.symbol, bars.timeframe, bars.time, opens, highs, lows, closes, bars.volume)
 
 
 def random_account(rng: np.random.Generator) -> AccountSettings:
     matching = MatchingSettings(slippage_bps=D(str(rng.choice(["0", "1", "2.5"]))))
     leverage = D(str(rng.choice(["1", "3", "0.5"])))
-    return AccountSettings(D(str(rng.choice(["10000", "777.77", "1000000"]))), rng.choice(SIZES), leverage, matching)
+    return AccountSettings(
+        D(str(rng.choice(["10000", "777.77", "1000000"]))), SIZES[int(rng.integers(len(SIZES)))], leverage, matching
+    )
 
 
 def scripted(tables: dict[str, Decisions], bars: dict[str, Bars]) -> Scripted:
