@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from copilot.memory import Fact, Facts, Forgotten
-from copilot.wording import format_time
+from copilot.wording import format_time, render_error
 from copilot.wording.formats import escape
 from engine.domain.errors import InvalidRequest
 from prompts import load_words
@@ -105,7 +105,7 @@ class Remembering:
         words: Mapping[str, Any] = load_words(language, "messages")["facts"]
         match wish.kind:
             case "remember":
-                return await self._remember(owner, wish.fact, words), language
+                return await self._remember(owner, wish.fact, words, language), language
             case "list":
                 return _list(await self._memory.facts.list(owner), words, language), language
             case "forget_one":
@@ -120,11 +120,11 @@ class Remembering:
                 told = str(words["forgot_all"])
                 return told.format(conversations=gone.conversations, facts=gone.facts), language
 
-    async def _remember(self, owner: str, fact: str, words: Mapping[str, Any]) -> str:
+    async def _remember(self, owner: str, fact: str, words: Mapping[str, Any], language: Language) -> str:
         try:
             added = await self._memory.facts.add(owner, fact, self._now())
         except InvalidRequest as error:
-            return str(words[error.code]).format(**error.params)
+            return render_error(error, language)
         told = words["noted"] if added.is_new else words["known"]
         answer = str(told).format(number=added.fact.number, fact=escape(added.fact.text))
         if added.dropped is not None:

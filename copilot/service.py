@@ -231,7 +231,9 @@ class Copilot:
         context = TurnContext(owner, conversation_id, chosen, self._fallback)
         config = _config(conversation_id, owner)
         said = ""
-        stream = self._graph.astream(entry, config, context=context, stream_mode="custom", durability="sync")
+        stream = self._graph.astream(
+            entry, config, context=context, stream_mode="custom", durability=_durability(entry)
+        )
         async for event in stream:
             told = cast(Event, event)
             said = _heard(said, told)
@@ -271,6 +273,15 @@ class Copilot:
 
     def _say(self, owner: str) -> Language:
         return self.language(owner, self._fallback)
+
+
+def _durability(entry: Any) -> Literal["sync", "exit"]:
+    """Return when steps are kept: each at once where a decided trade is carried out, else the turn as a whole.
+
+    A message that a crash cuts off is said again; what it opened, a ticket, is in the database and not in the turn.
+    """
+    is_message = isinstance(entry, dict) and entry.get("decided") is None
+    return "exit" if is_message else "sync"
 
 
 def _heard(said: str, event: Event) -> str:
