@@ -19,13 +19,30 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCach
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("opcodes.py", "elementwise.py", "windows.py", "memory.py", "clock.py", "higher.py", "machine.py")
+_SOURCES = (
+    "compiled.py",
+    "opcodes.py",
+    "elementwise.py",
+    "windows.py",
+    "memory.py",
+    "clock.py",
+    "higher.py",
+    "machine.py",
+)
 _njit: Any = numba.njit
 """Untyped: numba's own types lack the options that leave out wrappers, which halve the time to compile."""
 
 
 def inner(function: Function) -> Function:
-    """Compile a function that only compiled code calls."""
+    """Compile a function that only compiled code calls, as part of what calls it: a call of its own costs more."""
+    made: Function = _njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")(
+        function
+    )
+    return made
+
+
+def outlined(function: Function) -> Function:
+    """Compile a function that compiled code calls and that is too big to be copied to each place."""
     made: Function = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")(function)
     return made
 

@@ -20,8 +20,12 @@ from engine.features.expressions import Expression
 from engine.features.machine import load_machine
 from engine.features.program import build_program
 
-BLOCK = 256
+BLOCK = 512
 """Bars worked on at once: long enough to forget the cost of an instruction, short enough for registers to stay near."""
+
+
+LANES = 64
+"""Symbols worked on at once, for the same reasons."""
 
 
 class Bar(NamedTuple):
@@ -55,13 +59,12 @@ def compute_columns(bars: Bars, expressions: Sequence[Expression]) -> tuple[Floa
         expressions: k of them.
 
     Returns:
-        Shape (n, k), laid out column by column, NaN before each warm-up; and the k warm-ups.
+        Shape (n, k), NaN before each warm-up; and the k warm-ups.
     """
     program = build_program(expressions, bars.timeframe, block=BLOCK)
-    out = np.empty((len(expressions), len(bars)))
-    run = load_machine().run_bars
-    run(program.code, program.memory, BLOCK, *_contiguous(bars), out)
-    return out.T, program.warmups
+    out = np.empty((len(bars), len(expressions)))
+    load_machine().run_bars(program.code, program.memory, len(program.memory), program.width, *_contiguous(bars), out)
+    return out, program.warmups
 
 
 def _contiguous(bars: Bars) -> tuple[npt.NDArray[np.generic], ...]:
@@ -114,13 +117,17 @@ class ColumnStreams:
     """
 
     def __init__(self, expressions: Sequence[Expression], timeframe: Timeframe, symbols: int) -> None:
-        program = build_program(expressions, timeframe, lanes=symbols)
+        lanes = max(2, min(symbols, LANES))
+        program = build_program(expressions, timeframe, lanes=lanes)
         self.warmup = max(program.warmups, default=0)
         self._program = program
-        self._memory = program.memory.copy()
+        self._memories = np.tile(program.memory, (-(-symbols // lanes), 1))
+        self._lengths = self._memories[:, program.lengths : program.lengths + 1 + lanes]
+        self._seen = self._memories[:, program.code[op.SEEN] :][:, :lanes]
+        self._is_new = np.ones(len(self._memories) * lanes, np.bool_)
         self._run = load_machine().run_bars
         self._symbols = symbols
-        self._out = np.full((len(expressions), symbols), np.nan)
+        self._out = np.full((symbols, len(expressions)), np.nan)
         self._value = self._out.copy()
 
     def update(self, bars: Bars, is_new: npt.NDArray[np.bool_] | None = None) -> FloatArray:
@@ -130,30 +137,31 @@ class ColumnStreams:
             bars: Row i is the bar of symbol i (its own symbol is not read).
             is_new: Shape (symbols,), False for a symbol without a bar: its row is not read, its value stays.
         """
-        program, memory = self._program, self._memory
-        lengths = memory[program.lengths : program.lengths + 1 + self._symbols]
-        lengths[1:] = 1.0 if is_new is None else is_new
-        lengths[0] = self._symbols
+        program = self._program
         program.code[op.IS_UNIFORM] = is_new is None
-        self._run(program.code, memory, self._symbols, *_contiguous(bars), self._out)
+        if is_new is not None:
+            self._is_new[: self._symbols] = is_new
+            self._lengths[:, 1:] = self._is_new.reshape(len(self._memories), -1)
+        self._run(
+            program.code, self._memories.reshape(-1), len(program.memory), program.width, *_contiguous(bars), self._out
+        )
         if is_new is None:
             self._out, self._value = self._value, self._out
         else:
-            self._value[:, is_new] = self._out[:, is_new]
+            self._value[is_new] = self._out[is_new]
         return self.value
 
     @property
     def value(self) -> FloatArray:
         """Shape (symbols, k), at each one's newest bar; written again later, so copy what is kept."""
-        return self._value.T
+        return self._value
 
     @property
     def ready(self) -> npt.NDArray[np.bool_]:
         """Shape (symbols,): whether every column of a symbol has a number."""
-        start = int(self._program.code[op.SEEN])
-        return np.asarray(self._memory[start : start + self._symbols] > self.warmup)
+        return np.asarray(self._seen.reshape(-1)[: self._symbols] > self.warmup)
 
     def reset(self) -> None:
         """Forget every bar."""
-        self._memory[:] = self._program.memory
+        self._memories[:] = self._program.memory
         self._value[:] = np.nan

@@ -60,25 +60,35 @@ def run_pairs(p: IntArray, m: FloatArray, r: int) -> None:
         for i in range(n):
             m[o + i] = m[a + i] / m[b + i]
     else:
-        for i in range(n):
-            m[o + i] = _chosen(p, m, r, operation, i)
+        _choose(p, m, r, n)
 
 
 @inner
-def _chosen(p: IntArray, m: FloatArray, r: int, operation: int, i: int) -> float:
-    """Return one cell of an operation that looks before it answers."""
-    x, y = m[p[r + A] + i], m[p[r + B] + i]
+def _choose(p: IntArray, m: FloatArray, r: int, n: int) -> None:
+    """Answer with one of several values; all are read first, so that no branch has to be guessed."""
+    operation, o, a, b = p[r + OPERATION], p[r + OUT], p[r + A], p[r + B]
     if operation == MAXIMUM:
-        value = y if y > x or y != y else x
+        for i in range(n):
+            x, y = m[a + i], m[b + i]
+            m[o + i] = (x if x > y else y) + (x - y) * 0.0
     elif operation == MINIMUM:
-        value = y if y < x or y != y else x
+        for i in range(n):
+            x, y = m[a + i], m[b + i]
+            m[o + i] = (x if x < y else y) + (x - y) * 0.0
     elif operation == GREATER:
-        value = 1.0 if x > y else (x - y) * 0.0
+        for i in range(n):
+            x, y = m[a + i], m[b + i]
+            m[o + i] = (1.0 if x > y else 0.0) + (x - y) * 0.0
     elif operation == RATIO:
-        value = x / y if y > 0 else m[p[r + CONSTANTS]] + (x + y) * 0.0
+        neutral = m[p[r + CONSTANTS]]
+        for i in range(n):
+            x, y = m[a + i], m[b + i]
+            m[o + i] = (x if y > 0 else neutral) / (y if y > 0 else 1.0) + (x + y) * 0.0
     else:
-        value = y if x > 0 else m[p[r + C] + i] + x * 0.0
-    return float(value)
+        c = p[r + C]
+        for i in range(n):
+            x, y, z = m[a + i], m[b + i], m[c + i]
+            m[o + i] = (y if x > 0 else z) + x * 0.0
 
 
 @inner
@@ -100,15 +110,24 @@ def run_singles(p: IntArray, m: FloatArray, r: int) -> None:
         for i in range(n):
             m[o + i] = abs(m[a + i])
     else:
-        for i in range(n):
-            m[o + i] = _bounded(p, m, r, operation, m[a + i])
+        _bound(p, m, r, n)
 
 
 @inner
-def _bounded(p: IntArray, m: FloatArray, r: int, operation: int, x: float) -> float:
+def _bound(p: IntArray, m: FloatArray, r: int, n: int) -> None:
+    """Keep one register within bounds, again without branches."""
+    operation, o, a = p[r + OPERATION], p[r + OUT], p[r + A]
     first, second = m[p[r + CONSTANTS]], m[p[r + CONSTANTS] + 1]
     if operation == SIGN:
-        return 1.0 if x > 0 else (-1.0 if x < 0 else x)
-    if operation == CLIP:
-        return float(first if x < first else (second if x > second else x))
-    return float(x + second - first * math.floor((x + second) / first))
+        for i in range(n):
+            x = m[a + i]
+            m[o + i] = (1.0 if x > 0 else 0.0) - (1.0 if x < 0 else 0.0) + x * 0.0
+    elif operation == CLIP:
+        for i in range(n):
+            x = m[a + i]
+            x = first if x < first else x
+            m[o + i] = second if x > second else x
+    else:
+        for i in range(n):
+            x = m[a + i] + second
+            m[o + i] = x - first * math.floor(x / first)

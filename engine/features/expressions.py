@@ -213,7 +213,7 @@ def lag(x: Expression, span: int) -> Expression:
 
 def change(x: Expression, span: int = 1) -> Expression:
     """Return x minus its value `span` bars ago."""
-    return x - lag(x, span)
+    return _node(op.WINDOWS, op.LAG, (x,), _checked(span), 1)
 
 
 def total(x: Expression, span: int) -> Expression:
@@ -302,6 +302,11 @@ def local_time(city: int) -> Expression:
 def within(x: Expression, period: Period, kind: int, *, time: Expression = TIME) -> Expression:
     """Return the first, highest, lowest or summed value since a period began, this bar included."""
     return _node(op.CLOCK, op.PERIOD, (x, time), extra=kind, period=period)
+
+
+def accumulate(x: Expression) -> Expression:
+    """Return the sum of all values since the history began."""
+    return _node(op.CLOCK, op.PERIOD, (x, TIME), extra=op.TOTAL, constants=(1e18, 0.0))
 
 
 def profile(x: Expression, *, ahead: int, keep: float, weeks: int, time: Expression = TIME) -> Expression:

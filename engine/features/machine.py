@@ -17,7 +17,7 @@ import numba
 
 from engine.domain.market import FloatArray, IntArray
 from engine.features.clock import run_clock
-from engine.features.compiled import entry, inner
+from engine.features.compiled import entry, inner, outlined
 from engine.features.elementwise import run_pairs, run_singles
 from engine.features.higher import run_higher
 from engine.features.memory import run_memory
@@ -47,7 +47,7 @@ from engine.features.opcodes import (
 from engine.features.windows import run_windows
 
 
-@inner
+@outlined
 def _run(p: IntArray, m: FloatArray, width: int) -> None:
     """Run the program over the block in the input registers; `width` is how far one register is from the next."""
     for at in range(p[N_OPS]):
@@ -96,8 +96,9 @@ def _run_bar(
 
 def _run_bars(
     p: IntArray,
-    m: FloatArray,
-    block: int,
+    memories: FloatArray,
+    size: int,
+    width: int,
     time: IntArray,
     open_: FloatArray,
     high: FloatArray,
@@ -106,29 +107,35 @@ def _run_bars(
     volume: FloatArray,
     out: FloatArray,
 ) -> None:
-    """Take many bars: all of one symbol's history, block by block, or one of each lane when there are many lanes.
+    """Take many bars: all of one symbol's history, block by block, or one of each symbol, some lanes at a time.
 
-    A register has `block` cells: bars at a time, or lanes. The bars' columns have shape (n,), `out` has (k, n).
+    The bars' columns have shape (n,), `out` has (n, k); `width` is how far one register is from the next. Each group
+    of lanes has a memory of its own, one after the other in `memories`; lanes beyond the last symbol stand idle.
     """
     n, lanes = len(time), p[LANES]
+    block = p[STEPS] * lanes
     for done in range(0, n, block):
         count = min(block, n - done)
-        if lanes == 1:
+        m = memories[:size]
+        if lanes > 1:
+            m = memories[done // lanes * size : (done // lanes + 1) * size]
+        else:
             p[STEPS] = count
             m[p[LENGTHS]] = m[p[LENGTHS] + 1] = count
         i = p[INPUTS]
         for j in range(count):
             m[i + j] = time[done + j]
-            m[i + block + j] = open_[done + j]
-            m[i + 2 * block + j] = high[done + j]
-            m[i + 3 * block + j] = low[done + j]
-            m[i + 4 * block + j] = close[done + j]
-            m[i + 5 * block + j] = volume[done + j]
-        _run(p, m, block)
-        for column in range(p[N_OUTPUTS]):
-            o = p[OUTPUTS] + column * block
-            for j in range(count):
-                out[column, done + j] = m[o + j]
+            m[i + width + j] = open_[done + j]
+            m[i + 2 * width + j] = high[done + j]
+            m[i + 3 * width + j] = low[done + j]
+            m[i + 4 * width + j] = close[done + j]
+            m[i + 5 * width + j] = volume[done + j]
+        _run(p, m, width)
+        for j in range(count):
+            o = p[OUTPUTS] + j
+            row = out[done + j]
+            for column in range(len(row)):
+                row[column] = m[o + column * width]
 
 
 class Entries(NamedTuple):
@@ -150,5 +157,5 @@ def load_machine() -> Entries:
     table = numba.types.Array(numba.float64, 2, "C")
     return Entries(
         entry(_run_bar, (ints, floats, *(numba.float64,) * 6)),
-        entry(_run_bars, (ints, floats, numba.int64, times, *(prices,) * 5, table)),
+        entry(_run_bars, (ints, floats, numba.int64, numba.int64, times, *(prices,) * 5, table)),
     )

@@ -17,7 +17,10 @@ from engine.features.expressions import Expression, Period
 from engine.features.higher import KEPT
 
 N_INPUTS = 6
+_READ = (op.A, op.B, op.C)
 _LONGER_COLUMNS = 5
+_PADDING = 8
+"""Cells between registers, so that the same place of many registers does not compete for the same line of cache."""
 _MIN_SLOT_S = 900
 """Shortest slot of the week that a profile tells apart."""
 
@@ -126,13 +129,34 @@ class _Builder:
     registers: dict[Expression, int] = field(default_factory=dict)
     rates: list[Period | None] = field(default_factory=lambda: [None])
     longer: dict[Period, int] = field(default_factory=dict)
+    fixed: set[int] = field(default_factory=set)
 
     def build(self) -> Program:
-        """Lay out the registers, write the instructions, then turn relative places into addresses."""
+        """Write the instructions, share the registers out, then turn relative places into addresses."""
         self.n_registers = N_INPUTS + len(self.outputs)
         for column, expression in enumerate(self.outputs):
             self._emit(expression, N_INPUTS + column)
+        self._share_registers()
         return self._link()
+
+    def _share_registers(self) -> None:
+        """Give a register to the next node when its last reader is done, so that fewer of them fill the cache."""
+        last = {row[place]: at for at, row in enumerate(self.rows) for place in _READ}
+        kept = set(range(N_INPUTS + len(self.outputs))) | self.fixed
+        moved = {register: number for number, register in enumerate(sorted(kept))}
+        free: list[int] = []
+        n_registers = len(moved)
+        for at, row in enumerate(self.rows):
+            if row[op.OUT] not in moved:
+                if not free:
+                    free.append(n_registers)
+                    n_registers += 1
+                moved[row[op.OUT]] = free.pop()
+            done = {row[place] for place in _READ if row[place] >= 0 and last[row[place]] == at} - kept
+            free.extend(moved[register] for register in done)
+            for place in (op.OUT, *_READ):
+                row[place] = moved[row[place]] if row[place] >= 0 else row[place]
+        self.n_registers = n_registers
 
     def _emit(self, node: Expression, wanted: int = -1) -> int:
         """Write what a node needs and then itself; return its register."""
@@ -167,6 +191,7 @@ class _Builder:
         first = self.n_registers
         self.n_registers += _LONGER_COLUMNS + 1
         self.longer[period] = first
+        self.fixed.update(range(first, first + _LONGER_COLUMNS + 1))
         self.rates.append(period)
         numbers = (float(period.seconds(self.timeframe)), float(period.offset_s), float(TIMEFRAME_S[self.timeframe]))
         row = _row(op.HIGHER, op.RESAMPLE, out=first, inputs=[0, first + 5], constants=self._constants(numbers))
@@ -211,7 +236,8 @@ class _Builder:
 
     def _link(self) -> Program:
         """Put everything in its place: constants, warm-ups, counters, state, registers."""
-        lanes, width = self.lanes, self.lanes * self.block
+        lanes, cells = self.lanes, self.lanes * self.block
+        width = cells + (_PADDING if cells > 1 else 0)
         counts = _Warmups(self.timeframe)
         warmups = tuple(max(counts.of(each).first, counts.of(each).settled) for each in self.outputs)
         warm = len(self.constants)
@@ -221,17 +247,15 @@ class _Builder:
         registers = state + self.n_state * lanes
         memory = np.zeros(registers + self.n_registers * width)
         memory[:warm], memory[warm:seen] = self.constants, warmups
-        memory[lengths], memory[lengths + 1 : lengths + 1 + lanes] = width, self.block
+        memory[lengths], memory[lengths + 1 : lengths + 1 + lanes] = cells, self.block
         for row in self.rows:
+            row[op.RATE] = lengths + row[op.RATE] * (1 + lanes)
+            row[op.STATE] = state + row[op.STATE] * lanes
+            for place in (op.OUT, *_READ):
+                row[place] = registers + row[place] * width
             if row[op.FAMILY] == op.HIGHER and row[op.OPERATION] == op.RESAMPLE:
                 row[op.EXTRA] = lengths + row[op.EXTRA] * (1 + lanes)
                 row[op.C] = width
-            elif row[op.C] >= 0:
-                row[op.C] = registers + row[op.C] * width
-            row[op.RATE] = lengths + row[op.RATE] * (1 + lanes)
-            row[op.STATE] = state + row[op.STATE] * lanes
-            for place in (op.OUT, op.A, op.B):
-                row[place] = registers + row[place] * width
         head = np.zeros(op.HEAD, np.int64)
         head[op.N_OPS], head[op.LANES], head[op.STEPS] = len(self.rows), lanes, self.block
         head[op.INPUTS], head[op.OUTPUTS] = registers, registers + N_INPUTS * width
@@ -244,8 +268,7 @@ class _Builder:
 def _row(family: int, operation: int, *, out: int, inputs: Sequence[int], constants: int = 0) -> list[int]:
     row = [0] * op.WIDTH
     row[op.FAMILY], row[op.OPERATION], row[op.OUT], row[op.CONSTANTS] = family, operation, out, constants
-    row[op.C] = -1
-    for place, register in zip((op.A, op.B, op.C), inputs, strict=False):
+    for place, register in zip(_READ, (*inputs, -1, -1, -1), strict=False):
         row[place] = register
     return row
 

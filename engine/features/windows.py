@@ -13,9 +13,9 @@ from engine.domain.market import FloatArray, IntArray
 from engine.features.compiled import inner
 from engine.features.opcodes import (
     CONSTANTS,
+    EXTRA,
     EXTREME,
     IS_UNIFORM,
-    LAG,
     LANES,
     LENGTHS,
     OPERATION,
@@ -31,147 +31,249 @@ from engine.features.opcodes import (
 
 
 @inner
+def is_full(p: IntArray, r: int) -> bool:
+    """Tell whether every lane has all the steps of a block."""
+    return bool(p[IS_UNIFORM] == 1 and p[r + RATE] == p[LENGTHS])
+
+
+@inner
 def count_steps(p: IntArray, m: FloatArray, r: int, lane: int) -> int:
     """Return how many values one lane has in this block."""
-    if p[IS_UNIFORM] == 1 and p[r + RATE] == p[LENGTHS]:
-        return int(p[STEPS])
-    return int(m[p[r + RATE] + 1 + lane])
+    return int(p[STEPS]) if is_full(p, r) else int(m[p[r + RATE] + 1 + lane])
 
 
 @inner
 def run_windows(p: IntArray, m: FloatArray, r: int) -> None:
     """Move a window over one register."""
     operation = p[r + OPERATION]
-    for lane in range(p[LANES]):
-        start = lane * p[STEPS]
-        n = count_steps(p, m, r, lane)
-        if operation == SUM:
-            _sum(p, m, r, lane, start, n)
-        elif operation == EXTREME:
-            _extreme(p, m, r, lane, start, n)
-        elif operation == VARIANCE:
-            _variance(p, m, r, lane, start, n)
-        elif operation == LAG:
-            _lag(p, m, r, lane, start, n)
+    if operation == SUM:
+        _sum(p, m, r)
+    elif operation == EXTREME:
+        _extreme(p, m, r)
+    elif operation == VARIANCE:
+        _variance(p, m, r)
+    else:
+        _lag(p, m, r)
 
 
 @inner
-def _sum(p: IntArray, m: FloatArray, r: int, lane: int, start: int, n: int) -> None:
+def _pass_over(m: FloatArray, a: int, o: int, i: int, stop: int) -> int:
+    """Pass over what comes before a register's first number; return where that is."""
+    while i < stop and m[a + i] != m[a + i]:
+        m[o + i] = math.nan
+        i += 1
+    return i
+
+
+@inner
+def _count(m: FloatArray, o: int, start: int, stop: int, seen: float, needed: int) -> float:
+    """Put NaN where a window was not full, and return how many values it has seen now."""
+    for i in range(start, min(stop, start + needed - 1 - int(seen))):
+        m[o + i] = math.nan
+    return min(seen + (stop - start), float(needed))
+
+
+@inner
+def _add(m: FloatArray, at: int, lanes: int, running: float, factor: float, a: int, o: int) -> float:
+    """Add a value to a sum in the middle of a block."""
+    x = m[a]
+    m[at] = x
+    m[o] = (running + x + m[at + lanes]) * factor
+    return float(running + x)
+
+
+@inner
+def _sum(p: IntArray, m: FloatArray, r: int) -> None:
     """State: place in the block, values seen, running sum, then `span` values of which the older are suffix sums."""
-    lanes, span, o, a = p[LANES], p[r + SPAN], p[r + OUT], p[r + A]
-    s, factor = p[r + STATE] + lane, m[p[r + CONSTANTS]]
-    ring = s + 3 * lanes
-    place, seen, running = int(m[s]), int(m[s + lanes]), m[s + 2 * lanes]
-    for i in range(start, start + n):
-        x = m[a + i]
-        value = math.nan
-        if x == x:
-            running += x
-            value = running
-            m[ring + place * lanes] = x
-            place += 1
-            if place < span:
-                value += m[ring + place * lanes]
-            else:
-                place = 0
-                running = 0.0
-                suffix = 0.0
-                for q in range(span - 1, 0, -1):
-                    suffix += m[ring + q * lanes]
-                    m[ring + q * lanes] = suffix
-            seen += 1
-        m[o + i] = value * factor if seen >= span else math.nan
-    m[s], m[s + lanes], m[s + 2 * lanes] = place, seen, running
+    lanes, steps, span, o, a = p[LANES], p[STEPS], p[r + SPAN], p[r + OUT], p[r + A]
+    state, factor, is_uniform = p[r + STATE], m[p[r + CONSTANTS]], is_full(p, r)
+    is_single = is_uniform and steps == 1
+    for lane in range(lanes):
+        s = state + lane
+        ring = s + 3 * lanes
+        place, seen, running = int(m[s]), m[s + lanes], m[s + 2 * lanes]
+        i = lane * steps
+        stop = i + (steps if is_uniform else count_steps(p, m, r, lane))
+        if is_single and seen >= span and place < span - 1:
+            m[s + 2 * lanes] = _add(m, ring + place * lanes, lanes, running, factor, a + i, o + i)
+            m[s] = place + 1
+            continue
+        i = _pass_over(m, a, o, i, stop) if seen == 0 else i
+        start = i
+        while i < stop:
+            within = min(stop, i + span - 1 - place)
+            at = ring + place * lanes
+            place += within - i
+            while i < within:
+                running = _add(m, at, lanes, running, factor, a + i, o + i)
+                at += lanes
+                i += 1
+            if i < stop:
+                x = m[a + i]
+                m[at] = x
+                m[o + i] = (running + x) * factor
+                i += 1
+                place, running, suffix = 0, 0.0, 0.0
+                for _ in range(span - 1):
+                    suffix += m[at]
+                    m[at] = suffix
+                    at -= lanes
+        if seen < span:
+            m[s + lanes] = _count(m, o, start, stop, seen, span)
+        m[s], m[s + 2 * lanes] = place, running
 
 
 @inner
-def _extreme(p: IntArray, m: FloatArray, r: int, lane: int, start: int, n: int) -> None:
+def _raise(m: FloatArray, at: int, lanes: int, running: float, sign: float, a: int, o: int) -> float:
+    """Take a value into an extreme in the middle of a block."""
+    x, older = m[a] * sign, m[at + lanes]
+    running = x if x > running else running
+    m[at] = x
+    m[o] = (older if older > running else running) * sign
+    return running
+
+
+@inner
+def _extreme(p: IntArray, m: FloatArray, r: int) -> None:
     """Keep the highest value, or the lowest where the constant is -1; the state is laid out like that of `_sum`."""
-    lanes, span, o, a = p[LANES], p[r + SPAN], p[r + OUT], p[r + A]
-    s, sign = p[r + STATE] + lane, m[p[r + CONSTANTS]]
-    ring = s + 3 * lanes
-    place, seen, running = int(m[s]), int(m[s + lanes]), m[s + 2 * lanes]
-    for i in range(start, start + n):
-        x = m[a + i] * sign
-        value = math.nan
-        if x == x:
-            running = x if x > running or place == 0 else running
-            value = running
-            m[ring + place * lanes] = x
-            place += 1
-            if place < span:
-                older = m[ring + place * lanes]
-                value = older if older > value else value
-            else:
-                place = 0
-                suffix = x
-                for q in range(span - 1, 0, -1):
-                    older = m[ring + q * lanes]
+    lanes, steps, span, o, a = p[LANES], p[STEPS], p[r + SPAN], p[r + OUT], p[r + A]
+    state, sign, is_uniform = p[r + STATE], m[p[r + CONSTANTS]], is_full(p, r)
+    is_single = is_uniform and steps == 1
+    for lane in range(lanes):
+        s = state + lane
+        ring = s + 3 * lanes
+        place, seen, running = int(m[s]), m[s + lanes], m[s + 2 * lanes]
+        i = lane * steps
+        stop = i + (steps if is_uniform else count_steps(p, m, r, lane))
+        if is_single and seen >= span and 0 < place < span - 1:
+            m[s + 2 * lanes] = _raise(m, ring + place * lanes, lanes, running, sign, a + i, o + i)
+            m[s] = place + 1
+            continue
+        i = _pass_over(m, a, o, i, stop) if seen == 0 else i
+        start = i
+        while i < stop:
+            running = running if place > 0 else -math.inf
+            within = min(stop, i + span - 1 - place)
+            at = ring + place * lanes
+            place += within - i
+            while i < within:
+                running = _raise(m, at, lanes, running, sign, a + i, o + i)
+                at += lanes
+                i += 1
+            if i < stop:
+                x = m[a + i] * sign
+                m[at] = x
+                m[o + i] = (x if x > running else running) * sign
+                i += 1
+                place, suffix = 0, x
+                for _ in range(span - 1):
+                    older = m[at]
                     suffix = older if older > suffix else suffix
-                    m[ring + q * lanes] = suffix
-            seen += 1
-        m[o + i] = value * sign if seen >= span else math.nan
-    m[s], m[s + lanes], m[s + 2 * lanes] = place, seen, running
+                    m[at] = suffix
+                    at -= lanes
+        if seen < span:
+            m[s + lanes] = _count(m, o, start, stop, seen, span)
+        m[s], m[s + 2 * lanes] = place, running
 
 
 @inner
-def _variance(p: IntArray, m: FloatArray, r: int, lane: int, start: int, n: int) -> None:
+def _spread(
+    m: FloatArray, at: int, lanes: int, first: float, second: float, gap: float, share: float, o: int
+) -> tuple[float, float]:
+    """Take a distance from the anchor into both sums in the middle of a block."""
+    first, second = first + gap, second + gap * gap
+    mean = (first + m[at + 4 * lanes]) * share
+    value = (second + m[at + 5 * lanes]) * share - mean * mean
+    m[o] = value if value > 0 else value * 0.0
+    return first, second
+
+
+@inner
+def _variance(p: IntArray, m: FloatArray, r: int) -> None:
     """Keep sums of distances from an anchor that follows the values, so that no digits are lost in their squares.
 
-    State: place, values seen, anchor, both running sums, then three rings: values, suffix sums and those of squares.
+    State: place, values seen, anchor, both running sums, then triples of a value, a suffix sum and one of squares.
     """
-    lanes, span, o, a = p[LANES], p[r + SPAN], p[r + OUT], p[r + A]
-    s = p[r + STATE] + lane
-    values = s + 5 * lanes
-    firsts = values + span * lanes
-    seconds = firsts + span * lanes
-    place, seen, anchor = int(m[s]), int(m[s + lanes]), m[s + 2 * lanes]
-    first, second = m[s + 3 * lanes], m[s + 4 * lanes]
-    for i in range(start, start + n):
-        x = m[a + i]
-        value = math.nan
-        if x == x:
-            anchor = x if seen == 0 else anchor
-            first += x - anchor
-            second += (x - anchor) * (x - anchor)
-            m[values + place * lanes] = x
-            place += 1
-            one, two = first, second
-            if place < span:
-                one += m[firsts + place * lanes]
-                two += m[seconds + place * lanes]
-            else:
-                place = 0
-                anchor = x
-                first = second = 0.0
-                after, squares = 0.0, 0.0
-                for q in range(span - 1, 0, -1):
-                    gap = m[values + q * lanes] - anchor
+    lanes, steps, span, o, a = p[LANES], p[STEPS], p[r + SPAN], p[r + OUT], p[r + A]
+    state, share, step, is_uniform = p[r + STATE], 1.0 / p[r + SPAN], 3 * p[LANES], is_full(p, r)
+    is_single = is_uniform and steps == 1
+    for lane in range(lanes):
+        s = state + lane
+        ring = s + 5 * lanes
+        place, seen, anchor = int(m[s]), m[s + lanes], m[s + 2 * lanes]
+        first, second = m[s + 3 * lanes], m[s + 4 * lanes]
+        i = lane * steps
+        stop = i + (steps if is_uniform else count_steps(p, m, r, lane))
+        if is_single and seen >= span and place < span - 1:
+            at, x = ring + place * step, m[a + i]
+            first, second = _spread(m, at, lanes, first, second, x - anchor, share, o + i)
+            m[at], m[s], m[s + 3 * lanes], m[s + 4 * lanes] = x, place + 1, first, second
+            continue
+        if seen == 0:
+            i = _pass_over(m, a, o, i, stop)
+            anchor = m[a + i] if i < stop else anchor
+        start = i
+        while i < stop:
+            within = min(stop, i + span - 1 - place)
+            at = ring + place * step
+            place += within - i
+            while i < within:
+                first, second = _spread(m, at, lanes, first, second, m[a + i] - anchor, share, o + i)
+                m[at] = m[a + i]
+                at += step
+                i += 1
+            if i < stop:
+                x = m[a + i]
+                gap = x - anchor
+                mean = (first + gap) * share
+                value = (second + gap * gap) * share - mean * mean
+                m[o + i] = value if value > 0 else value * 0.0
+                m[at] = x
+                i += 1
+                anchor, place, first, second, after, squares = x, 0, 0.0, 0.0, 0.0, 0.0
+                for _ in range(span - 1):
+                    gap = m[at] - anchor
                     after += gap
                     squares += gap * gap
-                    m[firsts + q * lanes] = after
-                    m[seconds + q * lanes] = squares
-            seen += 1
-            value = max((two - one * one / span) / span, 0.0)
-        m[o + i] = value if seen >= span else math.nan
-    m[s], m[s + lanes], m[s + 2 * lanes] = place, seen, anchor
-    m[s + 3 * lanes], m[s + 4 * lanes] = first, second
+                    m[at + lanes] = after
+                    m[at + 2 * lanes] = squares
+                    at -= step
+        if seen < span:
+            m[s + lanes] = _count(m, o, start, stop, seen, span)
+        m[s], m[s + 2 * lanes], m[s + 3 * lanes], m[s + 4 * lanes] = place, anchor, first, second
 
 
 @inner
-def _lag(p: IntArray, m: FloatArray, r: int, lane: int, start: int, n: int) -> None:
-    """State: place, values seen, then the last `span` values."""
-    lanes, span, o, a = p[LANES], p[r + SPAN], p[r + OUT], p[r + A]
-    s = p[r + STATE] + lane
-    ring = s + 2 * lanes
-    place, seen = int(m[s]), int(m[s + lanes])
-    for i in range(start, start + n):
-        x = m[a + i]
-        if x == x:
-            m[o + i] = m[ring + place * lanes] if seen >= span else math.nan
-            m[ring + place * lanes] = x
-            place = place + 1 if place + 1 < span else 0
-            seen += 1
-        else:
-            m[o + i] = math.nan
-    m[s], m[s + lanes] = place, seen
+def _lag(p: IntArray, m: FloatArray, r: int) -> None:
+    """Give the older value, or where `extra` is 1 how far the new one is from it. State: place, values seen, ring."""
+    lanes, steps, span, o, a = p[LANES], p[STEPS], p[r + SPAN], p[r + OUT], p[r + A]
+    state, is_change, is_uniform = p[r + STATE], p[r + EXTRA] == 1, is_full(p, r)
+    is_single = is_uniform and steps == 1
+    for lane in range(lanes):
+        s = state + lane
+        ring = s + 2 * lanes
+        place, seen = int(m[s]), m[s + lanes]
+        i = lane * steps
+        stop = i + (steps if is_uniform else count_steps(p, m, r, lane))
+        if is_single and seen > span and place < span - 1:
+            at = ring + place * lanes
+            x, older = m[a + i], m[at]
+            m[o + i] = x - older if is_change else older
+            m[at], m[s] = x, place + 1
+            continue
+        i = _pass_over(m, a, o, i, stop) if seen == 0 else i
+        start = i
+        while i < stop:
+            within = min(stop, i + span - place)
+            at = ring + place * lanes
+            place += within - i
+            while i < within:
+                x, older = m[a + i], m[at]
+                m[o + i] = x - older if is_change else older
+                m[at] = x
+                at += lanes
+                i += 1
+            place = place if place < span else 0
+        if seen <= span:
+            m[s + lanes] = _count(m, o, start, stop, seen, span + 1)
+        m[s] = place

@@ -51,8 +51,8 @@ def _named(name: str, expression: Expression, unit: str, words: str, source: str
     return Feature(name, Group.TREND, expression, unit, words, source)
 
 
-def directional_index(period: int) -> tuple[Expression, Expression]:
-    """Return the difference of Wilder's two directional indicators and his average directional index, both 0–1.
+def directional_indicators(period: int) -> tuple[Expression, Expression]:
+    """Return Wilder's positive and negative directional indicators, 0–1.
 
     Source:
         Wilder (1978); TA-Lib's seeding, sums of the first period - 1 values.
@@ -63,8 +63,13 @@ def directional_index(period: int) -> tuple[Expression, Expression]:
     plus, minus, true_range = (
         smooth(each, 1 / period, seeds=period - 1, first=period, mean_of=period) for each in (plus, minus, TRUE_RANGE)
     )
-    index = wilder(ratio(absolute(plus - minus), plus + minus), period)
-    return ratio(plus - minus, true_range), index
+    return ratio(plus, true_range), ratio(minus, true_range)
+
+
+def directional_index(period: int) -> tuple[Expression, Expression]:
+    """Return the difference of both indicators and Wilder's average directional index, 0–1."""
+    plus, minus = directional_indicators(period)
+    return plus - minus, wilder(ratio(absolute(plus - minus), plus + minus), period)
 
 
 def _distance(period: int) -> Feature:
