@@ -80,6 +80,4 @@ class TurnEnded:
     trouble: str | None = None
 
 
-Event = (
-    ToolStarted | ToolFinished | AnswerToken | AnswerWithdrawn | Waiting | TicketOpened | TicketClosed | TurnEnded
-)
+Event = ToolStarted | ToolFinished | AnswerToken | AnswerWithdrawn | Waiting | TicketOpened | TicketClosed | TurnEnded
