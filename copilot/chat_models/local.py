@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LONGEST_REPLY = 12_000
 """Characters after which a reply is given up: far beyond every reply that we ask for."""
 _FINISHED = ("stop", "tool_calls", "eos", "end_turn")
-_CHARACTERS_A_TOKEN = 9
+_CHARACTERS_A_TOKEN = 6.0
 """No tokenizer packs more characters of our prompts into a token, on average; fewer tokens mean a shortened prompt."""
 
 
@@ -157,7 +157,7 @@ class LocalModel:
         async with aclosing(self._chunks(messages, bound)) as chunks:
             async for chunk in chunks:
                 gathered.append(chunk)
-        return _finished(gathered, messages)
+        return self._finished(gathered, messages)
 
     async def stream(self, messages: Sequence[BaseMessage], **bound: Any) -> AsyncGenerator[str, None]:
         """Yield the reply's text as it comes; the end is checked before the iteration ends.
@@ -171,9 +171,24 @@ class LocalModel:
                 gathered.append(chunk)
                 if text := str(chunk.text):
                     yield text
-        reply = _finished(gathered, messages)
+        reply = self._finished(gathered, messages)
         if not str(reply.message.text).strip():
             raise ModelUnavailable("empty")
+
+    @staticmethod
+    def _finished(chunks: Sequence[AIMessageChunk], messages: Sequence[BaseMessage]) -> Reply:
+        if not chunks:
+            raise ModelUnavailable("empty")
+        whole = chunks[0]
+        for chunk in chunks[1:]:
+            whole = whole + chunk
+        _check_end(whole.response_metadata)
+        tokens = None if whole.usage_metadata is None else whole.usage_metadata["input_tokens"]
+        _check_prompt(tokens, messages)
+        message = AIMessage(
+            content=whole.content, tool_calls=whole.tool_calls, invalid_tool_calls=whole.invalid_tool_calls
+        )
+        return Reply(message, tokens)
 
     async def _chunks(
         self, messages: Sequence[BaseMessage], bound: dict[str, Any]
@@ -218,19 +233,6 @@ async def _close(stream: AsyncGenerator[AIMessageChunk, None]) -> None:
         return
 
 
-def _finished(chunks: Sequence[AIMessageChunk], messages: Sequence[BaseMessage]) -> Reply:
-    if not chunks:
-        raise ModelUnavailable("empty")
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole = whole + chunk
-    _check_end(whole.response_metadata)
-    tokens = None if whole.usage_metadata is None else whole.usage_metadata["input_tokens"]
-    _check_prompt(tokens, messages)
-    message = AIMessage(content=whole.content, tool_calls=whole.tool_calls, invalid_tool_calls=whole.invalid_tool_calls)
-    return Reply(message, tokens)
-
-
 def _check_end(metadata: dict[str, Any]) -> None:
     """See that the reply came to its own end: `done` from Ollama, a finish reason from others."""
     reason = metadata.get("done_reason") or metadata.get("finish_reason")
@@ -242,9 +244,9 @@ def _check_end(metadata: dict[str, Any]) -> None:
 
 
 def _check_prompt(tokens: int | None, messages: Sequence[BaseMessage]) -> None:
-    """See that the server read all of the prompt: fewer tokens than any tokenizer needs mean that it dropped a part."""
+    """See that the server read all of the prompt: far fewer tokens than such text needs mean that it did not."""
     if not tokens:
         return
-    least = sum(len(str(message.text)) for message in messages) // _CHARACTERS_A_TOKEN
-    if tokens < least:
-        raise ModelUnavailable("prompt_cut", f"the server read {tokens} tokens of a prompt of at least {least}")
+    characters = sum(len(str(message.text)) for message in messages)
+    if characters / tokens > _CHARACTERS_A_TOKEN:
+        raise ModelUnavailable("prompt_cut", f"the server read {tokens} tokens of a prompt of {characters} characters")
