@@ -51,6 +51,7 @@ class Thresholds:
         veto: To take back a trade that nobody ordered.
         terms: At least this probable must the side and the unit of a trade be; otherwise the copilot asks.
         call: To put another tool in the place of a call.
+        keep: To drop what is read out beside the one thing that a message is about.
         call_to_talk: To take a call for mere talk.
         call_to_ask: To ask instead of calling.
         open_to_read: To read something out where the grammar asked or chatted.
@@ -64,6 +65,7 @@ class Thresholds:
     veto: float = 0.8
     terms: float = 0.15
     call: float = 0.7
+    keep: float = 0.9
     call_to_talk: float = 0.9
     call_to_ask: float = 0.95
     open_to_read: float = 0.5
@@ -136,9 +138,9 @@ class _Second:
             return self._read() if tools == (_PORTFOLIO,) and name == _PORTFOLIO and not self.history else None
         if name in (PLAIN, ASK):
             return self._withhold()
-        if probability < self.sure.call:
-            return None
-        return self._keep(name) if name in tools else self._read()
+        if name in tools:
+            return self._keep(name) if probability >= self.sure.keep else None
+        return self._read() if probability >= self.sure.call else None
 
     def _terms_agree(self) -> bool:
         """Tell whether side and unit of the one trade are among those that the model expects of such a message."""
@@ -151,10 +153,10 @@ class _Second:
             return self._talk("question") if probability >= self.sure.call_to_talk else None
         return self._ask() if probability >= self.sure.call_to_ask else None
 
-    def _keep(self, tool: str) -> Decision:
-        """Drop the calls that a message only seems to make beside the one it is about."""
-        calls = tuple(call for call in self.grammar.calls if call.tool == tool)
-        return Decision(calls, None, None, self.grammar.language)
+    def _keep(self, tool: str) -> Decision | None:
+        """Drop what a message only seems to ask to see beside the one thing it is about; never drop an action."""
+        calls = tuple(call for call in self.grammar.calls if call.tool == tool or call.tool in ACTS)
+        return Decision(calls, None, None, self.grammar.language) if len(calls) < len(self.grammar.calls) else None
 
     def _weigh_question(self, question: Question) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability

@@ -124,7 +124,7 @@ def fit(examples: Sequence[Example], temperatures: Mapping[str, float] | None = 
 
 def _classifier(examples: Sequence[Example], head: str) -> Any:
     """Fit on the features that at least two examples share; a feature of one alone gets no weight."""
-    matrix = _matrix(examples)
+    matrix = _matrix(examples).astype(np.float32)
     columns = np.flatnonzero(np.bincount(matrix.indices, minlength=BUCKETS) >= _LEAST_SEEN)
     classifier = LogisticRegression(C=_STRENGTH, max_iter=_ROUNDS, tol=1e-3)
     classifier.fit(matrix[:, columns], np.array([example.labels[head][0] for example in examples]))

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from copilot.offline.learned import judge_message
+from copilot.offline.learned.labels import TERMS, TOOL, labels_of
+from copilot.offline.learned.training import corpus_files, cross_validate, fit, read_examples, temperatures_of
+from copilot.offline.tokens import tokenize
+from tests.copilot.offline.corpus import ROOT
+
+_CORPUS = ROOT / "tests" / "corpus"
+_EVERY = 12
+
+
+def _call(tool: str, **args: object) -> dict[str, object]:
+    return {"calls": [{"tool": tool, "args": args}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ({"calls": []}, "plain"),
+        ({"ask": True}, "ask"),
+        (_call("list_alerts"), "list_alerts"),
+        ({"calls": [{"tool": "list_alerts", "args": {}}] * 2}, "several"),
+    ],
+)
+def test_tool_labels(answer: dict[str, object], label: str) -> None:
+    assert labels_of([answer])[TOOL] == (label,)
+
+
+def test_terms_of_a_trade_and_of_its_other_readings() -> None:
+    answers = [_call("execute_trade", side="close"), _call("execute_trade", side="sell", amount=100, unit="percent")]
+    assert labels_of(answers)[TERMS] == ("close|none", "sell|percent")
+
+
+def test_only_tuning_files_are_read(tmp_path: Path) -> None:
+    for name in ("dev_01", "heldout", "heldout_2", "hostile_dev", "hostile_heldout"):
+        path = tmp_path / "en" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        line: dict[str, object] = {"id": name, "lang": "en", "text": "hello", "history": [], "expect": {"calls": []}}
+        path.write_text(json.dumps(line) + "\n", "utf-8")
+    assert [path.stem for path in corpus_files(tmp_path)] == ["dev_01", "hostile_dev"]
+    assert {example.writer for example in read_examples(tmp_path)} == {"dev_01", "hostile_dev"}
+
+
+def test_same_lines_give_the_same_weights_and_learn_them() -> None:
+    examples = read_examples(_CORPUS)[::_EVERY]
+    first, second = fit(examples), fit(examples)
+    assert np.array_equal(first.weights, second.weights)
+    assert np.array_equal(first.bias, second.bias)
+    assert judge_message(tokenize("show me my alerts", "en"), model=first).of(TOOL).name == "list_alerts"
+
+
+def test_a_left_out_writer_is_judged_by_a_fit_without_it() -> None:
+    examples = read_examples(_CORPUS)[::_EVERY]
+    guesses, models = cross_validate(examples, ["dev_10"])
+    assert set(models) == {"dev_10"}
+    assert {guess.example.writer for guess in guesses} == {"dev_10"}
+    tools = [guess.is_right for guess in guesses if guess.head == TOOL]
+    assert sum(tools) / len(tools) > 0.5
+    assert all(0.4 <= value <= 4.0 for value in temperatures_of(guesses).values())
