@@ -381,9 +381,7 @@ class _Reader:
             self._trigger(token)
         elif token.has("raise"):
             self._raises = True
-        elif token.text == "a" and self._role == "" and self._before_number(index):
-            self._role = "at"
-        elif token.text == "into" and self._role == "" and terms.amount is not None:
+        elif self._role == "" and self._links_price(index, token):
             self._role = "at"
         elif token.has("if") and self._role == "":
             self._role = "if"
@@ -392,8 +390,10 @@ class _Reader:
         elif (token.get("sym") or token.has("buy", "sell", "close", "unit")) and self._role in ("at", "price"):
             self._role = ""
 
-    def _before_number(self, index: int) -> bool:
-        return index + 1 < len(self._tokens) and self._tokens[index + 1].is_number
+    def _links_price(self, index: int, token: Token) -> bool:
+        """Tell whether a plain "a" or "into" leads to the price ("vend 1 eth a 3900", "sell 1 into 70k")."""
+        before_number = index + 1 < len(self._tokens) and self._tokens[index + 1].is_number
+        return (token.text == "a" and before_number) or (token.text == "into" and self._terms.amount is not None)
 
     def _trigger(self, token: Token) -> None:
         terms = self._terms
