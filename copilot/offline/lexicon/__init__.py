@@ -34,8 +34,17 @@ _CHATTER = frozenset(
         "hypothetical",
         "correct",
         "thanks",
+        "greeting",
+        "goodbye",
+        "confirm",
+        "polite",
+        "advice",
+        "opinion",
+        "holder",
+        "another",
+        "tag",
+        "status.strong",
     )
-    + ("greeting", "goodbye", "confirm", "polite", "advice", "opinion", "holder", "another", "tag", "status.strong")
 )
 _NO_LABELS: frozenset[str] = frozenset()
 
