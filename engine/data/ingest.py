@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from engine.data.columns import DAY_COLUMN, Progress, RawTable, read_table
 from engine.data.naming import parse_file_name, parse_symbol
 from engine.data.quality import QualityReport, RawBars, clean, judge_rows
 from engine.data.store import BarStore
-from engine.data.times import find_zone, read_times
+from engine.data.times import Zone, find_zone, read_times
 from engine.domain.errors import DataUnavailable, InvalidRequest
 from engine.domain.market import Bars
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
@@ -138,7 +137,7 @@ def _accept(path: Path, raw: RawBars, bars: Bars, report: QualityReport | None) 
     )
 
 
-def _to_raw(path: Path, table: RawTable, zone: tzinfo, time_format: str | None) -> RawBars:
+def _to_raw(path: Path, table: RawTable, zone: Zone, time_format: str | None) -> RawBars:
     time_column = _time_column(table)
     try:
         time, has_time = read_times(time_column, zone, time_format)

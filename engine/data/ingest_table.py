@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import tzinfo
 from functools import partial
 
 from engine.data.cells import read_whole, split_lines, to_raw
@@ -21,7 +20,7 @@ from engine.data.quality import QualityReport, RawBars
 from engine.data.staging import Staging
 from engine.data.store import BarStore
 from engine.data.tables import TableMapping
-from engine.data.times import find_zone, read_times, wall_to_utc
+from engine.data.times import Zone, find_zone, read_times, wall_to_utc
 from engine.domain.errors import InvalidRequest
 from engine.domain.symbols import Timeframe
 
@@ -93,7 +92,7 @@ class _Reader:
         database: MySqlBars,
         table: SeriesTable,
         staging: Staging,
-        zone: tzinfo,
+        zone: Zone,
         mapping: TableMapping,
         share: Callable[[float], None],
         pause: Callable[[float], None],

@@ -10,6 +10,7 @@ Times that the server keeps as instants (`TIMESTAMP`) arrive as UTC; others are 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import FLOAT, TIMESTAMP
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.sql import ColumnElement
 
 from engine.data.cells import SEPARATOR
@@ -62,6 +63,7 @@ _GONE = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _NO_DATABASE = 1049
 
+_log = logging.getLogger(__name__)
 TimeKind = Literal["wall", "instant", "number", "text"]
 
 
@@ -259,6 +261,12 @@ class _Planner:
         filters = self._filters(symbol, name, table, names)
         kind, time_cell, key = self._time(table, names)
         key = key if key is not None and self._leads(table, names, key) else _primary_number(table)
+        if key is None:
+            _log.warning(
+                "%s has no index that leads to its time and no whole-number primary key: it is read in one pass, "
+                "every time from its start",
+                name,
+            )
         first, last = self._limits(key, filters)
         cells = {"time": time_cell, **{ours: table.c[names[ours]] for ours in _numbers_of(names)}}
         return SeriesTable(
@@ -362,7 +370,8 @@ def _raise_ours(error: DBAPIError, database: str) -> NoReturn:
     arguments = getattr(error.orig, "args", ())
     number = arguments[0] if arguments and isinstance(arguments[0], int) else 0
     detail = " ".join(str(part) for part in arguments[1:]) or str(error.orig)
-    if number in _GONE or error.connection_invalidated:
+    is_torn = number == 0 and isinstance(error, InterfaceError | InternalError)
+    if number in _GONE or error.connection_invalidated or is_torn:
         raise TryAgain(f"{database}: {detail}") from error
     if number in _DENIED:
         message = f"{database} refuses access: {detail}"

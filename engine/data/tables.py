@@ -41,7 +41,8 @@ class TableMapping(BaseModel):
         columns: Our names (`time open high low close volume date symbol timeframe`) to the table's. With `date`, the
             column `time` holds the time of day alone.
         symbols: Symbol to what the symbol's column holds, where it cannot be guessed (`XAUUSD: GOLD.a`).
-        time_zone: IANA name of the zone that times without one are written in.
+        time_zone: IANA name of the zone that times without one are written in, perhaps with hours on top:
+            `America/New_York+7`, as many brokers have it.
         time_unit: Unit of times that are numbers; `auto` tells it from their size.
         time_format: `strptime` format of times that are text, where guessing is wrong.
     """

@@ -7,7 +7,8 @@ rather than guessed. Times without a zone are in the zone that the caller names.
 from __future__ import annotations
 
 import re
-from datetime import UTC, tzinfo
+from dataclasses import dataclass
+from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -32,24 +33,57 @@ _FORMATS = (
     "%Y%m%d %H:%M",
 )
 _HAS_ZONE = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$")
+_AHEAD = re.compile(r"(?P<base>[A-Za-z_]+/[A-Za-z_/]+|UTC)(?P<sign>[+-])(?P<hours>\d{1,2})(:(?P<minutes>\d{2}))?")
 _COMPACT_DAY = (19000101, 21001231)
 _UNITS = ((1e17, 1_000_000_000), (1e14, 1_000_000), (1e11, 1_000))
 """A number at least this large counts this many in a second: nano-, micro-, milliseconds; else seconds."""
 
 
-def find_zone(name: str) -> tzinfo:
-    """Return a time zone by its IANA name.
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Where a clock hangs.
+
+    Attributes:
+        base: The zone whose summer time it follows.
+        ahead_s: Seconds that it is ahead of that zone the year round.
+    """
+
+    base: tzinfo
+    ahead_s: int = 0
+
+
+def find_zone(name: str) -> Zone:
+    """Return a time zone by its IANA name, perhaps with hours on top.
+
+    Many brokers' servers are two hours ahead of Greenwich and change their clocks with New York, so that a trading day
+    is a calendar day: that is `America/New_York+7`.
+
+    >>> find_zone("America/New_York+7").ahead_s
+    25200
 
     Raises:
         InvalidRequest: There is no such zone.
     """
+    if (known := _find_known(name)) is not None:
+        return Zone(known)
+    match = _AHEAD.fullmatch(name)
+    base = _find_known(match["base"]) if match else None
+    if match is None or base is None:
+        raise InvalidRequest("ingest_time_zone", value=name)
+    ahead_s = int(match["hours"]) * 3600 + int(match["minutes"] or 0) * 60
+    return Zone(base, -ahead_s if match["sign"] == "-" else ahead_s)
+
+
+def _find_known(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidRequest("ingest_time_zone", value=name) from error
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
-def read_times(column: pa.ChunkedArray, zone: tzinfo, time_format: str | None = None) -> tuple[IntArray, BoolArray]:
+def read_times(
+    column: pa.ChunkedArray, zone: Zone | tzinfo, time_format: str | None = None
+) -> tuple[IntArray, BoolArray]:
     """Return seconds since the epoch and whether each could be read.
 
     A local time that the clocks skip or repeat when summer time changes counts as unreadable: which one was meant
@@ -58,6 +92,7 @@ def read_times(column: pa.ChunkedArray, zone: tzinfo, time_format: str | None = 
     Raises:
         ValueError: No format fits; the message holds the first value.
     """
+    zone = zone if isinstance(zone, Zone) else Zone(zone)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return _from_pandas(pd.Series(column.to_pandas(date_as_object=False)), zone)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
@@ -69,19 +104,19 @@ def read_times(column: pa.ChunkedArray, zone: tzinfo, time_format: str | None = 
         return _from_texts(texts.to_pandas().astype("str").str.strip(), zone, time_format)
 
 
-def wall_to_utc(seconds: IntArray, zone: tzinfo) -> tuple[IntArray, BoolArray]:
+def wall_to_utc(seconds: IntArray, zone: Zone) -> tuple[IntArray, BoolArray]:
     """Return seconds since the epoch of times that a clock of a zone showed, and whether each is certain.
 
     Args:
         seconds: From 1970-01-01 00:00 of that clock, as if it never changed.
         zone: Where the clock hangs.
     """
-    if zone == UTC or str(zone) == "UTC":
-        return seconds, np.ones(len(seconds), dtype=np.bool_)
+    if str(zone.base) == "UTC":
+        return seconds - zone.ahead_s, np.ones(len(seconds), dtype=np.bool_)
     return _from_pandas(pd.Series(seconds.astype("datetime64[s]")), zone)
 
 
-def _from_numbers(numbers: FloatArray, zone: tzinfo) -> tuple[IntArray, BoolArray]:
+def _from_numbers(numbers: FloatArray, zone: Zone) -> tuple[IntArray, BoolArray]:
     is_known = np.isfinite(numbers)
     if not is_known.any():
         return np.zeros(len(numbers), dtype=np.int64), is_known
@@ -93,7 +128,7 @@ def _from_numbers(numbers: FloatArray, zone: tzinfo) -> tuple[IntArray, BoolArra
     return np.floor(whole / per_second).astype(np.int64), is_known
 
 
-def _from_texts(texts: pd.Series[str], zone: tzinfo, time_format: str | None) -> tuple[IntArray, BoolArray]:
+def _from_texts(texts: pd.Series[str], zone: Zone, time_format: str | None) -> tuple[IntArray, BoolArray]:
     sample = texts[texts.notna()].head(_SAMPLE_ROWS)
     has_zone = bool(len(sample)) and bool(_HAS_ZONE.search(str(sample.iloc[0])))
     best, readable = "", 0
@@ -106,9 +141,10 @@ def _from_texts(texts: pd.Series[str], zone: tzinfo, time_format: str | None) ->
     return _from_pandas(pd.Series(pd.to_datetime(texts, format=best, errors="coerce", utc=has_zone)), zone)
 
 
-def _from_pandas(times: pd.Series[pd.Timestamp], zone: tzinfo) -> tuple[IntArray, BoolArray]:
+def _from_pandas(times: pd.Series[pd.Timestamp], zone: Zone) -> tuple[IntArray, BoolArray]:
     if times.dt.tz is None:
-        times = times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+        of_base = times - pd.Timedelta(seconds=zone.ahead_s)
+        times = of_base.dt.tz_localize(zone.base, ambiguous="NaT", nonexistent="NaT")
     utc = times.dt.tz_convert("UTC").dt.tz_localize(None)
     is_known = utc.notna().to_numpy(dtype=np.bool_)
     seconds = utc.to_numpy(dtype="datetime64[s]").astype(np.int64)

@@ -239,7 +239,7 @@ def test_most_rows_bad_is_an_error_and_stores_nothing(mariadb_url: str, store: B
     assert store.contents() == ()
 
 
-@pytest.mark.parametrize("cut_after", [20_000, 45_000])
+@pytest.mark.parametrize("cut_after", [20_000, 33_333])
 def test_a_cut_wire_is_mended_and_nothing_is_lost_or_doubled(mariadb_url: str, store: BarStore, cut_after: int) -> None:
     fill(mariadb_url, "btcusdt", range(3000))
     pauses: list[float] = []
