@@ -3,6 +3,7 @@
 from engine.backtest.comparison import Backtest, Evaluation, RandomEntries, Stretch, Trials, evaluate
 from engine.backtest.exact import ExactRun, as_run, run_strategy
 from engine.backtest.fast import run_decisions, run_portfolio
+from engine.backtest.picture import report_picture
 from engine.backtest.recording import record_decisions
 from engine.backtest.report import REPORT_WORDS, report_json, report_page
 from engine.backtest.result import ClosedTrade, Run, Trades
@@ -35,6 +36,7 @@ __all__ = [
     "record_decisions",
     "report_json",
     "report_page",
+    "report_picture",
     "run_decisions",
     "run_portfolio",
     "run_strategy",

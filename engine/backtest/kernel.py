@@ -356,6 +356,7 @@ def run_one(
             own = book[c.CASH] / book[c.QUANTA]
             value = own + book[_AT + c.HELD] * per_lot * close[t]
             note_equity(t, value, equity, sums)
+            book[_AT + c.MARK] = to_ticks(close[t], book, _AT)
         if action[t] != 0:
             mark = to_ticks(close[t], book, _AT)
             book[_AT + c.MARK] = mark

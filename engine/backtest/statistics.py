@@ -193,17 +193,33 @@ def expected_best_sharpe(variance: float, trials: int) -> float:
 
 
 def probabilistic_sharpe(returns: FloatArray, benchmark: float) -> float:
-    """Return the probability that the true Sharpe ratio exceeds a benchmark, both per return.
+    """Return the probability that the true Sharpe ratio exceeds a benchmark, both per return; NaN without variation.
 
-    Source:
-        Bailey and López de Prado (2012), The Sharpe Ratio Efficient Frontier, equation 4.
+    Args:
+        returns: In their order or any other.
+        benchmark: Sharpe ratio per return.
     """
-    n, sharpe = len(returns), daily_sharpe(returns)
-    deviation = float(np.std(returns)) if n > 1 else 0.0
+    deviation = float(np.std(returns)) if len(returns) > 1 else 0.0
     if deviation == 0:
         return nan
     scaled = (returns - returns.mean()) / deviation
     skew, kurtosis = float(np.mean(scaled**3)), float(np.mean(scaled**4))
+    return sharpe_probability(daily_sharpe(returns), benchmark, len(returns), skew, kurtosis)
+
+
+def sharpe_probability(sharpe: float, benchmark: float, n: int, skew: float, kurtosis: float) -> float:
+    """Return the probability that a true Sharpe ratio exceeds a benchmark, from the moments of n returns.
+
+    Args:
+        sharpe: Observed, per return.
+        benchmark: Per return.
+        n: Returns.
+        skew: Third standardised moment.
+        kurtosis: Fourth standardised moment, 3 for a normal distribution.
+
+    Source:
+        Bailey and López de Prado (2012), The Sharpe Ratio Efficient Frontier, equation 4.
+    """
     spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2
     return _NORMAL.cdf((sharpe - benchmark) * sqrt(n - 1) / sqrt(spread)) if spread > 0 else nan
 

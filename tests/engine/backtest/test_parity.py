@@ -38,7 +38,7 @@ def assert_same(run: Run, exact: ExactRun) -> None:
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda each: each.symbol)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_symbol_agrees_with_the_exact_driver(instrument: Instrument, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def test_one_symbol_agrees_with_the_exact_driver(instrument: Instrument, seed: i
     assert_same(run, exact)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_several_symbols_on_one_account_agree_with_the_exact_driver(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def test_several_symbols_on_one_account_agree_with_the_exact_driver(seed: int) -
     assert run.time.tolist() == list(exact.time)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_curve_of_prices_on_the_tick_is_the_exact_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -97,3 +97,21 @@ def test_one_symbol_alone_and_on_a_shared_account_give_the_same_run(seed: int) -
     np.testing.assert_allclose(one.equity, many.equity, rtol=1e-12)
     np.testing.assert_allclose(one.sums, many.sums, rtol=1e-9, atol=1e-12)
     assert one.cash == many.cash
+
+
+@pytest.mark.prove
+def test_two_thousand_random_markets_agree_with_the_exact_driver() -> None:
+    trades = 0
+    for seed in range(2000):
+        rng = np.random.default_rng([11, seed])
+        chosen = [INSTRUMENTS[row] for row in rng.permutation(len(INSTRUMENTS))[: 1 + seed % 3]]
+        listings = [random_listing(rng, each, 150, is_on_tick=rng.random() < 0.7) for each in chosen]
+        rate = float(rng.choice([0.03, 0.3, 0.9]))
+        tables = {each.bars.symbol: random_decisions(rng, each.bars, rate=rate) for each in listings}
+        account = random_account(rng)
+        exact = run_strategy(scripted(tables, {each.bars.symbol: each.bars for each in listings}), listings, account)
+        assert_same(run_portfolio(listings, list(tables.values()), account), exact)
+        if len(listings) == 1:
+            assert_same(run_decisions(listings[0], tables[listings[0].bars.symbol], account), exact)
+        trades += len(exact.trades)
+    assert trades > 20_000
