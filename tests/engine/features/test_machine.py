@@ -161,7 +161,7 @@ def test_stream_is_ready_after_its_warmup_and_forgets_when_reset() -> None:
         assert ready == [False] * WARMUP + [True]
         assert np.isfinite(stream.value).all()
         runs.append(stream.value.copy())
-    np.testing.assert_array_equal(*runs)
+    np.testing.assert_array_equal(runs[0], runs[1])
 
 
 def test_stream_keeps_no_history() -> None:
