@@ -95,7 +95,10 @@ def barrier_inputs(bars: Bars, volatility: Volatility) -> BarrierInputs:
 def forecast_barriers(
     inputs: BarrierInputs, hits: Mapping[tuple[int, float], IntArray], *, train: IntArray, rows: IntArray
 ) -> dict[float, FloatArray]:
-    """Learn from training rows and return, for each reward:risk, log-odds of shape (2, m): long, then short.
+    """Learn from training rows and return, for each reward:risk, log-odds of shape (2, 2, m).
+
+    First what the expected volatility alone gives, then what the trees add to it; of each long, then short. They are
+    given apart because they deserve different belief: in some markets the trees know a direction, in others nothing.
 
     Args:
         inputs: Of all bars.
@@ -117,7 +120,7 @@ def forecast_barriers(
         matrix.set_base_margin(start)
         trees = xgb.train(parameters, matrix, BARRIER_ROUNDS)
         margin = trees.inplace_predict(seen, base_margin=ahead, predict_type="margin")
-        odds[ratio] = margin.astype(np.float64).reshape(2, len(rows))
+        odds[ratio] = np.stack([ahead, margin.astype(np.float64) - ahead]).reshape(2, 2, len(rows))
     return odds
 
 

@@ -35,7 +35,7 @@ def track_quantiles(raw: FloatArray, actual: FloatArray, horizon: int) -> FloatA
         actual: Shape (n,), outcomes, known `horizon` bars later; NaN where still open.
         horizon: In bars.
     """
-    step = _FASTEST / horizon**0.45
+    step = _FASTEST / horizon**0.4
     tracked = np.column_stack(
         [_track(np.ascontiguousarray(raw[:, q]), actual, level, horizon, step) for q, level in enumerate(LEVELS)]
     )

@@ -155,27 +155,30 @@ def calibrate_forward(forward: Forward, outcomes: Outcomes) -> dict[Target, Floa
 def _placebo(forward: Forward, outcomes: Outcomes) -> dict[Target, tuple[FloatArray, IntArray]]:
     rows, hits = forward.folds[-1].rows, shuffled_hits(outcomes)
     return {
-        (side, ratio): (forward.placebo[ratio][number], hits[side, ratio][rows])
+        (side, ratio): (forward.placebo[ratio].sum(axis=0)[number], hits[side, ratio][rows])
         for ratio in REWARD_RISKS
         for number, side in enumerate(SIDES)
     }
 
 
 def _lines(forward: Forward, odds: FloatArray, hits: IntArray) -> FloatArray:
-    """Return log-odds of each fold put on the straight line that earlier folds ask for (Platt's method)."""
-    out = odds.copy()
+    """Return log-odds of each fold, shape (2, m), weighed as earlier folds ask for (Platt's method with two slopes).
+
+    What volatility says and what the trees add have a slope each, between nothing and a little over full belief.
+    """
+    out = np.asarray(odds.sum(axis=0))
     for fold in forward.folds:
         begin, end = fold.begin - forward.begin, fold.end - forward.begin
         known = max(begin - 2 * HORIZON, 0)
-        hit, margin = hits[:, :known].ravel(), odds[:, :known].ravel()
+        hit, margins = hits[:, :known].ravel(), odds[:, :, :known].reshape(2, -1).T
         usable = hit >= 0
         if known < _FEWEST_TO_CALIBRATE or not 0 < hit[usable].mean() < 1:
             continue
-        line = LogisticRegression(C=1e3).fit(margin[usable, None], hit[usable])
-        slope = float(np.clip(line.coef_[0, 0], 0.0, _MOST_SLOPE))
-        base = float(np.log(hit[usable].mean() / (1 - hit[usable].mean())))
-        intercept = (
-            float(line.intercept_[0]) if 0 < slope < _MOST_SLOPE else base - slope * float(margin[usable].mean())
-        )
-        out[:, begin:end] = slope * odds[:, begin:end] + intercept
+        line = LogisticRegression(C=1e3).fit(margins[usable], hit[usable])
+        slopes = np.clip(line.coef_[0], 0.0, _MOST_SLOPE)
+        intercept = float(line.intercept_[0])
+        if (slopes != line.coef_[0]).any():
+            base = float(hit[usable].mean())
+            intercept = float(np.log(base / (1 - base)) - (margins[usable] @ slopes).mean())
+        out[:, begin:end] = np.tensordot(slopes, odds[:, :, begin:end], axes=1) + intercept
     return out

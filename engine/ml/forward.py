@@ -48,8 +48,8 @@ HORIZONS = (1, 4, 12, 24)
 CODE_VERSION = 2
 """Raised whenever the same data and parameters give other forecasts: folds of another version are not reused."""
 WORKERS = 2
-_BARRIERS = "barriers"
-_PLACEBO = "placebo"
+_BARRIERS = "odds"
+_PLACEBO = "shuffled"
 _PLACEBO_BLOCK = HORIZON + 1
 """Outcomes are shuffled in blocks that are no whole number of days, so that no hour keeps its own."""
 _PLACEBO_SEED = 11
@@ -86,8 +86,8 @@ class Forward:
         begin: First row forecast; the others follow to the end of the bars.
         folds: As they were fitted.
         ranges: By horizon and name (`up`, `down`, and `har_up` ... for each baseline), shape (m, 3).
-        odds: By reward:risk, log-odds of shape (2, m): long, then short.
-        placebo: Likewise, of the last fold, learned from `shuffled_hits`.
+        odds: By reward:risk, log-odds of shape (2, 2, m): by volatility alone and what trees add; long, then short.
+        placebo: Likewise, for the last fold, learned from `shuffled_hits`.
         reused: How many parts came from the store.
     """
 
@@ -141,7 +141,7 @@ def forecast_forward(
         for horizon in HORIZONS
     }
     odds = {
-        ratio: np.concatenate([found[fold, _BARRIERS][f"{ratio:g}"] for fold in folds], axis=1)
+        ratio: np.concatenate([found[fold, _BARRIERS][f"{ratio:g}"] for fold in folds], axis=2)
         for ratio in REWARD_RISKS
     }
     placebo = {ratio: np.asarray(found[folds[-1], _PLACEBO][f"{ratio:g}"]) for ratio in REWARD_RISKS}
