@@ -9,14 +9,18 @@ import time
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
+from copilot.chat_models.local import LocalModel, TimeLimits
+from copilot.chat_models.ollama import OllamaServer
 from copilot.wording import render_answer, render_talk
+from engine.domain.errors import ModelUnavailable
 from engine.domain.signals import Direction
 from tests.copilot.brain.rig import QUICK, VAGUE, FakeClock, brain_of, decision, plan, word
 from tests.servers.model_server import ModelServer
 from tests.servers.ollama import FakeOllama
 from tests.servers.openai import FakeOpenAI
-from tests.servers.replies import DEFAULT_TEXT, Fault, FaultKind, always
+from tests.servers.replies import DEFAULT_TEXT, Fault, FaultKind, ToolCall, always
 from tests.tools.world import START, D, make_signal
 from tools.results import QuoteView, SignalResult
 
@@ -130,3 +134,38 @@ async def test_tools_and_format_are_never_sent_together() -> None:
             await plan(brain_of(fake, model="qwen3:8b", mode=mode), VAGUE)
     assert fake.log
     assert not [asked for asked in fake.log if asked.tool_names and asked.schema]
+
+
+async def test_native_calls_are_for_families_that_do_them_well() -> None:
+    call = ToolCall("get_signal", {"language": "en", "symbol": "XAUUSD", "timeframe": "1d"})
+    with FakeOllama(lambda asked: call if asked.tool_names else SIGNAL) as fake:
+        for model in ("qwen3:8b", "llama3.1:8b", "llama3:8b"):
+            planned = await plan(brain_of(fake, model=model, mode="auto"), VAGUE)
+            assert [each.tool for each in planned.calls] == ["get_signal"]
+            assert bool(fake.last.tool_names) == (model == "qwen3:8b")
+            assert bool(fake.last.schema) == (model != "qwen3:8b")
+
+
+async def test_native_calls_work_on_any_other_server() -> None:
+    call = ToolCall("get_signal", {"language": "en", "symbol": "XAUUSD", "timeframe": "1d"})
+    with FakeOpenAI(always(call)) as fake:
+        planned = await plan(brain_of(fake, mode="tools"), VAGUE)
+        assert fake.last.tool_names
+    assert [each.tool for each in planned.calls] == ["get_signal"]
+
+
+async def test_server_that_tells_nothing_of_its_models_still_answers() -> None:
+    with FakeOllama(always(SIGNAL)) as fake:
+        fake.page_faults = {"/api/show": Fault(FaultKind.HTML)}
+        planned = await plan(brain_of(fake, mode="auto"), VAGUE)
+    assert [call.tool for call in planned.calls] == ["get_signal"]
+
+
+async def test_address_that_leads_nowhere_is_given_up_soon() -> None:
+    limits = TimeLimits(connect_s=0.3, first_token_s=5, idle_s=1, turn_s=6)
+    server = OllamaServer("llama3.1:8b", "http://127.0.0.1:1", 8192, 256, limits)
+    began = time.monotonic()
+    with pytest.raises(ModelUnavailable, match="unreachable"):
+        await LocalModel(server, limits).ask([HumanMessage("hello")])
+    await server.close()
+    assert time.monotonic() - began < GRACE_S
