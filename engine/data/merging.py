@@ -24,6 +24,7 @@ from engine.domain.symbols import TIMEFRAME_S, Timeframe
 PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
 COLUMNS = ("time", *PRICE_COLUMNS)
 _ROW_GROUP_ROWS = 1 << 17
+_GROUPS_AT_ONCE = 2
 _WINDOW_BARS = 1 << 19
 """Bars of a window when none is missing: half a million minutes, about a year."""
 _MOST_WINDOWS = 4096
@@ -132,8 +133,8 @@ def iterate_bars(path: Path, symbol: str, timeframe: Timeframe) -> Iterator[Bars
 
 def _blocks(file: pq.ParquetFile, symbol: str, timeframe: Timeframe) -> Iterator[Bars]:
     groups = range(file.metadata.num_row_groups)
-    for first in range(0, len(groups), 4):
-        table = file.read_row_groups(list(groups[first : first + 4]), columns=list(COLUMNS), use_threads=False)
+    for first in range(0, len(groups), _GROUPS_AT_ONCE):
+        table = file.read_row_groups(list(groups[first : first + _GROUPS_AT_ONCE]), columns=list(COLUMNS), use_threads=False)
         yield _to_bars(table, symbol, timeframe)
 
 
