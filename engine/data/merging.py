@@ -134,7 +134,8 @@ def iterate_bars(path: Path, symbol: str, timeframe: Timeframe) -> Iterator[Bars
 def _blocks(file: pq.ParquetFile, symbol: str, timeframe: Timeframe) -> Iterator[Bars]:
     groups = range(file.metadata.num_row_groups)
     for first in range(0, len(groups), _GROUPS_AT_ONCE):
-        table = file.read_row_groups(list(groups[first : first + _GROUPS_AT_ONCE]), columns=list(COLUMNS), use_threads=False)
+        some = list(groups[first : first + _GROUPS_AT_ONCE])
+        table = file.read_row_groups(some, columns=list(COLUMNS), use_threads=False)
         yield _to_bars(table, symbol, timeframe)
 
 
