@@ -64,9 +64,10 @@ def _smooth(p: IntArray, m: FloatArray, r: int) -> None:
             m[o + i] = value if seen >= spoken else math.nan
             i += 1
         while i < stop:
+            # A value that is not one moves nothing; told by factors, so that the chain of sums does not wait for it.
             x = m[a + i]
-            if x == x:
-                value = value * rest + x * part
+            kept, moved = rest if x == x else 1.0, x * part if x == x else 0.0
+            value = value * kept + moved
             m[o + i] = value
             i += 1
         m[s], m[s + lanes] = seen, value

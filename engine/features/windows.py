@@ -263,6 +263,17 @@ def _lag(p: IntArray, m: FloatArray, r: int) -> None:
             continue
         i = _pass_over(m, a, o, i, stop) if seen == 0 else i
         start = i
+        if stop - i >= span:
+            # Most of the older values still lie in the register itself.
+            for j in range(span):
+                x, older = m[a + i + j], m[ring + (place + j - (span if place + j >= span else 0)) * lanes]
+                m[o + i + j] = x - older if is_change else older
+            for j in range(i + span, stop):
+                x, older = m[a + j], m[a + j - span]
+                m[o + j] = x - older if is_change else older
+            for j in range(span):
+                m[ring + j * lanes] = m[a + stop - span + j]
+            i, place = stop, 0
         while i < stop:
             within = min(stop, i + span - place)
             at = ring + place * lanes
