@@ -49,6 +49,7 @@ class Thresholds:
 
     Attributes:
         veto: To take back a trade that nobody ordered.
+        order: At least this probable must a trade (or several requests) be; otherwise the copilot asks.
         terms: At least this probable must the side and the unit of a trade be; otherwise the copilot asks.
         call: To put another tool in the place of a call.
         keep: To drop what is read out beside the one thing that a message is about.
@@ -63,6 +64,7 @@ class Thresholds:
     """
 
     veto: float = 0.8
+    order: float = 0.5
     terms: float = 0.15
     call: float = 0.7
     keep: float = 0.9
@@ -132,6 +134,8 @@ class _Second:
         name, probability = self.opinion.name, self.opinion.probability
         if TRADE in tools and self.opinion.of(*NO_ORDER) >= self.sure.veto:
             return self._talk("question") if name == PLAIN else self._read() or self._ask()
+        if TRADE in tools and self.opinion.of(TRADE, SEVERAL) < self.sure.order:
+            return self._read() or self._ask()
         if tools.count(TRADE) == 1 and (len(tools) == 1 or name == TRADE) and not self._terms_agree():
             return self._ask()
         if self.history or name == SEVERAL or set(tools) == {name}:
