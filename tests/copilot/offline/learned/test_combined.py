@@ -33,8 +33,14 @@ def test_trade_that_the_model_calls_a_question_becomes_a_signal() -> None:
     assert _tools(decide("buy 2 eth", model=sure_of("get_signal"))) == ["get_signal"]
 
 
-def test_trade_stands_when_the_model_is_not_sure() -> None:
-    assert _tools(decide("buy 2 eth", model=sure_of("plain", 0.6, terms="buy|base"))) == ["execute_trade"]
+def test_trade_stands_when_the_model_finds_it_likelier_than_not() -> None:
+    assert _tools(decide("buy 2 eth", model=sure_of("execute_trade", 0.6, terms="buy|base"))) == ["execute_trade"]
+
+
+def test_trade_less_likely_than_not_is_asked_about() -> None:
+    decision = decide("buy 2 eth", model=sure_of("plain", 0.6, terms="buy|base"))
+    assert decision.calls == ()
+    assert decision.question is not None
 
 
 def test_trade_whose_terms_the_model_doubts_is_asked_about() -> None:
