@@ -52,7 +52,7 @@ def try_again(work: Callable[[], Answer], pause: Callable[[float], None]) -> Ans
         except TryAgain as error:
             if attempt + 1 == ATTEMPTS:
                 message = f"no answer ({error}); what was read is kept, run it again to go on"
-                raise DataUnavailable(message, code="ingest_no_answer", attempts=ATTEMPTS) from error
+                raise DataUnavailable(message, code="ingest_no_answer", attempts=ATTEMPTS, reason=error) from error
             _log.warning("no answer (%s); attempt %d of %d", error, attempt + 2, ATTEMPTS)
             pause(max(error.wait_s, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**attempt)))
     raise AssertionError("the last attempt answers or raises")
