@@ -14,7 +14,7 @@ from math import nan
 import numpy as np
 
 from engine.backtest import columns as at
-from engine.backtest.fast import run_portfolio
+from engine.backtest.fast import run_decisions, run_portfolio
 from engine.backtest.result import Run, Trades
 from engine.backtest.settings import AccountSettings, Listing, SizeRule, with_costs_times
 from engine.backtest.statistics import (
@@ -28,7 +28,7 @@ from engine.backtest.statistics import (
 )
 from engine.domain.market import FloatArray
 from engine.domain.sessions import DAY_S
-from engine.domain.strategies import FULL_SIZE_BPS, Action, Decisions
+from engine.domain.strategies import FULL_SIZE_BPS, Action, Decisions, SizeArray
 
 Backtest = Callable[[Sequence[Listing], AccountSettings], Run]
 """Runs one set of decisions or one strategy again, with other costs."""
@@ -42,7 +42,9 @@ _HOLD_RATIO = Decimal("0.99")
 
 @dataclass(frozen=True, slots=True)
 class RandomEntries:
-    """The strategy against entries at random times, of the same number, sides and lengths, at the same costs.
+    """The strategy against entries at random times, else the same.
+
+    Of the same number, sides, lengths and shares of the account, at the same costs.
 
     Attributes:
         returns: Total return of each draw, ascending.
@@ -154,26 +156,25 @@ def buy_and_hold(listings: Sequence[Listing], account: AccountSettings) -> Run:
         action[:1] = Action.ENTER_MARKET
         sizes = np.full(len(action), FULL_SIZE_BPS // len(listings), np.int16)
         tables.append(Decisions(action, size_bps=sizes))
-    return run_portfolio(listings, tables, replace(account, size=SizeRule("equity", _HOLD_RATIO)))
+    return _run(listings, tables, replace(account, size=SizeRule("equity", _HOLD_RATIO)))
 
 
 def random_entries(run: Run, *, seed: int, draws: int = RANDOM_DRAWS) -> RandomEntries:
-    """Return what the same number of trades of the same sides and lengths makes at random times.
-
-    Sizes by risk need stops, which random entries have not: they are then sized by the strategy's mean notional.
+    """Return what as many trades of the same sides, lengths and shares of the account make at random times.
 
     Args:
-        run: Whose trades are copied.
+        run: Whose trades are copied; with its equity.
         seed: The draws follow from it alone.
         draws: How many.
     """
-    account = _without_stops(run)
+    account = replace(run.account, size=SizeRule("equity", run.account.max_leverage))
+    shares = _shares(run)
     rng = np.random.default_rng(seed)
     target = float(run.sums[at.LAST]) / float(run.account.starting_cash) - 1
     found = []
     for _ in range(draws if len(run.trades) else 0):
-        tables = [_scatter(rng, run.trades, number, len(each.bars)) for number, each in enumerate(run.listings)]
-        drawn = run_portfolio(run.listings, tables, account, has_equity=False)
+        tables = [_scatter(rng, run.trades, shares, number, len(each.bars)) for number, each in enumerate(run.listings)]
+        drawn = _run(run.listings, tables, account, has_equity=False)
         found.append(float(drawn.sums[at.LAST]) / float(account.starting_cash) - 1)
     returns = np.sort(np.array(found))
     return RandomEntries(returns, (1 + int((returns >= target).sum())) / (1 + len(returns)))
@@ -215,6 +216,15 @@ def by_regime(run: Run, daily: DailyCurve) -> tuple[Stretch, ...]:
     return tuple(
         _stretch(name, run, daily, regime == number, regime[entered] == number) for number, name in enumerate(REGIMES)
     )
+
+
+def _run(
+    listings: Sequence[Listing], tables: Sequence[Decisions], account: AccountSettings, *, has_equity: bool = True
+) -> Run:
+    """Run one symbol without copying its bars, several on one account."""
+    if len(listings) == 1:
+        return run_decisions(listings[0], tables[0], account, has_equity=has_equity)
+    return run_portfolio(listings, tables, account, has_equity=has_equity)
 
 
 def _stretch(name: str, run: Run, daily: DailyCurve, days: np.ndarray, trades: np.ndarray) -> Stretch:
@@ -259,27 +269,33 @@ def _market_returns(run: Run, daily: DailyCurve) -> FloatArray:
     return total / np.maximum(count, 1)
 
 
-def _without_stops(run: Run) -> AccountSettings:
-    if run.account.size.kind != "risk" or len(run.trades) == 0:
-        return run.account
-    notional = float(np.mean(run.trades.quantity * run.trades.entry_price))
-    return replace(run.account, size=SizeRule("notional", Decimal(f"{notional:.2f}")))
+def _shares(run: Run) -> SizeArray:
+    """Return each trade's notional as a share of the largest that the account bore when it was decided, in bps."""
+    worth = np.empty(len(run.trades))
+    for number, listing in enumerate(run.listings):
+        own = run.trades.symbol_row == number
+        worth[own] = run.equity[np.searchsorted(run.time, listing.bars.time[run.trades.decided[own]])]
+    most = np.maximum(worth, 1e-9) * float(run.account.max_leverage)
+    bps = np.rint(FULL_SIZE_BPS * run.trades.quantity * run.trades.entry_price / most)
+    return np.clip(bps, 1, FULL_SIZE_BPS).astype(np.int16)
 
 
-def _scatter(rng: np.random.Generator, trades: Trades, number: int, bars: int) -> Decisions:
+def _scatter(rng: np.random.Generator, trades: Trades, shares: SizeArray, number: int, bars: int) -> Decisions:
     """Return market entries and exits of one symbol's trades in a random order with random pauses between them."""
     own = np.flatnonzero(trades.symbol_row == number)
     ends = np.where(trades.exited[own] < 0, bars - 1, trades.exited[own])
     lengths, sides = np.maximum(ends - trades.entered[own], 1), trades.side[own]
     order = rng.permutation(len(own))
-    lengths, sides = lengths[order], sides[order]
+    lengths, sides, own = lengths[order], sides[order], own[order]
     # Each trade takes its bars and the bar of its exit; what does not fit into the history is left out.
     fits = np.cumsum(lengths + 1) <= bars - 2
-    lengths, sides = lengths[fits], sides[fits]
+    lengths, sides, own = lengths[fits], sides[fits], own[fits]
     free = bars - 2 - int((lengths + 1).sum())
     pauses = np.sort(rng.integers(0, max(free, 0) + 1, len(lengths)))
     starts = pauses + np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64) if len(lengths) else pauses
     action = np.zeros(bars, np.int8)
     action[starts + lengths] = Action.EXIT
     action[starts] = sides * int(Action.ENTER_MARKET)
-    return Decisions(action)
+    sizes = np.full(bars, FULL_SIZE_BPS, np.int16)
+    sizes[starts] = shares[own]
+    return Decisions(action, size_bps=sizes)

@@ -120,6 +120,19 @@ def test_random_entries_are_seeded_and_keep_the_exposure() -> None:
     assert len(np.unique(first)) == 20
 
 
+def test_random_entries_hold_as_much_as_the_strategy() -> None:
+    bars = random_walk(4000, 3)
+    still = np.full(4000, 100.0)
+    calm = Bars("BTC/USDT", "1h", bars.time, still, still, still, still, bars.volume)
+    action = np.zeros(4000, np.int8)
+    action[::50] = Action.ENTER_MARKET
+    decisions = Decisions(action, size_bps=np.full(4000, 3000, np.int16), max_bars=20)
+    run = run_decisions(listing_of(calm), decisions, ACCOUNT)
+    # Prices stand still, so that all that is lost is costs, which follow what is bought.
+    lost = measure(run).total_return
+    np.testing.assert_allclose(random_entries(run, seed=1, draws=5).returns, lost, rtol=2e-3)
+
+
 def test_a_sweep_gives_each_candidate_what_it_gets_alone() -> None:
     listing = listing_of(random_walk(3000, 6))
     rules = [Crossover(("BTC/USDT",), "1h", fast, slow) for fast in (3, 5, 8) for slow in (15, 30)]
