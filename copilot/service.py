@@ -102,6 +102,7 @@ class Copilot:
 
         A pending ticket is never approved by words; it stays open beside the new turn.
         """
+        text = text.encode("utf-8", "replace").decode()
         async with self._conversations.turn(conversation_id):
             if len(text) > MESSAGE_LIMIT:
                 error = InvalidRequest("message_too_long", length=len(text), limit=MESSAGE_LIMIT)

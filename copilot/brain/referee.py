@@ -24,7 +24,6 @@ READINGS = frozenset(
 SETTLED_TALK = frozenset({"confirmation", "quoted", "negated", "past"})
 """Talk in which the parser holds something back on purpose; no model may overrule it."""
 MISREAD = "trade_readings_differ"
-_NAMES = ("symbol", "agent", "timeframe")
 
 
 def settle(own: Decision, proposal: Proposal, said: Evidence) -> Decision:
@@ -72,11 +71,15 @@ def _without_own_calls(own: Decision, proposal: Proposal, writes: list[Call], sa
 
 
 def _is_said(call: Call, said: Evidence) -> bool:
-    """Tell whether every name in a reading comes from the person's own words."""
-    known = {"symbol": said.symbols, "agent": said.agents | {"all"}, "timeframe": said.timeframes}
-    return all(str(call.args[name]) in known[name] for name in _NAMES if name in call.args) and _numbers_said(
-        call.args.values(), said
-    )
+    """Tell whether every name and number in a reading comes from the person's own words."""
+    known = {
+        "symbol": said.symbols,
+        "agent": said.agents | {"all"},
+        "timeframe": said.timeframes,
+        "trade_id": {str(number) for number in said.numbers},
+    }
+    is_named = all(str(call.args[name]) in names for name, names in known.items() if name in call.args)
+    return is_named and _numbers_said(call.args.values(), said)
 
 
 def _numbers_said(values: Iterable[object], said: Evidence) -> bool:

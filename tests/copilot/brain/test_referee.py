@@ -75,6 +75,18 @@ def test_instrument_may_come_from_the_persons_earlier_words_and_not_from_the_ans
     assert shown.calls == ()
 
 
+def test_number_of_a_trade_must_have_been_said() -> None:
+    own = Decision((), None, "smalltalk", "en")
+
+    def taken(trade_id: str) -> bool:
+        proposal = Proposal((Call("explain_trade", {"trade_id": trade_id}),))
+        return bool(settle(own, proposal, evidence(["that 17 thing, huh?"])).calls)
+
+    assert taken("17")
+    assert not taken("18")
+    assert not taken("\ud83d")
+
+
 arguments = st.dictionaries(
     st.sampled_from([*decision_schema()["properties"]["requests"]["items"]["properties"], "nonsense"]),
     st.one_of(
