@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.features.definitions import feature_matrix
 from engine.ml.baselines import fit_line, on_line
+from engine.ml.excursions import scale_ridge
 from engine.ml.labels import HORIZON, REWARD_RISKS, stop_fraction
 from engine.ml.volatility import Volatility, realised_scale
 
@@ -36,6 +37,8 @@ BARRIER_PARAMETERS: Mapping[str, float] = {
 BARRIER_ROUNDS = 90
 STRIDE = 2
 """Every second row is learned from: neighbours share 23 of their 24 bars."""
+ENOUGH_TO_LEARN = 60
+"""Independent outcomes (rows over horizon) below which only the base rate speaks."""
 _NEAR_HORIZON = 4
 
 
@@ -106,9 +109,13 @@ def forecast_barriers(
         train: Rows whose outcome was known before the first of `rows`.
         rows: Rows to forecast.
     """
-    train = train[np.isfinite(inputs.log_stop[train])][::STRIDE]
-    excess = on_line(fit_line(inputs.linear[train], inputs.scale[train]), inputs.linear) - inputs.log_stop
-    excess = np.where(np.isfinite(excess), np.clip(excess, -3, 3), 0.0)
+    train = train[np.isfinite(inputs.log_stop[train])]
+    is_much = len(train) / HORIZON >= ENOUGH_TO_LEARN
+    ridge = scale_ridge(len(train), HORIZON)
+    train = train[::STRIDE]
+    line = fit_line(inputs.linear[train], inputs.scale[train], ridge=ridge)
+    excess = on_line(line, inputs.linear) - inputs.log_stop
+    excess = np.where(np.isfinite(excess) & is_much, np.clip(excess, -3, 3), 0.0)
     matrix = xgb.QuantileDMatrix(_both(inputs, excess, train), max_bin=64, nthread=1)
     seen = _both(inputs, excess, rows)
     parameters = {**BARRIER_PARAMETERS, "objective": "binary:logistic"}
@@ -116,6 +123,9 @@ def forecast_barriers(
     for ratio in REWARD_RISKS:
         hit = np.concatenate([hits[1, ratio][train], hits[-1, ratio][train]])
         start, ahead = _start(excess, hit, train, rows)
+        if not is_much:
+            odds[ratio] = np.stack([ahead, np.zeros_like(ahead)]).reshape(2, 2, len(rows))
+            continue
         matrix.set_label(hit)
         matrix.set_base_margin(start)
         trees = xgb.train(parameters, matrix, BARRIER_ROUNDS)

@@ -36,10 +36,21 @@ def har_inputs(moved: FloatArray, timeframe: Timeframe, week_days: int) -> Float
     return np.column_stack([0.5 * np.log(_trailing_mean(moved**2, span) + 1e-12) for span in spans])
 
 
-def fit_line(X: FloatArray, y: FloatArray) -> FloatArray:
-    """Return intercept and slopes of the least-squares line; shape (k + 1,)."""
-    design = np.column_stack([np.ones(len(X)), X])
-    return np.asarray(np.linalg.lstsq(design, y, rcond=None)[0])
+def fit_line(X: FloatArray, y: FloatArray, *, ridge: float = 0.0) -> FloatArray:
+    """Return intercept and slopes of the least-squares line; shape (k + 1,).
+
+    Args:
+        X: Shape (n, k).
+        y: Shape (n,).
+        ridge: Rows that speak for slopes of 0, when each column has the same spread; 0 for none.
+    """
+    if not ridge:
+        design = np.column_stack([np.ones(len(X)), X])
+        return np.asarray(np.linalg.lstsq(design, y, rcond=None)[0])
+    spread = np.maximum(X.std(axis=0), 1e-9)
+    standard = (X - X.mean(axis=0)) / spread
+    slopes = np.linalg.solve(standard.T @ standard + ridge * np.eye(X.shape[1]), standard.T @ (y - y.mean())) / spread
+    return np.concatenate([[y.mean() - X.mean(axis=0) @ slopes], slopes])
 
 
 def on_line(line: FloatArray, X: FloatArray) -> FloatArray:

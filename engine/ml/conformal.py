@@ -69,13 +69,16 @@ def _track_odds(log_odds: FloatArray, hit: IntArray, horizon: int, step: float) 
 
 
 @numba.njit(cache=True)
-def _track(raw: FloatArray, actual: FloatArray, level: float, horizon: int, step: float) -> FloatArray:
+def _track(raw: FloatArray, actual: FloatArray, level: float, horizon: int, least_step: float) -> FloatArray:
+    """Track one quantile; steps begin long, so that few outcomes suffice, and shorten to the least."""
     out = np.empty(len(raw))
-    factor = 0.0
+    factor, seen = 0.0, 0
     for t in range(len(raw)):
         known = t - horizon
         if known >= 0 and not np.isnan(actual[known]):
             is_above = 1.0 if actual[known] > out[known] else 0.0
+            step = max(least_step, 1.0 / (50 * horizon + seen))
             factor = min(max(factor + step * (is_above - (1.0 - level)), -_MOST), _MOST)
+            seen += 1
         out[t] = raw[t] * np.exp(factor)
     return out

@@ -37,7 +37,8 @@ CRYPTO_COST = 0.002
 """Round trip of taker fees and spread, as a fraction of the price, where a market trades on weekends."""
 CURRENCY_COST = 0.0002
 """Likewise where it rests on weekends: one to two pips, commission included."""
-_FEWEST_TO_CALIBRATE = 500
+_FEWEST_TO_CALIBRATE = 1500
+"""Rows: outcomes of 24 bars, so some 60 independent ones a side."""
 _MOST_SLOPE = 1.2
 _SATURDAY = 5
 

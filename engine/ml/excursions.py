@@ -23,6 +23,10 @@ NEAR_HORIZON = 4
 """Longest horizon, in bars, whose shape is learned. Beyond it outcomes overlap too much to learn from, and trees learn
 whole years by heart: they are kept shallow, see every second row, and nothing that tells one era from another."""
 STRIDE = 2
+ENOUGH_FOR_TREES = 300
+"""Independent outcomes (rows over horizon) below which the line alone speaks, its slopes held back."""
+ENOUGH_FOR_SHAPES = 2000
+_RIDGE = 20.0
 SCALE_PARAMETERS: Mapping[str, float] = {
     "eta": 0.05,
     "max_depth": 5,
@@ -71,16 +75,26 @@ def forecast_excursions(
     target = realised_scale(volatility.true_range, horizon)
     ahead = volatility.profile_ahead(horizon)
     inputs = np.column_stack([volatility.linear, ahead])
-    line = on_line(fit_line(inputs[train], target[train]), inputs)
+    independent = len(train) / horizon
+    is_much = independent >= ENOUGH_FOR_TREES
+    line = on_line(fit_line(inputs[train], target[train], ridge=scale_ridge(len(train), horizon)), inputs)
     is_near = horizon <= NEAR_HORIZON
     X = np.column_stack([volatility.rich if is_near else volatility.rich[:, :-ERA_COLUMNS], ahead])
-    learned = train if is_near else train[::STRIDE]
-    matrix = xgb.QuantileDMatrix(X[learned], target[learned] - line[learned], max_bin=64, nthread=1)
-    trees = xgb.train(dict(SCALE_PARAMETERS if is_near else FAR_PARAMETERS), matrix, SCALE_ROUNDS)
-    scale = line + trees.inplace_predict(X)
-    shared = _shapes(np.column_stack([X, scale]), scale, (up, down), train, rows, is_learned=is_near)
+    scale = line
+    if is_much:
+        learned = train if is_near else train[::STRIDE]
+        matrix = xgb.QuantileDMatrix(X[learned], target[learned] - line[learned], max_bin=64, nthread=1)
+        trees = xgb.train(dict(SCALE_PARAMETERS if is_near else FAR_PARAMETERS), matrix, SCALE_ROUNDS)
+        scale = line + trees.inplace_predict(X)
+    is_learned = is_near and independent >= ENOUGH_FOR_SHAPES
+    shared = _shapes(np.column_stack([X, scale]), scale, (up, down), train, rows, is_learned=is_learned)
     size = np.exp(scale[rows])[:, None]
     return Excursions(line, scale, size * shared[0], size * shared[1])
+
+
+def scale_ridge(rows: int, horizon: int) -> float:
+    """Return how hard the line's slopes are held back: only where independent outcomes are few."""
+    return 0.0 if rows / horizon >= ENOUGH_FOR_TREES else _RIDGE * horizon
 
 
 def _shapes(

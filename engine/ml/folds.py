@@ -17,7 +17,7 @@ from engine.domain.sessions import DAY_S
 from engine.ml.volatility import WARMUP
 
 YEAR_S = 365 * DAY_S
-MIN_TRAIN = 500
+MIN_TRAIN = 300
 """Rows to learn from before the first fold; with fewer nothing can be fitted."""
 _CALIBRATION_YEARS = 3
 _TEST_SHARE = 0.4

@@ -96,7 +96,7 @@ def test_metrics_are_plain_json_with_the_figures_of_honesty(plain: tuple[Summary
     assert metrics["honesty"]["trials"] == 18
     assert 0 <= metrics["honesty"]["deflated_sharpe"] < 0.95
     assert set(metrics["by_volatility"]) == {"calm", "middle", "wild"}
-    assert abs(metrics["ranges"]["1"]["coverage_up"] - 0.8) < 0.06
+    assert abs(metrics["ranges"]["4"]["coverage_up"] - 0.8) < 0.06
     assert metrics["ranges"]["24"]["crossing"] == 0
 
 

@@ -34,7 +34,7 @@ def test_no_training_label_reaches_into_the_fold(horizon: int) -> None:
 
 
 def test_few_bars_are_refused_with_the_number_needed() -> None:
-    with pytest.raises(DataUnavailable, match="600 bars before the test part are too few to learn from; about 1333"):
+    with pytest.raises(DataUnavailable, match="600 bars before the test part are too few to learn from; about 800"):
         plan_folds(HOURS[:1000], None)
 
 
