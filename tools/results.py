@@ -341,6 +341,65 @@ class ProfileResult(Result):
     name: str | None
 
 
+class EquityCurve(Result):
+    """Two accounts day by day, in percent of what they began with; `time` in seconds since the epoch, thinned."""
+
+    time: tuple[int, ...]
+    strategy_pct: tuple[float, ...]
+    held_pct: tuple[float, ...]
+
+
+class BacktestResult(Result):
+    """`run_backtest`: what a rule would have made of past bars, and what it is held against.
+
+    Attributes:
+        target: The agent or strategy asked for.
+        strategies: What was run; several have an equal part of the money each.
+        left_out: Strategies of the agent that could not be run on these symbols.
+        start, end: Opening of the first bar and close of the last one that counted; `days` what lies between.
+        shortened_by: Why `days` is less than `days_asked`: the history ends there, or the number of bars is bounded.
+        is_long_only: Whether it only bought.
+        return_pct: After fees, spread and slippage, like every return here.
+        held_pct: Of buying equal parts of all symbols and holding them.
+        random_pct: Of the middle one of some runs with as many trades of the same lengths at random times.
+        random_as_good: Share of them that did at least as well (0–1).
+        sharpe: A year, from daily returns; None when they did not vary.
+        deflated_sharpe: Probability (0–1) that it is real, given the `trials` backtests asked for so far.
+        costs_doubled_pct: Return at twice the costs.
+        verdict: What it says of an edge.
+    """
+
+    kind: Literal["backtest"] = "backtest"
+    target: str
+    strategies: tuple[str, ...]
+    left_out: tuple[str, ...]
+    symbols: tuple[str, ...]
+    timeframe: str
+    start: datetime
+    end: datetime
+    bars: int
+    days: int
+    days_asked: int
+    shortened_by: Literal["history", "limit"] | None
+    is_long_only: bool
+    return_pct: float
+    held_pct: float
+    random_pct: float | None
+    random_as_good: float
+    sharpe: float | None
+    deflated_sharpe: float | None
+    trials: int
+    max_drawdown_pct: float
+    held_drawdown_pct: float
+    trades: int
+    win_rate_pct: float | None
+    costs_doubled_pct: float
+    verdict: Literal["no_trades", "no_edge", "too_small_to_tell", "beats_both"]
+    curve: EquityCurve
+    market: str
+    is_simulated: bool
+
+
 class Unavailable(Result):
     """A tool that understood but cannot act; `code` says why (`agents_not_built`, `no_data`, `stale`, …)."""
 
@@ -361,6 +420,7 @@ ToolResult = Annotated[
     | AlertList
     | AlertsCancelled
     | ProfileResult
+    | BacktestResult
     | Unavailable,
     Field(discriminator="kind"),
 ]

@@ -1,7 +1,6 @@
 """Build the toolbox: every tool of the routing contract, with what stands behind it.
 
-The tools of the trading agents and of backtests are understood, and answer plainly that this version does not have
-them yet.
+The tools of the trading agents are understood, and answer plainly that this version does not have them yet.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from agents.execution.desk import Desk
 from engine.domain.protocols import MarketData
 from tools.alerts import Alerts
+from tools.backtest import BacktestTool
 from tools.chart import ChartTool
 from tools.orders import CancelTool
 from tools.portfolio import PortfolioTool
@@ -25,7 +25,6 @@ _NOT_BUILT = {
     "control_agent": "agents_not_built",
     "configure_agent": "agents_not_built",
     "explain_trade": "agents_not_built",
-    "run_backtest": "backtest_not_built",
 }
 
 
@@ -38,6 +37,7 @@ def build_toolbox(
             Tool("get_signal", "read", SignalTool(market, signals)),
             Tool("analyze_chart", "read", ChartTool(market)),
             Tool("check_portfolio", "read", PortfolioTool(desk)),
+            Tool("run_backtest", "read", BacktestTool(market)),
             Tool("list_alerts", "read", alerts.list_alerts),
             Tool("cancel_order", "act", CancelTool(desk)),
             Tool("set_alert", "act", alerts.set_alert),

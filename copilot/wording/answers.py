@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from tools.results import (
     AlertsCancelled,
     AlertSet,
     AlertView,
+    BacktestResult,
     ChartResult,
     OrdersCancelled,
     PortfolioResult,
@@ -512,6 +514,65 @@ def _profile(result: ProfileResult, words: Words, language: Language) -> str:
     )
 
 
+def _backtest(result: BacktestResult, words: Words, language: Language) -> str:
+    told = words["backtest"]
+
+    def percent(value: float | None, places: int = 1) -> str:
+        return str(words["none"]) if value is None else format_percent(value, language, places, signed=True)
+
+    def share(value: float | None, places: int = 0) -> str:
+        return str(words["none"]) if value is None else format_percent(value, language, places)
+
+    title = told["title"].format(
+        target=told["targets"][result.target],
+        symbols=", ".join(_name(symbol, words) for symbol in result.symbols),
+        timeframe=result.timeframe,
+        start=_date(result.start, language),
+        end=_date(result.end, language),
+        days=result.days,
+        market=words["market"].get(result.market, escape(result.market)),
+    ) + _simulated(result.is_simulated, words)
+    lines = [title, told["verdicts"][result.verdict]]
+    if result.trades:
+        lines += [
+            told["returns"].format(
+                own=percent(result.return_pct), held=percent(result.held_pct), random=percent(result.random_pct)
+            ),
+            told["luck"].format(as_good=share(100 * result.random_as_good)),
+            told["costs"].format(doubled=percent(result.costs_doubled_pct)),
+            told["risk"].format(own=share(result.max_drawdown_pct, 1), held=share(result.held_drawdown_pct, 1)),
+            told["trades"].format(trades=result.trades, win_rate=share(result.win_rate_pct)),
+            told["sharpe"].format(
+                sharpe=words["none"] if result.sharpe is None else format_float(result.sharpe, language),
+                real=share(None if result.deflated_sharpe is None else 100 * result.deflated_sharpe),
+                trials=told["first_trial" if result.trials == 1 else "trials"].format(trials=result.trials),
+            ),
+        ]
+    lines += _backtest_notes(result, told)
+    return _bullets(lines) + "\n\n" + str(told["caution"])
+
+
+def _backtest_notes(result: BacktestResult, told: Words) -> list[str]:
+    """Return what was assumed, and what differs from what was asked."""
+
+    def names(strategies: Sequence[str]) -> str:
+        return ", ".join(told["targets"][name] for name in strategies)
+
+    notes = []
+    if len(result.strategies) > 1:
+        notes.append(told["equal_parts"].format(strategies=names(result.strategies)))
+    if result.left_out:
+        notes.append(told["left_out"].format(strategies=names(result.left_out)))
+    if result.shortened_by is not None:
+        notes.append(told["shortened"][result.shortened_by].format(asked=result.days_asked, days=result.days))
+    notes.append(told["assumed_long" if result.is_long_only else "assumed"])
+    return notes
+
+
+def _date(at: datetime, language: Language) -> str:
+    return at.strftime("%Y-%m-%d" if language == "en" else "%d/%m/%Y")
+
+
 def _unavailable(result: Unavailable, words: Words, language: Language) -> str:
     return render_code(result.code, result.params, language)
 
@@ -564,5 +625,6 @@ _RENDERERS: dict[str, Callable[[Any, Words, Language], str]] = {
     "alert_list": _alert_list,
     "alerts_cancelled": _alerts_cancelled,
     "profile": _profile,
+    "backtest": _backtest,
     "unavailable": _unavailable,
 }

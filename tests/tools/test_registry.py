@@ -14,9 +14,9 @@ from tools.results import SignalResult, ToolResult, Unavailable
 from tools.schema import ARGUMENTS, ExecuteTrade
 
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
-READING = {"get_signal", "analyze_chart", "check_portfolio", "list_alerts"}
+READING = {"get_signal", "analyze_chart", "check_portfolio", "list_alerts", "run_backtest"}
 ACTING = {"cancel_order", "set_alert", "cancel_alert", "update_profile"}
-NOT_BUILT = {"agent_status", "control_agent", "configure_agent", "explain_trade", "run_backtest"}
+NOT_BUILT = {"agent_status", "control_agent", "configure_agent", "explain_trade"}
 
 
 def test_every_tool_of_the_contract_is_there_and_only_one_proposes(place: Place) -> None:
@@ -83,7 +83,8 @@ def test_numbers_arrive_exactly(value: object) -> None:
         ("control_agent", {"agent": "atlas", "action": "start"}, "agents_not_built"),
         ("configure_agent", {"agent": "nova", "setting": "max_positions", "value": 3}, "agents_not_built"),
         ("explain_trade", {}, "agents_not_built"),
-        ("run_backtest", {"target": "signal"}, "backtest_not_built"),
+        ("run_backtest", {"target": "signal"}, "signal_history_missing"),
+        ("run_backtest", {"target": "grid"}, "too_few_bars"),
         ("get_signal", {"symbol": "XAUUSD"}, "no_data"),
         ("analyze_chart", {"symbol": "XAUUSD"}, "too_few_bars"),
     ],

@@ -13,8 +13,10 @@ from tools.results import (
     AlertsCancelled,
     AlertSet,
     AlertView,
+    BacktestResult,
     ChartData,
     ChartResult,
+    EquityCurve,
     FillView,
     OrdersCancelled,
     OrderView,
@@ -314,6 +316,40 @@ def profile(**changes: Any) -> ProfileResult:
     return ProfileResult(**(values | changes))
 
 
+def backtest(**changes: Any) -> BacktestResult:
+    values: dict[str, Any] = {
+        "target": "breakout",
+        "strategies": ("breakout",),
+        "left_out": (),
+        "symbols": ("BTC/USDT",),
+        "timeframe": "1h",
+        "start": AT - timedelta(days=365),
+        "end": AT,
+        "bars": 8760,
+        "days": 365,
+        "days_asked": 365,
+        "shortened_by": None,
+        "is_long_only": True,
+        "return_pct": 12.345,
+        "held_pct": -4.5,
+        "random_pct": 1.25,
+        "random_as_good": 0.0846,
+        "sharpe": 0.913,
+        "deflated_sharpe": 0.714,
+        "trials": 3,
+        "max_drawdown_pct": 17.26,
+        "held_drawdown_pct": 31.4,
+        "trades": 48,
+        "win_rate_pct": 37.5,
+        "costs_doubled_pct": 6.4,
+        "verdict": "too_small_to_tell",
+        "curve": EquityCurve(time=(0, 86_400), strategy_pct=(0.0, 12.345), held_pct=(0.0, -4.5)),
+        "market": "simulated",
+        "is_simulated": True,
+    }
+    return BacktestResult(**(values | changes))
+
+
 SNAPSHOTS: dict[str, tuple[ToolResult, ...]] = {
     "signal_none": (signal(),),
     "signal_weak": (signal(probability=0.44),),
@@ -362,5 +398,36 @@ SNAPSHOTS: dict[str, tuple[ToolResult, ...]] = {
         AlertsCancelled(alerts=()),
     ),
     "profile": (profile(),),
-    "unavailable": (Unavailable(tool="run_backtest", code="backtest_not_built"),),
+    "backtest": (backtest(),),
+    "backtest_agent": (
+        backtest(
+            target="nova",
+            strategies=("momentum", "scalping"),
+            left_out=("altcoin_rotation",),
+            symbols=("XAUUSD", "EURUSD"),
+            timeframe="5m",
+            days=180,
+            shortened_by="limit",
+            is_long_only=False,
+            return_pct=-3.5,
+            trials=1,
+            verdict="no_edge",
+            market="replay",
+            is_simulated=False,
+        ),
+    ),
+    "backtest_nothing": (
+        backtest(
+            days=90,
+            shortened_by="history",
+            return_pct=0.0,
+            random_pct=None,
+            sharpe=None,
+            deflated_sharpe=None,
+            trades=0,
+            win_rate_pct=None,
+            verdict="no_trades",
+        ),
+    ),
+    "unavailable": (Unavailable(tool="run_backtest", code="signal_history_missing"),),
 }

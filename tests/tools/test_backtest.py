@@ -1,0 +1,230 @@
+"""`run_backtest`: what runs on which symbols, over which period, held against what, and what is said when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from agents.strategies import STRATEGY_NAMES
+from engine.domain.errors import DataUnavailable, InvalidRequest
+from engine.domain.instruments import build_instrument
+from engine.domain.market import Bars, Instrument, Quote, utc_from_seconds
+from engine.domain.symbols import SYMBOLS, TIMEFRAME_S, Timeframe
+from tests.agents.strategies.markets import START, make_bars
+from tools import backtest as module
+from tools.backtest import LEAST_BARS, MOST_POINTS, BacktestTool
+from tools.registry import ToolContext
+from tools.results import BacktestResult, Unavailable
+from tools.schema import RunBacktest
+
+ANA, BEN = (ToolContext(name, "talk", "en") for name in ("ana", "ben"))
+HOURS = 24 * 150
+
+
+class StoredMarket:
+    """Bars as a test made them; the present is the close of the last hour."""
+
+    name = "stored"
+    is_simulated = True
+
+    def __init__(
+        self, symbols: tuple[str, ...], hours: int = HOURS, bend: Callable[[Bars], Bars] | None = None
+    ) -> None:
+        self._hours = hours
+        self._bend = bend or (lambda bars: bars)
+        self._instruments = {symbol: build_instrument(symbol) for symbol in symbols}
+        self.asked: list[tuple[str, Timeframe, int]] = []
+        self.thread: int | None = None
+
+    def now(self) -> datetime:
+        return utc_from_seconds(START + self._hours * 3600)
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self._instruments
+
+    def quote(self, symbol: str) -> Quote:
+        raise DataUnavailable("nobody quotes the past")
+
+    def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
+        self.asked.append((symbol, timeframe, limit))
+        self.thread = threading.get_ident()
+        n = self._hours * 3600 // TIMEFRAME_S[timeframe]
+        return self._bend(make_bars(symbol, timeframe, n, seed=sum(map(ord, symbol))))[-limit:]
+
+    def bars_between(self, symbol: str, start: datetime, end: datetime) -> Bars:
+        raise DataUnavailable("there is nothing between")
+
+
+async def run(tool: BacktestTool, target: str, context: ToolContext = ANA, **more: object) -> BacktestResult:
+    arguments = {"target": target, "days": 60, **more}
+    result = await tool(RunBacktest.model_validate(arguments), context)
+    assert isinstance(result, BacktestResult)
+    return result
+
+
+@pytest.mark.parametrize("target", STRATEGY_NAMES)
+async def test_every_strategy_runs_over_the_days_asked_for(target: str) -> None:
+    market = StoredMarket(SYMBOLS)
+    result = await run(BacktestTool(market), target)
+    assert (result.strategies, result.left_out, result.shortened_by) == ((target,), (), None)
+    assert result.end == market.now()
+    assert timedelta(days=59, hours=20) < result.end - result.start <= timedelta(days=60)
+    assert result.days == result.days_asked == 60
+    coins = tuple(symbol for symbol in SYMBOLS if symbol.endswith("USDT") and symbol != "BTC/USDT")
+    assert result.symbols == (coins if target == "altcoin_rotation" else ("BTC/USDT",))
+    assert result.trades > 0
+    assert result.costs_doubled_pct < result.return_pct
+    assert result.is_long_only
+    assert result.random_pct is not None
+
+
+async def test_the_curve_ends_at_the_figures_and_is_small() -> None:
+    result = await run(BacktestTool(StoredMarket(SYMBOLS)), "scalping", days=120)
+    assert result.curve.strategy_pct[-1] == pytest.approx(result.return_pct, abs=0.001)
+    assert result.curve.held_pct[-1] == pytest.approx(result.held_pct, abs=0.001)
+    assert len(result.curve.time) == len(result.curve.strategy_pct) == len(result.curve.held_pct) <= MOST_POINTS
+    assert list(result.curve.time) == sorted(set(result.curve.time))
+
+
+async def test_buying_and_holding_is_what_the_bars_did_less_costs() -> None:
+    market = StoredMarket(("BTC/USDT",))
+    result = await run(BacktestTool(market), "breakout")
+    bars = market.bars("BTC/USDT", "1h", 10_000)
+    inside = bars[int(np.searchsorted(bars.time, result.start.timestamp())) :]
+    assert result.bars == len(inside)
+    raw = 100 * (inside.close[-1] / inside.open[1] - 1)
+    assert result.held_pct == pytest.approx(0.99 * raw, abs=0.3)
+    assert result.held_pct < 0.99 * raw
+
+
+@pytest.mark.parametrize(
+    ("agent", "strategies", "count"),
+    [
+        ("atlas", ("mean_reversion", "grid"), 2),
+        ("orion", ("trend_following", "breakout"), 10),
+        ("nova", ("momentum", "scalping", "altcoin_rotation"), 13),
+    ],
+)
+async def test_an_agent_is_its_strategies_on_its_symbols(agent: str, strategies: tuple[str, ...], count: int) -> None:
+    result = await run(BacktestTool(StoredMarket(SYMBOLS)), agent)
+    assert result.strategies == strategies
+    assert len(result.symbols) == count
+
+
+async def test_equal_parts_give_the_mean_of_what_the_strategies_give_alone() -> None:
+    tool = BacktestTool(StoredMarket(("BTC/USDT",)))
+    alone = [await run(tool, name, symbol="BTC/USDT") for name in ("mean_reversion", "grid")]
+    both = await run(tool, "atlas")
+    assert both.return_pct == pytest.approx(np.mean([each.return_pct for each in alone]), abs=0.02)
+    assert both.costs_doubled_pct == pytest.approx(np.mean([each.costs_doubled_pct for each in alone]), abs=0.02)
+    assert both.trades == sum(each.trades for each in alone)
+    assert both.held_pct == pytest.approx(alone[0].held_pct)
+
+
+async def test_an_agent_on_one_symbol_leaves_the_rotation_out() -> None:
+    result = await run(BacktestTool(StoredMarket(SYMBOLS)), "nova", symbol="XAUUSD")
+    assert (result.strategies, result.left_out) == (("momentum", "scalping"), ("altcoin_rotation",))
+    assert (result.symbols, result.is_long_only) == (("XAUUSD",), False)
+
+
+async def test_without_bitcoin_the_first_symbol_stands_in() -> None:
+    result = await run(BacktestTool(StoredMarket(("EURUSD", "GBPUSD"))), "breakout")
+    assert result.symbols == ("EURUSD",)
+
+
+async def test_the_same_question_gets_the_same_answer_and_counts_once() -> None:
+    tool = BacktestTool(StoredMarket(SYMBOLS))
+    first = await run(tool, "breakout")
+    assert await run(tool, "breakout") == first
+    assert first.trials == 1
+
+
+async def test_every_further_try_lowers_the_trust_in_a_result() -> None:
+    tool = BacktestTool(StoredMarket(SYMBOLS))
+    alone = await run(tool, "grid")
+    for target in ("breakout", "momentum", "scalping"):
+        await run(tool, target)
+    later = await run(tool, "grid")
+    assert later.trials == 4
+    assert alone.deflated_sharpe is not None
+    assert later.deflated_sharpe is not None
+    assert later.deflated_sharpe < alone.deflated_sharpe
+    assert (await run(tool, "grid", BEN)).deflated_sharpe == alone.deflated_sharpe
+
+
+async def test_a_history_that_is_too_short_is_told() -> None:
+    result = await run(BacktestTool(StoredMarket(SYMBOLS)), "grid", days=400)
+    assert result.shortened_by == "history"
+    assert 140 < result.days < 150
+
+
+async def test_a_period_of_too_many_bars_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BARS", 24 * 20 * len(SYMBOLS))
+    market = StoredMarket(SYMBOLS)
+    result = await run(BacktestTool(market), "nova")
+    assert (result.days, result.shortened_by) == (20, "limit")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "hours", "arguments", "code"),
+    [
+        (SYMBOLS, 60, {"target": "breakout"}, "too_few_bars"),
+        (SYMBOLS, HOURS, {"target": "breakout", "timeframe": "1d", "days": LEAST_BARS - 1}, "period_too_short"),
+        (("BTC/USDT", "ETH/USDT"), HOURS, {"target": "altcoin_rotation"}, "too_few_symbols"),
+        (("XAUUSD",), HOURS, {"target": "atlas"}, "too_few_symbols"),
+    ],
+)
+async def test_what_cannot_be_run_says_why(
+    symbols: tuple[str, ...], hours: int, arguments: dict[str, object], code: str
+) -> None:
+    with pytest.raises(DataUnavailable) as caught:
+        await BacktestTool(StoredMarket(symbols, hours))(RunBacktest.model_validate(arguments), ANA)
+    assert caught.value.code == code
+
+
+async def test_the_signal_is_refused_because_its_model_knows_the_past() -> None:
+    market = StoredMarket(SYMBOLS)
+    result = await BacktestTool(market)(RunBacktest(target="signal"), ANA)
+    assert isinstance(result, Unavailable)
+    assert result.code == "signal_history_missing"
+    assert not market.asked
+
+
+async def test_an_unknown_symbol_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await run(BacktestTool(StoredMarket(SYMBOLS)), "grid", symbol="PEPE/USDT")
+    assert caught.value.code == "unknown_instrument"
+
+
+async def test_the_loop_stays_free_while_it_runs() -> None:
+    market = StoredMarket(SYMBOLS)
+    task = asyncio.create_task(run(BacktestTool(market), "nova"))
+    beats = 0
+    while not task.done():
+        await asyncio.sleep(0.005)
+        beats += 1
+    assert (await task).trades > 0
+    assert market.thread != threading.get_ident()
+    assert beats > 5
+
+
+async def test_a_market_that_stands_still_never_trades() -> None:
+    def still(bars: Bars) -> Bars:
+        flat = np.full(len(bars), 100.0)
+        return replace(bars, open=flat, high=flat, low=flat, close=flat)
+
+    result = await run(BacktestTool(StoredMarket(("BTC/USDT",), bend=still)), "breakout")
+    assert (result.verdict, result.trades, result.return_pct) == ("no_trades", 0, 0.0)
+    assert (result.win_rate_pct, result.random_pct, result.sharpe) == (None, None, None)
+
+
+async def test_a_result_comes_back_from_json_as_it_was() -> None:
+    result = await run(BacktestTool(StoredMarket(SYMBOLS)), "atlas", timeframe="4h")
+    assert BacktestResult.model_validate_json(result.model_dump_json()) == result
+    assert result.start.tzinfo is UTC or result.start.utcoffset() == timedelta(0)
