@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from copilot.settings import Settings, load_settings
-from engine.domain.errors import ConfigError, CopilotError, InvalidRequest
+from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
 
 if TYPE_CHECKING:
     from copilot.routing import Router
@@ -442,7 +442,10 @@ def _complain(line: str) -> None:
 
 def _worded(error: CopilotError) -> str:
     """Return an error as one line; one that carries a code is worded in the person's language."""
-    if not isinstance(error, InvalidRequest):
+    is_worded = isinstance(error, InvalidRequest) or (
+        isinstance(error, DataUnavailable) and error.code.startswith("ingest_")
+    )
+    if not is_worded:
         return " ".join(str(error).split())
     from copilot.wording import render_error
 
