@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from agents.strategies import AGENT_PLANS, TableStrategy, build_strategy, is_altcoin
+from agents.strategies import AGENT_PLANS, LONG_ONLY_STRATEGIES, TableStrategy, build_strategy, is_altcoin
 from agents.strategies.trial import STARTING_CASH, Sleeve, Trial, judge, try_strategies
 from engine.backtest import Listing
 from engine.backtest.statistics import daily_curve
@@ -129,6 +129,9 @@ class BacktestTool:
             )
         return _Plan(tuple(found), tuple(left_out))
 
+    def _sells_short(self, strategy: TableStrategy) -> bool:
+        return strategy.name not in LONG_ONLY_STRATEGIES and self._are_shortable(strategy.symbols)
+
     def _are_shortable(self, symbols: Sequence[str]) -> bool:
         return all(self._market.instruments()[symbol].is_shortable for symbol in symbols)
 
@@ -192,7 +195,7 @@ class BacktestTool:
             days=covered,
             days_asked=arguments.days,
             shortened_by=_shortening(arguments.days, days, covered),
-            is_long_only=not any(self._are_shortable(strategy.symbols) for strategy in plan.strategies),
+            is_long_only=not any(self._sells_short(strategy) for strategy in plan.strategies),
             return_pct=100 * trial.total_return,
             held_pct=100 * trial.held_return,
             random_pct=_known(100 * trial.random_median),

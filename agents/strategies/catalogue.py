@@ -41,6 +41,7 @@ _BUILDERS: Mapping[str, Build] = MappingProxyType(
 )
 
 STRATEGY_NAMES = tuple(_BUILDERS)
+LONG_ONLY_STRATEGIES = frozenset({"grid", "altcoin_rotation"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,12 @@ async def test_an_agent_on_one_symbol_leaves_the_rotation_out() -> None:
     assert (result.symbols, result.is_long_only) == (("XAUUSD",), False)
 
 
+async def test_a_grid_never_sells_short_though_the_symbol_could_be() -> None:
+    tool = BacktestTool(StoredMarket(SYMBOLS))
+    results = [await run(tool, name, symbol="EURUSD") for name in ("grid", "momentum")]
+    assert [each.is_long_only for each in results] == [True, False]
+
+
 async def test_without_bitcoin_the_first_symbol_stands_in() -> None:
     result = await run(BacktestTool(StoredMarket(("EURUSD", "GBPUSD"))), "breakout")
     assert result.symbols == ("EURUSD",)
