@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.sessions import DAY_S
@@ -39,7 +38,11 @@ CURRENCY_COST = 0.0002
 """Likewise where it rests on weekends: one to two pips, commission included."""
 _FEWEST_TO_CALIBRATE = 1500
 """Rows: outcomes of 24 bars, so some 60 independent ones a side."""
-_MOST_SLOPE = 1.2
+_BELIEF, _BELIEF_SPREAD = 0.7, 0.3
+"""Slope of a margin before its outcomes are seen, and how far it may be from that: fits promise a little too much."""
+_OVERLAP = HORIZON / 2
+"""Rows that share one independent outcome: half a horizon, since most trades end before it does."""
+_NEWTON_STEPS = 10
 _SATURDAY = 5
 
 
@@ -144,12 +147,12 @@ def usual_cost_ratio(bars: Bars) -> float:
 def calibrate_forward(forward: Forward, outcomes: Outcomes) -> dict[Target, FloatArray]:
     """Return calibrated probabilities of all rows forecast, by side and reward:risk."""
     rows = np.arange(forward.begin, forward.folds[-1].end)
-    probability = {}
+    probability: dict[Target, FloatArray] = {}
     for ratio in REWARD_RISKS:
         hits = np.stack([outcomes.barriers[side, ratio].hit[rows] for side in SIDES])
         lines = _lines(forward, forward.odds[ratio], hits)
-        for side, line, hit in zip(SIDES, lines, hits, strict=True):
-            probability[side, ratio] = track_drift(line, hit, HORIZON)
+        tracked = track_drift(lines, hits, HORIZON)
+        probability |= {(side, ratio): tracked[number] for number, side in enumerate(SIDES)}
     return probability
 
 
@@ -163,10 +166,7 @@ def _placebo(forward: Forward, outcomes: Outcomes) -> dict[Target, tuple[FloatAr
 
 
 def _lines(forward: Forward, odds: FloatArray, hits: IntArray) -> FloatArray:
-    """Return log-odds of each fold, shape (2, m), weighed as earlier folds ask for (Platt's method with two slopes).
-
-    What volatility says and what the trees add have a slope each, between nothing and a little over full belief.
-    """
+    """Return log-odds of each fold, shape (2, m), what volatility says and what trees add weighed by earlier folds."""
     out = np.asarray(odds.sum(axis=0))
     for fold in forward.folds:
         begin, end = fold.begin - forward.begin, fold.end - forward.begin
@@ -175,11 +175,30 @@ def _lines(forward: Forward, odds: FloatArray, hits: IntArray) -> FloatArray:
         usable = hit >= 0
         if known < _FEWEST_TO_CALIBRATE or not 0 < hit[usable].mean() < 1:
             continue
-        line = LogisticRegression(C=1e3).fit(margins[usable], hit[usable])
-        slopes = np.clip(line.coef_[0], 0.0, _MOST_SLOPE)
-        intercept = float(line.intercept_[0])
-        if (slopes != line.coef_[0]).any():
-            base = float(hit[usable].mean())
-            intercept = float(np.log(base / (1 - base)) - (margins[usable] @ slopes).mean())
-        out[:, begin:end] = np.tensordot(slopes, odds[:, :, begin:end], axes=1) + intercept
+        intercept, *slopes = belief_line(margins[usable], hit[usable])
+        out[:, begin:end] = np.tensordot(np.array(slopes), odds[:, :, begin:end], axes=1) + intercept
     return out
+
+
+def belief_line(margins: FloatArray, hit: IntArray) -> FloatArray:
+    """Return intercept and slopes of the line from margins to log-odds, leaning to a cautious belief in each margin.
+
+    Overlapping outcomes count for a twelfth each, so that a few years can move the slopes but not throw them about.
+
+    Args:
+        margins: Shape (n, k), log-odds to be added up.
+        hit: Shape (n,), 0 or 1, both of them present.
+
+    Source:
+        Platt (1999), Probabilistic Outputs for Support Vector Machines; with a normal prior on the slopes, by Newton.
+    """
+    design = np.column_stack([np.ones(len(hit)), margins])
+    middle = np.array([0.0, *[_BELIEF] * margins.shape[1]])
+    weight = np.array([0.0, *[_BELIEF_SPREAD**-2] * margins.shape[1]])
+    line = middle.copy()
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-(design @ line)))
+        slope = design.T @ (hit - p) / _OVERLAP - weight * (line - middle)
+        bend = (design * (p * (1 - p))[:, None]).T @ design / _OVERLAP + np.diag(weight)
+        line = line + np.linalg.solve(bend, slope)
+    return line

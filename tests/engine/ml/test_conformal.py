@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.domain.market import FloatArray
-from engine.ml.conformal import LEVELS, track_quantiles
+from engine.domain.market import FloatArray, IntArray
+from engine.ml.conformal import LEVELS, track_drift, track_quantiles
 
 
 def _market(n: int, seed: int) -> FloatArray:
@@ -47,3 +47,27 @@ def test_open_outcomes_are_passed_over() -> None:
     actual = _market(1000, seed=5)
     actual[-24:] = np.nan
     assert np.isfinite(track_quantiles(np.ones((1000, 3)), actual, 24)).all()
+
+
+def _odds_and_hits(lean: float, seed: int) -> tuple[FloatArray, IntArray]:
+    """Return even log-odds, and hits of long and short that come `lean` (log-odds) more and less often than said."""
+    rng = np.random.default_rng(seed)
+    chance = 1 / (1 + np.exp(-np.array([[lean], [-lean]])))
+    return np.zeros((2, 20_000)), (rng.random((2, 20_000)) < chance).astype(np.int64)
+
+
+def test_drift_that_lasts_is_followed_and_luck_is_not() -> None:
+    followed = track_drift(*_odds_and_hits(0.4, seed=1), 24)
+    assert followed[0, -5000:].mean() > 0.55
+    assert followed[1, -5000:].mean() < 0.45
+    even = track_drift(*_odds_and_hits(0.0, seed=2), 24)
+    assert np.abs(even - 0.5).max() < 0.01
+
+
+def test_hits_not_known_yet_lean_nothing() -> None:
+    odds, hit = _odds_and_hits(0.4, seed=3)
+    changed = hit.copy()
+    changed[:, 15_000 - 23 :] = 1 - changed[:, 15_000 - 23 :]
+    whole, other = track_drift(odds, hit, 24), track_drift(odds, changed, 24)
+    assert (whole[:, :15_001] == other[:, :15_001]).all()
+    assert (whole != other).any()
