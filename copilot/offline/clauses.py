@@ -146,6 +146,12 @@ def _waits_for_price(features: frozenset[str]) -> bool:
 
 
 def _weak(features: frozenset[str], has_sym: bool, has_size: bool) -> float:
+    if has_sym and "number" in features and not features.isdisjoint({"pays", "takes"}):
+        return 60.0
+    return _soft(features, has_sym)
+
+
+def _soft(features: frozenset[str], has_sym: bool) -> float:
     if "cash" in features and has_sym and "number" in features and features.isdisjoint({"question", "show", "mine_"}):
         return 72.0
     if "allfree" in features and has_sym:
@@ -186,10 +192,12 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     """Return the meanings in a clause: labels without payload, kinds of numbers, and a few relations."""
     minutes = _is_bare_minutes(tokens)
     found: set[str] = {"shorttime"} if minutes else set()
-    conditional = False
+    conditional = told = False
     for token in tokens:
         conditional = conditional or token.has("if")
-        found.update(_label_features(token, moves=conditional and token.has("up", "down", "break")))
+        told = told or (token.has("notify") and not conditional)
+        moves = conditional and (told or token.has("up", "down", "break"))
+        found.update(_label_features(token, moves=moves))
         if token.is_number and not minutes:
             if token.unit != "time":
                 found.add("numbers2" if "number" in found else "number")
@@ -209,7 +217,7 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
 
 
 def _label_features(token: Token, *, moves: bool) -> Iterator[str]:
-    """Yield the meanings of one word; behind an "if" a word for a move ("loses", "drops") is no order."""
+    """Yield the meanings of one word; behind an "if" a word for a move is no order, nor any behind "tell me if"."""
     for label in token.labels:
         kind, _, value = label.partition(":")
         if label == "question" or (moves and label in _ACTIONS):
@@ -345,13 +353,21 @@ def split_pieces(sentence: Clause) -> list[Clause]:
     for index, token in enumerate(sentence.tokens):
         if (
             (token.text in word_set("joins") or token.has("then"))
-            and pieces[-1].tokens
+            and not _is_cut_short(pieces[-1].tokens, token)
             and not token.is_number
             and not _glues(sentence.tokens, index)
         ):
             pieces.append(Clause(asked=sentence.asked))
         pieces[-1].tokens.append(token)
     return pieces
+
+
+def _is_cut_short(tokens: Sequence[Token], mark: Token) -> bool:
+    """Tell whether nothing stands in front of a mark, or a verb alone in front of "also" ("cierra también avax")."""
+    if not tokens:
+        return True
+    said = [t for t in tokens if not t.has("also", "then")]
+    return mark.text in word_set("adverbs") and len(said) == 1 and said[0].has(*_URGED)
 
 
 def _glues(tokens: Sequence[Token], index: int) -> bool:

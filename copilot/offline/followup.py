@@ -19,6 +19,7 @@ from copilot.offline.guard import screen
 from copilot.offline.lexicon import word_set
 from copilot.offline.messages import Frame, Message, read_message
 from copilot.offline.requests import AGENTS, Args, Context, build, days_of, period_of, timeframe_of
+from copilot.offline.shapes import shape
 from copilot.offline.stance import is_reported
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
 from copilot.offline.trade import Terms, contradiction, plain, read_terms
@@ -32,9 +33,11 @@ _LONGEST = 12
 _FEW = 5
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
+_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s)"
 _LISTED = {
-    "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)", re.IGNORECASE),
-    "alert": re.compile(r"(?:alert|alerta)\s*#?(\d+[a-z]?)", re.IGNORECASE),
+    "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
+    "alert": re.compile(r"(?:alert|alerta)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
+    "trade": re.compile(r"(?:trade|operación|operacion)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
 }
 
 
@@ -65,7 +68,7 @@ def _last_request(history: Sequence[Turn], depth: int) -> _Past | None:
     if screened.is_untrusted or screened.quoted:
         return None
     language: Language = detect_language(text) or "en"
-    tokens = apply_corrections(tokenize(screened.text, language))
+    tokens = shape(apply_corrections(tokenize(screened.text, language)), language)
     if is_reported(tokens):
         return None
     message = read_message(tokens)
@@ -122,7 +125,8 @@ def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
     ):
         return features.isdisjoint({"status.word", "per", "why"}) and len(clause.tokens) <= 7
     if current.tool == "run_backtest" and past.frame.tool == "run_backtest":
-        return "backtest" not in features and (current.question is not None or "simulate" not in features)
+        brief = "sym" not in features and len(clause.tokens) <= _FEW and "strat" in features
+        return brief or ("backtest" not in features and (current.question is not None or "simulate" not in features))
     if past.frame.tool == TRADE and current.tool == TRADE:
         return current.question is not None or clause.score < 62
     if past.frame.tool == "explain_trade" and current.tool == "check_portfolio":
@@ -226,8 +230,8 @@ def _build_one(clause: Clause) -> Frame | None:
 def _from_list(clause: Clause, past: _Past) -> Frame | None:
     """Read "cancel that one", "pull 32", "close it" against what was listed."""
     features, old = clause.features, past.frame
-    removes = not features.isdisjoint({"cancel", "remove", "stop"})
     noun = _listed_noun(old)
+    removes = _removes(clause) or (noun is not None and _closes_listed(clause))
     if noun and removes and features.isdisjoint({"sym", "alert", "order", "agent"}):
         return _cancel_listed(clause, past, noun)
     if noun and removes and clause.all("sym") and features.isdisjoint({"position", "trade", "number"}):
@@ -237,6 +241,8 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
     if noun and old.tool in ("cancel_order", "cancel_alert") and _identifiers(clause):
         key = f"{noun}_id"
         return Frame(old.tool, clause, calls=[{key: identifier} for identifier in _identifiers(clause)])
+    if old.tool == "check_portfolio" and not features.isdisjoint({"why", "explain"}) and not clause.all("sym"):
+        return _explain_listed(clause, past)
     closes = not features.isdisjoint({"close", "dispose"})
     if closes and old.tool == "check_portfolio" and not clause.all("sym"):
         symbols = Clause(tokenize(past.answer, "en")).all("sym")
@@ -245,11 +251,49 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
     return None
 
 
+def _removes(clause: Clause) -> bool:
+    """Tell whether something shall go; "igual pero para 3.000" repeats, and says nothing about an end."""
+    features = clause.features
+    stops = "stop" in features and any(t.has("stop") and t.text != "para" for t in clause.tokens)
+    return "same" not in features and (stops or not features.isdisjoint({"cancel", "remove"}))
+
+
+def _closes_listed(clause: Clause) -> bool:
+    """Tell whether "close the btc one" or "volá la de ltc" is about the thing listed and not about a position."""
+    tokens = clause.tokens
+    if not any(t.has("close", "dispose", "sell") for t in tokens) or any(t.is_number for t in tokens):
+        return False
+    if not clause.features.isdisjoint({"position", "trade"}):
+        return False
+    for index, token in enumerate(tokens[:-1]):
+        if token.text in word_set("pointers") and tokens[index + 1].text in ("de", "del", "on", "for", "about"):
+            return True
+        if token.get("sym") and tokens[index + 1].text in ("one", "ones"):
+            return True
+    return False
+
+
+def _explain_listed(clause: Clause, past: _Past) -> Frame | None:
+    """Read "why?" behind a list with one trade as a question about it."""
+    listed = _numbers_listed("trade", past.answer)
+    if len(listed) != 1 or not any(call.get("view") == "trades" for call in past.frame.calls):
+        return None
+    return Frame("explain_trade", clause, calls=[{"trade_id": listed[0]}])
+
+
+def _numbers_listed(noun: str, answer: str) -> list[str]:
+    return [_number_of(mark) for mark in _LISTED[noun].finditer(answer)]
+
+
+def _number_of(mark: re.Match[str]) -> str:
+    return next(group for group in mark.groups() if group)
+
+
 def _listed_about(answer: str, noun: str, symbols: Sequence[str]) -> list[str]:
     """Return the listed numbers whose text names one of the instruments."""
     marks = list(_LISTED[noun].finditer(answer))
     ends = [*(mark.start() for mark in marks[1:]), len(answer)][: len(marks)]
-    texts = [(mark[1], answer[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    texts = [(_number_of(mark), answer[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
     return [name for name, text in texts if set(Clause(tokenize(text, "en")).all("sym")) & set(symbols)]
 
 
@@ -274,7 +318,7 @@ def _cancel_listed(clause: Clause, past: _Past, noun: str) -> Frame | None:
         return Frame(tool, clause, calls=[{key: identifier} for identifier in named])
     if "all" in clause.features:
         return Frame(tool, clause, calls=[{key: "all"}])
-    listed = _LISTED[noun].findall(past.answer)
+    listed = _numbers_listed(noun, past.answer)
     if len(listed) > 1 and "ordinal1" in clause.features:
         listed = listed[:1]
     elif len(listed) > 1 and "ordinal2" in clause.features:
@@ -454,7 +498,8 @@ def _change_alert(clause: Clause, args: Args, old: Clause) -> _Changed:
     symbol = _symbol_of(clause)
     if isinstance(symbol, Question):
         return symbol
-    number = next((t for t in clause.tokens if t.is_number and t.unit != "time"), None)
+    numbers = [t for t in clause.tokens if t.is_number and t.unit != "time"]
+    number = next((t for t in numbers if len(numbers) == 1 or t.text not in word_set("alert_pronouns")), None)
     direction = next(
         (
             "up" if t.has("up") else "down"
@@ -566,6 +611,8 @@ def _new_prices(args: Args, terms: Terms) -> Args:
 
 def _scaled(clause: Clause, args: Args) -> Decimal | None:
     amount = args.get("amount")
+    if isinstance(amount, Decimal) and "triple" in clause.features:
+        return plain(amount * 3)
     if not isinstance(amount, Decimal) or clause.features.isdisjoint({"double", "half_that"}):
         fraction = next((t for t in clause.tokens if t.is_fraction and t.unit == ""), None)
         if fraction is None or fraction.value is None or not isinstance(amount, Decimal) or not fraction.is_word_number:

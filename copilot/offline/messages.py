@@ -110,11 +110,25 @@ def read_message(
     clauses = grouper.finish()
     frames: list[Frame] = []
     for index, clause in enumerate(clauses):
+        if frames and frames[-1].tool in _ALERTS and sets_another(clause):
+            clause.tool, clause.score = "set_alert", _ANOTHER
         frame = _frame(clause, context, quoted=quoted, reported=reported, lead=_lead(clauses, index, grouper.names))
         _remember(context, clause)
         if frame is not None:
             frames.append(frame)
     return Message(_without_chatter(frames), clauses, context)
+
+
+_ALERTS = ("set_alert", "cancel_alert", "list_alerts")
+_ANOTHER = 75.0
+_STRONG_VERBS = ("buy", "sell", "close", "dispose", "halve")
+
+
+def sets_another(clause: Clause) -> bool:
+    """Tell whether, after alerts were spoken of, "put one in for doge over 0.21" asks for one more of them."""
+    if clause.tool not in ("", TRADE, "set_alert") or any(t.has(*_STRONG_VERBS) for t in clause.tokens):
+        return False
+    return "condition" in clause.features or ("number" in clause.features and "at" in clause.features)
 
 
 def _lead(clauses: Sequence[Clause], index: int, names: Context) -> Context:
@@ -269,7 +283,7 @@ class _Grouper:
             {"neg", "advice", "howto", "third", "hypothetical", "why", "if", "question"}
         ):
             return False
-        if len(lead.tokens) <= _SHORT:
+        if len(_said(lead.tokens)) <= _SHORT:
             return not lead.asked or not starts or _has_role(lead)
         if not lead.features.isdisjoint({"past", "buy.past", "sell.past"}):
             return False
@@ -293,6 +307,16 @@ class _Grouper:
         if self._current is not None:
             self._clauses.append(self._current)
         self._current = piece
+
+
+def _said(tokens: Sequence[Token]) -> list[Token]:
+    """Return the words and numbers without marks, joining words and manners."""
+    return [
+        t
+        for t in tokens
+        if t.is_number
+        or (t.text[:1].isalnum() and not t.has("also", "then", "confirm", "polite", "greeting", "thanks"))
+    ]
 
 
 def _has_role(clause: Clause) -> bool:
@@ -326,10 +350,12 @@ def _waits_for(lead: Clause, piece: Clause) -> bool:
 
 def _carry_on(current: Clause, piece: Clause) -> None:
     """Let a verb govern what is listed behind it ("delete all my orders and all my alerts too")."""
+    if current.tool == "run_backtest" and piece.tool == "agent_status" and "longtime" in piece.features:
+        piece.tool = "run_backtest"
     told = piece.features.isdisjoint({"show", "show.weak", "question", "notify", "set"})
     nouns = {"list_alerts": "cancel_alert", "check_portfolio": "cancel_order"}
     is_noun = piece.tool == "list_alerts" or (piece.tool == "check_portfolio" and "order" in piece.features)
-    if told and is_noun and current.tool in nouns.values() and "all" in piece.features:
+    if told and is_noun and current.tool in nouns.values() and not piece.features.isdisjoint({"all", "same"}):
         piece.tool = nouns[piece.tool]
 
 
@@ -370,6 +396,8 @@ def _supports_trade(current: Clause, piece: Clause) -> bool | None:
         silent = current.tool == "set_alert" and current.features.isdisjoint({"notify", "alert", "watch"})
         bare = silent or (current.tool == "set_alert" and "sym" not in features and "number" not in features)
         return True if piece.score <= _BARE or (condition and "sym" not in current.features) or bare else None
+    if current.tool == TRADE and piece.tool == "update_profile" and {"sl", "percent"} <= features:
+        return True if features.isdisjoint({"set", "rpt"}) else None
     if current.tool == TRADE and piece.tool == "check_portfolio" and "number" in features:
         return True if features.isdisjoint({"question", "show", "per", "order"}) else None
     if current.tool == TRADE:
@@ -382,12 +410,15 @@ def _supports_trade(current: Clause, piece: Clause) -> bool | None:
 def _supports_view(current: Clause, piece: Clause) -> bool | None:
     pair, features = (current.tool, piece.tool), piece.features
     if pair == ("get_signal", "analyze_chart") and "sym" not in features:
-        plain = features.isdisjoint({"chart", "ind", "show"}) or piece.tokens[0].has("into", "at")
+        times = not features.isdisjoint({"tf", "shorttime"}) and features.isdisjoint({"ind", "show"})
+        plain = times or features.isdisjoint({"chart", "ind", "show"}) or piece.tokens[0].has("into", "at")
         return True if plain else None
     if pair == ("get_signal", "check_portfolio"):
         return True if "mine" not in features else None
     if pair in {("set_alert", "get_signal"), ("list_alerts", "set_alert"), ("set_alert", "list_alerts")}:
         return True
+    if pair == ("set_alert", "analyze_chart") and "sym" not in features:
+        return True if features.isdisjoint({"ind", "show"}) and not features.isdisjoint({"tf", "shorttime"}) else None
     if pair == ("analyze_chart", "set_alert") and "sym" not in features:
         return True if features.isdisjoint({"alert", "notify"}) else None
     if pair == ("analyze_chart", "get_signal") and "sym" not in features and current.score <= _HINTED:
@@ -409,7 +440,8 @@ def _supports_agent(current: Clause, piece: Clause) -> bool | None:
         return True
     if pair == ("agent_status", "explain_trade") and "sym" in features:
         return False
-    sized = "number" in features and not features.isdisjoint({"maxpos", "size", "drawdown"})
+    sizes = {"maxpos", "size", "drawdown"}
+    sized = "number" in features and not (features | current.features).isdisjoint(sizes)
     if current.tool == "agent_status" and sized and "agent" not in features:
         return True
     if current.tool == "configure_agent" and piece.tool in _CONFIG_WORDS:

@@ -18,20 +18,16 @@ from copilot.offline.certainty import is_certain
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.followup import resume
 from copilot.offline.guard import Screened, refuses, screen
-from copilot.offline.lexicon import load_lexicon, word_set
+from copilot.offline.lexicon import word_set
 from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
+from copilot.offline.shapes import shape
 from copilot.offline.stance import is_reported
 from copilot.offline.talk import choose_talk, find_concept, is_confirmation
 from copilot.offline.tokens import Token, detect_language, tokenize
 from copilot.offline.values import ArgumentValue, Call, Decision, Language, Question, Turn
 from tools.schema import ARGUMENTS
 
-_LEAST = 2
-_LONGEST_LEFT = 9
-_NOT_LEFT = frozenset(
-    {"alert", "notify", "agents", "order", "if", "question", "chart", "signal", "watch", "cancel", "past"}
-)
 _PRIORITY = ("bad_number", "contradiction", "unknown_instrument", "amount_ambiguous", "two_prices")
 
 
@@ -47,15 +43,13 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
     language = detect_language(screened.text) or detect_language(text) or fallback
     if screened.is_untrusted:
         return Decision((), None, "quoted", language, is_certain=True)
-    tokens = apply_corrections(tokenize(screened.text, language))
+    tokens = shape(apply_corrections(tokenize(screened.text, language)), language)
     decision = _read(screened, tokens, history, language)
     return replace(decision, is_certain=is_certain(decision, tokens, quoted=screened.quoted))
 
 
 def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], language: Language) -> Decision:
     reported = is_reported(tokens) or "\n" in screened.text.strip()
-    _fix_initial(tokens, language)
-    _fix_tail(tokens)
     if is_confirmation(tokens, language):
         return Decision((), None, "confirmation", language)
     concept = find_concept(tokens, language) if _is_concept(tokens) else None
@@ -77,29 +71,6 @@ def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], lang
 def _forbids(text: str, tokens: Sequence[Token]) -> bool:
     """Tell whether the one instrument spoken of shall not be traded; with several, each clause decides."""
     return refuses(text) and len({token.get("sym") for token in tokens} - {None}) <= 1
-
-
-def _fix_initial(tokens: list[Token], language: Language) -> None:
-    """Read a word at the very start that only there means to buy ("bag 3 ltc", "more gold", "but 3 ltc")."""
-    if len(tokens) < _LEAST or tokens[0].text not in load_lexicon().own[language].initial:
-        return
-    sized = len(tokens) > _LEAST and tokens[1].is_number and tokens[2].get("sym")
-    bare = len(tokens) == _LEAST and tokens[1].get("sym") and not tokens[0].labels & {"show.weak", "position"}
-    if sized or bare:
-        tokens[0].labels = frozenset({"buy"})
-
-
-def _fix_tail(tokens: list[Token]) -> None:
-    """Read a bare "out" or "off" behind an instrument as an order to leave it ("half link out", "euro longs off")."""
-    labels = {label for token in tokens for label in token.labels}
-    if not labels.isdisjoint(_NOT_LEFT) or len(tokens) > _LONGEST_LEFT:
-        return
-    for index, token in enumerate(tokens):
-        ends = index + 1 == len(tokens) or tokens[index + 1].text in (",", ".", "!", ";")
-        if token.has("leaves") and ends and any(t.get("sym") for t in tokens[:index]):
-            token.labels = frozenset({"dispose"})
-            for leg in tokens[:index]:
-                leg.labels = leg.labels - {"buy", "sell"} if leg.has("leg") else leg.labels
 
 
 def _is_concept(tokens: Sequence[Token]) -> bool:

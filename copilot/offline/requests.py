@@ -103,11 +103,11 @@ def named_timeframe(token: Token, *, long: bool = True) -> str | None:
 
 
 def period_of(clause: Clause) -> str | None:
-    """Return the period that a clause names."""
+    """Return the period that a clause names; a bound one ("since January") counts before "altogether"."""
+    named = clause.all("per")
+    if named:
+        return next((period for period in named if period != "all"), "all")
     for token in clause.tokens:
-        named = token.get("per")
-        if named:
-            return named
         if token.unit == "time" and token.value is not None and token.value == token.value.to_integral_value():
             found = _PERIODS.get((token.payload, int(token.value)))
             if found:
@@ -136,6 +136,8 @@ def _symbol(clause: Clause, context: Context) -> str | Question:
         return Question("unknown_instrument", {"symbol": unknown})
     if symbols:
         return symbols[0]
+    if "ounce" in clause.features:
+        return "XAUUSD"
     stranger = unknown_word(clause)
     if context.symbol and stranger is None:
         return context.symbol
@@ -165,7 +167,7 @@ def _portfolio(clause: Clause, context: Context) -> Outcome:
     view = _view(features)
     args: Args = {} if view == "summary" else {"view": view}
     period = period_of(clause) or _TIMEFRAME_PERIODS.get(clause.first("tf") or "")
-    if period and view not in ("orders", "positions"):
+    if period and view not in ("orders", "positions") and not (view == "summary" and period == "all"):
         args["period"] = period
     if view == "orders" and period and "trade_history" in features:
         args["period"] = period
@@ -338,6 +340,8 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
             )
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
+        if _means_alert(clause, index):
+            continue
         direction = _turn_behind(clause, index, direction)
         if not rsi and token.unit != "percent":
             token.value = read_price(clause.first("sym"), token)
@@ -349,6 +353,12 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     if found:
         return found
     return Question("alert_value" if not clause.features.isdisjoint({"up", "down"}) else "alert_condition")
+
+
+def _means_alert(clause: Clause, index: int) -> bool:
+    """Tell whether "one" stands for the alert itself beside its value ("set a new one at 165")."""
+    others = sum(t.is_number and t.unit != "time" for t in clause.tokens)
+    return clause.tokens[index].text in word_set("alert_pronouns") and others > 1
 
 
 def _counts_percent(clause: Clause, index: int) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from copilot.offline.clauses import TRADE, Clause
 from copilot.offline.lexicon import word_set
@@ -205,18 +206,33 @@ def _change(clause: Clause) -> Verdict:
     if clause.tool == "set_alert" and clause.asked and features.isdisjoint({"notify", "alert", "watch"}):
         return Verdict(talk="question")
     stops = clause.tool in ("control_agent", "cancel_order", "cancel_alert")
+    if stops and _is_postponed(clause):
+        return Verdict(talk="negated")
     wanted = clause.tool != "control_agent" and ("nomore" in features or _refuses(clause))
     if stops and not wanted and _negated(clause, _DOES[clause.tool]):
         return Verdict(talk="negated")
     return _ACT
 
 
+def _is_postponed(clause: Clause) -> bool:
+    """Tell whether "not yet" stands right in front of a verb ("todavía no cierres"); an order may be unfilled yet."""
+    pairs = pairwise(clause.tokens)
+    return any(first.has("neg_end") and second.has("sub", "inf", "close", "cancel") for first, second in pairs)
+
+
 def _refuses(clause: Clause) -> bool:
-    """Tell whether the negation is itself the request ("I don't want order 88")."""
+    """Tell whether the negation is itself the request ("I don't want order 88"), and not of a verb behind it."""
     return any(
-        t.has("remove", "nomore") and (t.has("neg") or t.text.startswith(("no ", "ya no", "dont", "i dont")))
-        for t in clause.tokens
+        t.has("remove", "nomore")
+        and (t.has("neg") or t.text.startswith(("no ", "ya no", "dont", "i dont")))
+        and not _has_verb_behind(clause.tokens, index)
+        for index, t in enumerate(clause.tokens)
     )
+
+
+def _has_verb_behind(tokens: Sequence[Token], index: int) -> bool:
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return after is not None and (after.text == "to" or after.has("inf", "cancel"))
 
 
 def _negated(clause: Clause, labels: tuple[str, ...]) -> bool:
@@ -248,6 +264,9 @@ def _acts(token: Token, labels: tuple[str, ...]) -> bool:
 
 
 def _is_correction(tokens: list[Token], index: int) -> bool:
+    """Tell whether a "no" takes back what was said before it; in front of a subjunctive it forbids ("no cierres")."""
+    if index + 1 < len(tokens) and tokens[index + 1].has("sub"):
+        return False
     return (
         tokens[index].text in ("no", "not", "nah", "espera")
         and index > 0

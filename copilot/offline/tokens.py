@@ -40,11 +40,13 @@ _POINT_DECIMAL = re.compile(r"\d\.\d{1,2}(?![\d.])|\d,\d{3}\.\d")
 _HYPHENATED = re.compile(r"\b([^\W\d_]+)-([^\W\d_]+)\b")
 _WRITTEN = re.compile(r"(?<![\w.,/])(?<!\d\s)\w+(?:['’/]\w*)?(?![\w/])")
 _PLURAL_OWNER = re.compile(r"(?<=\w)s['’] ")
+_GLUED = re.compile(r"\b(buy|sell|compra|vende)(?=\d)", re.IGNORECASE)
 _SUB = re.compile(r"\bsub[- ](?=\d)", re.IGNORECASE)
 _DOTTED = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_]{2})")
 _SLASHED = re.compile(r"\w+(?:/\w+)+")
 _POSSESSIVE = re.compile(r"([^\W\d_]{2,})['’]s", re.IGNORECASE)
 _MAX_TOKENS = 160
+_WIDEST = 6
 _MIN_REPAIR = 4
 _HALF_STEP = 0.5
 _TRADED = {"EUR": "EURUSD", "GBP": "GBPUSD"}
@@ -137,7 +139,7 @@ def tokenize(text: str, language: Language) -> list[Token]:
 def _open_text(text: str) -> str:
     """Open what is written together: "dollars' worth", "sub-100", "atlas.size", "momentum/doge"."""
     text = _PLURAL_OWNER.sub("s ", text)
-    text = _SUB.sub("below ", text)
+    text = _GLUED.sub(r"\1 ", _SUB.sub("below ", text))
     text = _DOTTED.sub(" ", text)
     return _SLASHED.sub(_open_slashes, text)
 
@@ -261,12 +263,11 @@ def _tag(plain: Sequence[Token], language: Language) -> list[Token]:
 def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: Language) -> tuple[Token, int]:
     own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
     first = plain[position]
-    for width in range(min(6, len(plain) - position), 1, -1):
+    for width in range(min(_WIDEST, len(plain) - position), 1, -1):
         span = plain[position : position + width]
         phrase = " ".join(token.text for token in span)
-        labels = own.phrases.get(phrase, frozenset()) | lexicon.shared.phrases.get(phrase, frozenset())
-        labels = labels or other.phrases.get(phrase, frozenset())
-        if labels:
+        labels = _phrase_labels(phrase, lexicon, language)
+        if labels and not _is_overlapped(plain, position, width, lexicon, language):
             carried = _carried(span, own, other, labels) - labels
             if any(label.startswith(_PERIODIC) for label in labels):
                 carried = frozenset(label for label in carried if not label.startswith("per:"))
@@ -284,6 +285,23 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
     ):
         first.labels = frozenset()
     return first, 1
+
+
+def _phrase_labels(phrase: str, lexicon: Lexicon, language: Language) -> frozenset[str]:
+    own, other = lexicon.own[language], lexicon.own["en" if language == "es" else "es"]
+    labels = own.phrases.get(phrase, frozenset()) | lexicon.shared.phrases.get(phrase, frozenset())
+    return labels or other.phrases.get(phrase, frozenset())
+
+
+def _is_overlapped(plain: Sequence[Token], position: int, width: int, lexicon: Lexicon, language: Language) -> bool:
+    """Tell whether a longer phrase starts behind the article of this one ("la [salida de emergencia]")."""
+    if plain[position].text not in word_set("articles_before"):
+        return False
+    start = position + 1
+    return any(
+        _phrase_labels(" ".join(token.text for token in plain[start:stop]), lexicon, language)
+        for stop in range(min(len(plain), start + _WIDEST), position + width, -1)
+    )
 
 
 def _is_sure_repair(plain: Sequence[Token], position: int) -> bool:

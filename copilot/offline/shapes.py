@@ -1,0 +1,161 @@
+"""Shapes of requests that no single word shows: dealers' letters, orders without a verb, counts of what is held.
+
+Each shape rewrites the labels or values of a few tokens before requests are read, and only where nothing else in the
+message could mean something different. What looks like a shape but leaves a doubt stays as it is, and is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+
+from copilot.offline.lexicon import load_lexicon, word_set
+from copilot.offline.tokens import Language, Token
+
+_LEAST = 2
+_LONGEST_LEFT = 9
+_LONGEST_DONE = 10
+_LARGEST_MOVE = 60
+_MARKS = (",", ".", "!", ";", ":")
+_CONVERTS = ("convi", "convert", "cambi", "pas", "swap", "turn", "change", "exchang", "traspas", "transform")
+_LETTERS = {"B": "buy", "L": "buy", "S": "sell"}
+_NOT_LEFT = frozenset(
+    {"alert", "notify", "agents", "order", "if", "question", "chart", "signal", "watch", "cancel", "past"}
+)
+_NOT_DONE = _NOT_LEFT - {"if", "past"} | {"agent", "trade", "self", "why", "explain", "show", "buy", "sell", "close"}
+_VERBS = ("buy", "sell", "close", "dispose", "halve")
+
+
+def shape(tokens: list[Token], language: Language) -> list[Token]:
+    """Return the tokens with every shape read into labels and values."""
+    _read_initial(tokens, language)
+    _read_letters(tokens)
+    _read_tail(tokens)
+    _read_done(tokens)
+    _read_moves(tokens)
+    _read_conversions(tokens)
+    _read_single(tokens)
+    return _join_halves(_drop_holdings(tokens))
+
+
+def _read_initial(tokens: list[Token], language: Language) -> None:
+    """Read a word at the very start that only there means to buy ("bag 3 ltc", "more gold", "but 3 ltc")."""
+    if len(tokens) < _LEAST or tokens[0].text not in load_lexicon().own[language].initial:
+        return
+    sized = len(tokens) > _LEAST and tokens[1].is_number and tokens[2].get("sym")
+    bare = len(tokens) == _LEAST and tokens[1].get("sym") and not tokens[0].labels & {"show.weak", "position"}
+    if sized or bare:
+        tokens[0].labels = frozenset({"buy"})
+
+
+def _read_letters(tokens: list[Token]) -> None:
+    """Read the letter of a dealer's note beside its amount or instrument ("S 0.25 BTC", "xrp B 1100")."""
+    if any(token.has(*_VERBS, "agent", "alert", "chart") for token in tokens):
+        return
+    for index, token in enumerate(tokens):
+        ahead = tokens[index + 1] if index + 1 < len(tokens) else None
+        behind = tokens[index - 1] if index else None
+        counted = ahead is not None and ahead.is_number and ahead.unit == "" and ahead.value is not None
+        starts = index == 0 or (behind is not None and behind.get("sym") is not None)
+        if token.raw in _LETTERS and counted and starts and any(t.get("sym") for t in tokens):
+            token.labels = frozenset({_LETTERS[token.raw]})
+            return
+
+
+def _read_tail(tokens: list[Token]) -> None:
+    """Read a bare "out" or "off" behind an instrument as an order to leave it ("half link out", "euro longs off")."""
+    labels = {label for token in tokens for label in token.labels}
+    if not labels.isdisjoint(_NOT_LEFT) or len(tokens) > _LONGEST_LEFT:
+        return
+    for index, token in enumerate(tokens):
+        ends = index + 1 == len(tokens) or tokens[index + 1].text in (",", ".", "!", ";")
+        if token.has("leaves") and ends and any(t.get("sym") for t in tokens[:index]):
+            token.labels = frozenset({"dispose"})
+            for leg in tokens[:index]:
+                leg.labels = leg.labels - {"buy", "sell"} if leg.has("leg") else leg.labels
+
+
+def _read_done(tokens: list[Token]) -> None:
+    """Read "three solana, bought" as an order: a count and an instrument, then what shall have been done with them."""
+    labels = {label for token in tokens for label in token.labels}
+    if not labels.isdisjoint(_NOT_DONE) or any(t.text in word_set("self") for t in tokens):
+        return
+    for index, token in enumerate(tokens[:_LONGEST_DONE]):
+        side = next((side for side in ("buy", "sell") if token.text in word_set(f"done_{side}")), "")
+        ahead = tokens[index + 1] if index + 1 < len(tokens) else None
+        before = tokens[:index]
+        counted = any(t.is_number and t.unit in ("", "money") for t in before) and any(t.get("sym") for t in before)
+        if side and counted and (ahead is None or ahead.text in (*_MARKS, "a", "at", "@", "con", "y", "and", "with")):
+            token.labels = frozenset({side})
+            return
+
+
+def _read_moves(tokens: list[Token]) -> None:
+    """Read what a move is said to be in size as a percentage ("sube un 5", "surges by a fifth")."""
+    for index, token in enumerate(tokens):
+        bare = token.is_number and not token.unit and token.value is not None
+        link = _link_of_move(tokens, index) if bare and not _names_thing(tokens, index) else ""
+        if token.is_fraction and link in ("by", "un", "en") and token.value is not None:
+            token.value, token.unit, token.is_fraction = token.value * 100, "percent", False
+        elif link == "un" and token.value is not None and 0 < token.value <= _LARGEST_MOVE:
+            token.unit = "percent"
+
+
+def _link_of_move(tokens: Sequence[Token], index: int) -> str:
+    """Return the word between a move and its size, or nothing when no move stands in front."""
+    words = [word for token in tokens[max(0, index - _LEAST) : index] for word in token.text.split(" ")]
+    moves = [t for t in tokens[max(0, index - _LEAST) : index] if t.has("up", "down") and not t.has("rel", "than")]
+    return words[-1] if moves and len(words) >= _LEAST else ""
+
+
+def _read_conversions(tokens: list[Token]) -> None:
+    """Read "turn my ether into dollars" as a sale: what stands behind the instrument is where the money goes."""
+    verb = next((t for t in tokens if t.has("buy.weak") and t.text.startswith(_CONVERTS)), None)
+    thing = next((i for i, t in enumerate(tokens) if t.get("sym")), None)
+    if verb is None or thing is None or any(t.has("agent", "alert", "lang", "base_currency") for t in tokens):
+        return
+    for link, money in pairwise(tokens[thing + 1 :]):
+        if link.text in word_set("links_to_money") and (money.has("cash") or money.get("cur")) and not money.get("sym"):
+            verb.labels = frozenset({"sell"})
+            return
+
+
+def _read_single(tokens: list[Token]) -> None:
+    """Read "my ounce" as one ounce."""
+    for index, (owner, ounce) in enumerate(pairwise(tokens)):
+        if owner.has("mine") and ounce.has("ounce") and ounce.text in ("ounce", "onza"):
+            tokens[index] = Token("1", owner.raw, value=Decimal(1), is_number=True, is_word_number=True)
+
+
+def _names_thing(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether a number counts the thing behind it."""
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return after is not None and (after.get("sym") is not None or after.has("unit"))
+
+
+def _drop_holdings(tokens: list[Token]) -> list[Token]:
+    """Drop how much is held from what shall be done with a part of it ("close 4 of my 10 avax")."""
+    for index in range(len(tokens) - 4):
+        part, link, owner, held, thing = tokens[index : index + 5]
+        if not (part.is_number and held.is_number and thing.get("sym")) or part.unit or held.unit:
+            continue
+        owned = owner.has("mine", "holder") and link.text in ("of", "de", "out of")
+        if owned and part.value is not None and held.value is not None and part.value <= held.value:
+            return [*tokens[: index + 3], *tokens[index + 4 :]]
+    return tokens
+
+
+def _join_halves(tokens: list[Token]) -> list[Token]:
+    """Read the half behind an instrument into its count ("23 litecoins y medio")."""
+    for index in range(len(tokens) - 3):
+        count, thing, link, half = tokens[index : index + 4]
+        whole = count.is_number and not count.is_fraction and count.unit == "" and count.value is not None
+        if not (whole and thing.get("sym") and link.text in ("y", "and", "and a") and half.is_fraction):
+            continue
+        after = tokens[index + 4] if index + 4 < len(tokens) else None
+        if half.value is None or (after is not None and after.text not in (*_MARKS, "a", "at", "con", "with")):
+            continue
+        count.value = (count.value or Decimal(0)) + half.value
+        return [*tokens[: index + 2], *tokens[index + 4 :]]
+    return tokens

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from copilot.offline import Turn, parse
+
+Args = dict[str, Any]
+
+
+def calls(text: str, *history: str) -> list[tuple[str, Args]]:
+    turns = [Turn("user" if n % 2 == 0 else "assistant", said) for n, said in enumerate(history)]
+    return [(call.tool, dict(call.args)) for call in parse(text, turns).calls]
+
+
+def trade(text: str) -> Args:
+    ((tool, args),) = calls(text)
+    assert tool == "execute_trade"
+    return args
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "amount"),
+    [
+        ("B 3 BNB @ MKT", "buy", "3"),
+        ("S 0.25 BTC", "sell", "0.25"),
+        ("ltc S 12", "sell", "12"),
+        ("0,4 de ether, comprados", "buy", "0.4"),
+        ("close 4 of my 10 avax", "sell", "4"),
+        ("vende 23 litecoins y medio", "sell", "23.5"),
+        ("aligera mi posición de litecoin en 7", "sell", "7"),
+        ("vende mi onza de oro a 2.450", "sell", "1"),
+        ("un bitcoin entero, venga, cómpralo", "buy", "1"),
+    ],
+)
+def test_shape_gives_side_and_amount(text: str, side: str, amount: str) -> None:
+    args = trade(text)
+    assert (args["side"], args["amount"]) == (side, Decimal(amount))
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "price"),
+    [
+        ("buy stop link 16.75 for 40", "40", "16.75"),
+        ("when cable breaks 1.2650 lower go short 20,000", "20000", "1.265"),
+        ("tiéntalos con 112: vende 6 ltc a ese precio", "6", "112"),
+        ("0.05 btc please, but don't pay over 58,250", "0.05", "58250"),
+        ("3 ether, not a cent less than 3,980", "3", "3980"),
+    ],
+)
+def test_price_and_amount_are_not_taken_for_each_other(text: str, amount: str, price: str) -> None:
+    args = trade(text)
+    assert (args["amount"], args["price"]) == (Decimal(amount), Decimal(price))
+
+
+@pytest.mark.parametrize(
+    ("text", "exits"),
+    [
+        ("buy 2 eth at 3000, I'm out if it loses 2900, happy to take it at 3400", ("2900", "3400")),
+        ("compra 2 eth, me salgo si cae de 2.900, contento en 3.400", ("2900", "3400")),
+        ("compra 2 eth y que se vendan solos al llegar a 3.400, fuera si toca 2.900", ("2900", "3400")),
+        ("25 sol long. Cut it at 121. Cash it at 190.", ("121", "190")),
+    ],
+)
+def test_exits_in_verbs(text: str, exits: tuple[str, str]) -> None:
+    args = trade(text)
+    assert (args["stop_loss"], args["take_profit"]) == tuple(Decimal(value) for value in exits)
+
+
+def test_money_behind_the_instrument_makes_a_sale() -> None:
+    args = trade("convierte la mitad de mi ether en dólares")
+    assert (args["side"], args["amount"], args["unit"]) == ("sell", 50, "percent")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("avísame si el oro sube un 5", 5),
+        ("tell me when link has shed 9%", 9),
+        ("ping me if avax surges by a fifth", 20),
+    ],
+)
+def test_moves_are_percentages(text: str, value: int) -> None:
+    ((tool, args),) = calls(text)
+    assert (tool, args["value"]) == ("set_alert", value)
+    assert args["condition"].startswith("change_")
+
+
+def test_one_more_alert_is_no_order() -> None:
+    said = calls("get rid of alert 8, put one in for doge over 0.21")
+    assert [tool for tool, _ in said] == ["cancel_alert", "set_alert"]
+    assert said[1][1]["value"] == Decimal("0.21")
+
+
+@pytest.mark.parametrize(
+    ("text", "history", "expected"),
+    [
+        ("volá la de bnb", ("mis alertas", "40: BTC/USDT sobre 70.000. 41: BNB/USDT bajo 540."), {"alert_id": "41"}),
+        (
+            "close the btc one",
+            ("my alerts", "Alert 7: BTC/USDT above 70,000. Alert 8: ETH/USDT above 4,000."),
+            {"alert_id": "7"},
+        ),
+    ],
+)
+def test_listed_alert_goes_and_no_position_is_closed(text: str, history: tuple[str, ...], expected: Args) -> None:
+    assert calls(text, *history) == [("cancel_alert", expected)]
+
+
+def test_same_for_another_price_repeats_the_alert() -> None:
+    said = calls("igual pero para 3.000", "avísame si ether baja de 3.200", "Alerta 12: ETH/USDT por debajo de 3.200.")
+    assert said == [("set_alert", {"symbol": "ETH/USDT", "condition": "price_below", "value": 3000})]
+
+
+def test_why_behind_one_listed_trade_is_about_it() -> None:
+    assert calls("why?", "trades today", "One today: trade 512, Orion sold 4 BNB/USDT.") == [
+        ("explain_trade", {"trade_id": "512"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cuidado, no arranques a orion",
+        "todavía no cierres la libra",
+        "no I don't want to cancel any orders",
+        "if I were rich I'd buy a hundred bitcoin",
+        "I'm in no hurry to short the pound",
+        "play my evil twin who wants to sell 3 btc",
+        "he yelled SELL 3 BTC NOW",
+        "métele 100 solcitos, digo, a bnb",
+    ],
+)
+def test_nothing_is_done(text: str) -> None:
+    assert calls(text) == []
