@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.sessions import DAY_S
 from engine.domain.signals import Phase
@@ -44,6 +45,8 @@ _OVERLAP = HORIZON / 2
 """Rows that share one independent outcome: half a horizon, since most trades end before it does."""
 _NEWTON_STEPS = 10
 _SATURDAY = 5
+_LEAST_MOVING = 0.5
+"""Share of bars whose ATR is above 0, below which a file is no market."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +97,15 @@ def evaluate(
         progress: Told a fraction (0-1) and what is being done.
 
     Raises:
-        DataUnavailable: There are too few bars.
+        DataUnavailable: There are too few bars, or most of them do not move.
     """
+    if not np.mean(stop_fraction(bars) > 0) > _LEAST_MOVING:
+        raise DataUnavailable(
+            f"the {bars.timeframe} bars of {bars.symbol} do not move; there is nothing to forecast",
+            code="no_movement",
+            symbol=bars.symbol,
+            timeframe=bars.timeframe,
+        )
     outcomes = label_outcomes(bars)
     forward = forecast_forward(bars, outcomes, test_from=test_from, store=store, progress=progress)
     progress(0.96, "calibration")

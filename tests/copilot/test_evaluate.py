@@ -153,6 +153,7 @@ def test_file_without_volume_and_with_gaps_is_evaluated(tmp_path: Path) -> None:
         (lambda t: t[:900], "too few to learn from|no bar lies in the test part"),
         (lambda t: t[:0], "holds 0 bars"),
         (lambda t: t.assign(open=np.nan), "holds 0 bars"),
+        (lambda t: t.assign(open=9.0, high=9.0, low=9.0, close=9.0), "do not move"),
     ],
 )
 def test_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, change, message) -> None:  # type: ignore[no-untyped-def]  # two lambdas
