@@ -44,6 +44,10 @@ class Profile:
 _DEFAULTS: dict[str, object] = {**asdict(Profile()), "favourites": json.dumps(Profile().favourites)}
 
 
+_TRIES = 6
+"""How often a change is said in all; a deadlock always lets one of two through."""
+
+
 class Profiles:
     """Profiles in the database, one row an owner."""
 
@@ -67,13 +71,12 @@ class Profiles:
         """
         kept: dict[str, object] = {setting: json.dumps(value) if setting == "favourites" else value}
         change = update(profiles).where(profiles.c.owner == owner).values(kept)
-        for is_last in (False, False, True):
-            if self._execute(change) > 0:
-                return
+        for left in reversed(range(_TRIES)):
             try:
-                self._execute(insert(profiles).values(owner=owner, **{**_DEFAULTS, **kept}))
+                if self._execute(change) == 0:
+                    self._execute(insert(profiles).values(owner=owner, **{**_DEFAULTS, **kept}))
             except DBAPIError as error:
-                if is_last or not _is_late(error):
+                if left == 0 or not _is_late(error):
                     raise
             else:
                 return

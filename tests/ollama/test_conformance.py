@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,8 +66,17 @@ def described(url: str, name: str) -> dict[str, Any]:
     if "json" not in told["type"]:
         return told | {"text": answer.text.strip()}
     lines = [json.loads(line) for line in answer.text.splitlines()]
-    told |= {"error": lines[0].get("error"), "reason": lines[-1].get("done_reason"), "done": lines[-1].get("done")}
+    told |= {
+        "error": without_host(lines[0].get("error")),
+        "reason": lines[-1].get("done_reason"),
+        "done": lines[-1].get("done"),
+    }
     return told | {"first": fields(lines[0]), "last": fields(lines[-1])}
+
+
+def without_host(error: str | None) -> str | None:
+    """Return an error without the host of the model library, which the scripted server leaves out."""
+    return None if error is None else re.sub(r"\S+/(?=library/)", "", error)
 
 
 def fields(line: dict[str, Any]) -> set[str]:

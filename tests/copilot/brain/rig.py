@@ -25,7 +25,7 @@ from tests.servers.openai import FakeOpenAI
 from tests.tools.world import World
 from tools.results import ToolResult
 
-QUICK = TimeLimits(connect_s=0.5, first_token_s=1.5, idle_s=0.8, turn_s=4.0)
+QUICK = TimeLimits(connect_s=2.0, first_token_s=2.0, idle_s=1.0, turn_s=5.0)
 SITUATION = "- It is 2026-01-01 00:00 UTC."
 VAGUE, VAGO = "hmm gold, thoughts on the daily?", "mmm el oro, ¿cómo lo ves en diario?"
 """Words that the parser beside the model makes nothing of here, so that the model's own reading counts."""
