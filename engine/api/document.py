@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from engine.api import frames
+from engine.api import frames, views
 from engine.api.access import OPEN_PATHS, Permission, Requires
 from engine.api.problems import PROBLEM_MEDIA_TYPE, Problem
 
@@ -107,8 +107,16 @@ def _failure(status: str) -> Document:
 
 
 def _extra_schemas() -> Document:
+    """Return the schemas that FastAPI does not know, and anew those of answers: it drops every null from an example."""
     told = (
         Problem,
+        views.BarsView,
+        views.SignalView,
+        views.SignalsView,
+        views.ModelView,
+        views.ModelsView,
+        views.ReportView,
+        views.HealthView,
         frames.Subscribe,
         frames.Unsubscribe,
         frames.Ping,

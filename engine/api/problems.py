@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -61,7 +62,7 @@ class Problem(BaseModel):
     title: str
     status: int = Field(ge=400, le=599)
     detail: str
-    instance: str = Field(description="The path that was asked for.")
+    instance: str = Field(description="The path that was asked for, percent-encoded.")
     code: str
     errors: list[FieldError] = Field(default_factory=list, description="For `invalid_request`: each wrong argument.")
 
@@ -100,7 +101,7 @@ def problem_response(error: ApiError, path: str) -> Response:
         title=error.status.phrase,
         status=error.status,
         detail=error.detail,
-        instance=path,
+        instance=quote(path),
         code=error.code,
         errors=error.errors,
     )
@@ -139,27 +140,27 @@ def install_handlers(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
-        return problem_response(error, request.url.path)
+        return problem_response(error, request.scope["path"])
 
     async def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, CopilotError)
         told = describe_failure(error)
         if told.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("the API could not answer %s", request.url.path, exc_info=error)
-        return problem_response(told, request.url.path)
+            log.error("the API could not answer %s", request.scope["path"], exc_info=error)
+        return problem_response(told, request.scope["path"])
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         wrong = [FieldError(where=".".join(map(str, each["loc"])), why=str(each["msg"])) for each in error.errors()]
         detail = "; ".join(f"{each.where}: {each.why}" for each in wrong)
         told = ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)
-        return problem_response(told, request.url.path)
+        return problem_response(told, request.scope["path"])
 
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
         told = ApiError(status, status.name.lower(), str(error.detail), headers=error.headers)
-        return problem_response(told, request.url.path)
+        return problem_response(told, request.scope["path"])
 
     app.add_exception_handler(ApiError, refused)
     app.add_exception_handler(CopilotError, failed)

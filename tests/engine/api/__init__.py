@@ -1,0 +1,1 @@
+"""The service: HTTP, the stream, and who may read them."""
