@@ -15,7 +15,6 @@ from copilot.chat_models import OfflineChatModel
 from copilot.chat_models.failures import explain
 from copilot.chat_models.local import ChatServer, LocalModel, TimeLimits
 from copilot.chat_models.ollama import OllamaServer, installed_models
-from copilot.chat_models.openai_compatible import OpenAIServer
 from copilot.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,6 +74,9 @@ def choose_installed(installed: Sequence[str]) -> str | None:
 
 def _server(kind: str, name: str, settings: Settings, limits: TimeLimits) -> ChatServer:
     if kind == "openai":
+        # Its client library takes half a second to load, which nobody else should wait for.
+        from copilot.chat_models.openai_compatible import OpenAIServer
+
         key = settings.openai_key.get_secret_value()
         return OpenAIServer(name, settings.openai_url, settings.model_reply, limits, key)
     return OllamaServer(

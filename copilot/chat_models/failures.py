@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import httpx
 import httpx2
 import ollama
-import openai
 
 from engine.domain.errors import ModelUnavailable
 
@@ -22,7 +21,7 @@ _IN_STREAM = -1
 _MEMORY_WORDS = ("out of memory", "more system memory", "cudamalloc", "insufficient memory", "oom")
 _DETAIL_LENGTH = 300
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx2.ConnectError, httpx2.ConnectTimeout)
-_TOO_LATE = (openai.APITimeoutError, httpx.TimeoutException, httpx2.TimeoutException, TimeoutError)
+_TOO_LATE = (httpx.TimeoutException, httpx2.TimeoutException, TimeoutError)
 
 
 def explain(error: Exception) -> ModelUnavailable:
@@ -39,23 +38,25 @@ def _code(error: Exception) -> str:
         return _status_code(status, str(error).lower())
     if any(isinstance(cause, _NO_CONNECTION) for cause in _causes(error)):
         return "unreachable"
-    if isinstance(error, _TOO_LATE):
+    if isinstance(error, _TOO_LATE) or _is_openai(error, "APITimeoutError"):
         return "stalled"
     return _transport_code(error)
 
 
 def _transport_code(error: Exception) -> str:
-    match error:
-        case openai.APIConnectionError() | httpx.HTTPError() | httpx2.HTTPError():
-            return "cut"
-        case openai.APIError():
-            return "out_of_memory" if _speaks_of_memory(str(error).lower()) else "stream_error"
-        case ConnectionError():
-            return "unreachable"
-        case ValueError() if "no data" in str(error).lower():
-            return "empty"
-        case _:
-            return "bad_reply"
+    if isinstance(error, httpx.HTTPError | httpx2.HTTPError) or _is_openai(error, "APIConnectionError"):
+        return "cut"
+    if _is_openai(error, "APIError"):
+        return "out_of_memory" if _speaks_of_memory(str(error).lower()) else "stream_error"
+    if isinstance(error, ConnectionError):
+        return "unreachable"
+    is_silence = isinstance(error, ValueError) and "no data" in str(error).lower()
+    return "empty" if is_silence else "bad_reply"
+
+
+def _is_openai(error: BaseException, name: str) -> bool:
+    """Tell whether an error is of a class of the OpenAI client, without loading that client for it."""
+    return any(kind.__name__ == name and kind.__module__.startswith("openai") for kind in type(error).__mro__)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -67,8 +68,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: Exception) -> int | None:
-    if isinstance(error, ollama.ResponseError | openai.APIStatusError):
-        return error.status_code
+    if isinstance(error, ollama.ResponseError) or _is_openai(error, "APIStatusError"):
+        return int(getattr(error, "status_code", 0))
     return None
 
 
