@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 MAX_CATCH_UP = 500
 """Bars of one symbol and timeframe that are sent after a pause."""
 _LONGEST_WAIT_S = 60
+_BURSTS_IN_LINE = 8
+"""A client's line holds this many bursts; after each the clients get time to read."""
+_BREATH_S = 0.05
 _STALLED_S = 30.0
 """Seconds without a look at the market after which the stream counts as stalled."""
 
@@ -93,6 +96,7 @@ class Broadcaster:
             max_clients=self.settings.max_clients,
             stream=stream or None,
         )
+        self._burst = max(1, self.settings.queue_size // _BURSTS_IN_LINE)
         self._watched: list[_Watched] = []
         self._condition = _Condition()
         self._wanted: set[tuple[str, Timeframe]] = set()
@@ -134,7 +138,7 @@ class Broadcaster:
             for watched, bars in await self.reader.read("closed", lambda: [(each, self._closed(each)) for each in due]):
                 watched.looked(now_s)
                 if bars is not None:
-                    self._publish_bars(watched, bars)
+                    await self._publish_bars(watched, bars)
 
     async def _look(self) -> None:
         try:
@@ -172,7 +176,7 @@ class Broadcaster:
             log.info("not streamed: %s", error)
             return None
 
-    def _publish_bars(self, watched: _Watched, bars: Bars) -> None:
+    async def _publish_bars(self, watched: _Watched, bars: Bars) -> None:
         new = bars[int(bars.time.searchsorted(-1 if watched.last is None else watched.last, side="right")) :]
         if not len(new):
             return
@@ -182,6 +186,8 @@ class Broadcaster:
             self._publish_missed(topic, watched.last, first)
         for bar in tell_bars(new):
             self._publish_bar(topic, bar)
+            if self.hub.sequence % self._burst == 0:
+                await self.hub.breathe(_BREATH_S)
         watched.last = int(new.time[-1])
         if watched.timeframe in self.settings.signal_timeframes:
             self._want_signal(watched.symbol, watched.timeframe)

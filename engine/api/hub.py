@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,6 +89,11 @@ class Subscriber:
     async def wait_for_room(self) -> None:
         """Wait until less than half of the line is taken: a client that does not read is not read from either."""
         await self._has_room.wait()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether half of the line is taken."""
+        return not self._has_room.is_set()
 
     def end(self, ending: Ending) -> None:
         """Have the connection closed; the first reason given stands."""
@@ -176,6 +182,20 @@ class Hub:
         slow = [subscriber for subscriber in self._by_topic[topic] if not subscriber.offer(event.text)]
         for subscriber in slow:
             self.drop_slow(subscriber)
+
+    async def breathe(self, patience_s: float) -> None:
+        """Let clients read amid many events, so that a burst of ours makes nobody slow who is not.
+
+        Args:
+            patience_s: Longest wait. A client that takes nothing holds up the others by a few such waits, until its
+                line is full.
+        """
+        await asyncio.sleep(0)
+        crowded = [subscriber for subscriber in self._clients if subscriber.is_crowded]
+        if crowded:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await asyncio.gather(*(subscriber.wait_for_room() for subscriber in crowded))
 
     def drop_slow(self, subscriber: Subscriber) -> None:
         """Let go of a client that does not keep up; the others do not notice."""

@@ -90,7 +90,7 @@ async def test_bars_of_a_pause_follow_and_their_signal_is_computed_once() -> Non
 
 
 async def test_bars_beyond_what_is_caught_up_with_are_told_as_missed() -> None:
-    desk = Desk(bar_timeframes=("1m",), signal_timeframes=())
+    desk = Desk(bar_timeframes=("1m",), signal_timeframes=(), queue_size=1000)
     await desk.begin()
     missed, *bars = await desk.step(minutes=MAX_CATCH_UP + 10)
     assert missed["type"] == "bars_missed"
@@ -100,7 +100,7 @@ async def test_bars_beyond_what_is_caught_up_with_are_told_as_missed() -> None:
 
 
 async def test_exactly_what_is_caught_up_with_is_not_missed() -> None:
-    desk = Desk(bar_timeframes=("1m",), signal_timeframes=())
+    desk = Desk(bar_timeframes=("1m",), signal_timeframes=(), queue_size=1000)
     await desk.begin()
     assert {each["type"] for each in await desk.step(minutes=MAX_CATCH_UP)} == {"bar"}
 

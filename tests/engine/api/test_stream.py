@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from engine.api.frames import ANSWERS, BarEvent, Kind
 from engine.api.hub import Topic
 from engine.api.telling import tell_bars
-from tests.engine.api.fakes import FakeMarket
+from tests.engine.api.fakes import SYMBOLS, FakeMarket
 from tests.engine.api.serving import Client, Service, fast_settings, listen, listen_without_reading, serve, until
 
 MINUTES = Topic(Kind.BARS, "BTC/USDT", "1m")
@@ -120,6 +120,19 @@ async def test_slow_client_is_closed_with_a_reason_and_the_others_get_everything
         assert hub.clients == len(quick)
         assert await asyncio.gather(*reading) == [list(range(1, total + 1))] * len(quick)
         assert await slow.closed() == (4008, "slow_client")
+
+
+async def test_burst_after_a_pause_makes_nobody_slow() -> None:
+    """A machine that slept for hours has many more bars to tell than may wait for one client."""
+    async with serve(fast_settings(queue_size=32)) as service, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(listen(service)) for _ in range(3)]
+        for client in clients:
+            await client.ask(op="subscribe", kinds=["bars"], timeframes=["1m"])
+        service.market.advance(minutes=400)
+        for client in clients:
+            heard = [await client.hear() for _ in range(400 * len(SYMBOLS))]
+            assert {frame["type"] for frame in heard} == {"bar"}
+        assert service.broadcaster.hub.dropped_slow == 0
 
 
 async def test_client_that_takes_no_frame_for_long_counts_as_slow() -> None:
