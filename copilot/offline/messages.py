@@ -71,6 +71,7 @@ _CUES = frozenset(
 )
 _SHORT, _LONG = 4, 6
 _GUESS = 35.0
+_TITLE = 2
 
 
 @dataclass(slots=True)
@@ -232,6 +233,8 @@ class _Grouper:
                 self._join(current, piece)
             else:
                 self._replace(piece)
+        elif _is_title(current, piece):
+            self._replace(piece)
         elif _begins_new(current, piece, starts):
             _carry_on(current, piece)
             self._close(piece)
@@ -307,6 +310,12 @@ class _Grouper:
         if self._current is not None:
             self._clauses.append(self._current)
         self._current = piece
+
+
+def _is_title(current: Clause, piece: Clause) -> bool:
+    """Tell whether a noun in front of a colon only announces an order ("new position: long gold, 1 oz")."""
+    announced = piece.tool == TRADE and piece.tokens[0].text == ":" and len(_said(current.tokens)) <= _TITLE
+    return announced and current.tool == "check_portfolio" and "sym" not in current.features
 
 
 def _said(tokens: Sequence[Token]) -> list[Token]:

@@ -208,8 +208,11 @@ def _trade(clause: Clause, context: Context) -> Outcome:
 
 
 def _names_each(clause: Clause, question: Question) -> bool:
-    """Tell whether the same is wanted in several instruments ("100 dollars each of btc and eth")."""
-    return question.code == "which_symbol" and len(clause.all("sym")) > 1 and "each" in clause.features
+    """Tell whether the same is wanted in several instruments ("100 dollars each of btc and eth", "close ltc, ada")."""
+    features = clause.features
+    closes = not features.isdisjoint({"close", "dispose"}) and features.isdisjoint({"number", "or", "into", "if"})
+    several = question.code == "which_symbol" and len(clause.all("sym")) > 1
+    return several and ("each" in features or (closes and features.isdisjoint({"buy", "sell", "neg", "except"})))
 
 
 def _each(clause: Clause) -> Outcome:

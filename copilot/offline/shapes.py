@@ -17,6 +17,7 @@ _LEAST = 2
 _LONGEST_LEFT = 9
 _LONGEST_DONE = 10
 _LARGEST_MOVE = 60
+_LONGEST_LEAD = 4
 _MARKS = (",", ".", "!", ";", ":")
 _CONVERTS = ("convi", "convert", "cambi", "pas", "swap", "turn", "change", "exchang", "traspas", "transform")
 _LETTERS = {"B": "buy", "L": "buy", "S": "sell"}
@@ -29,21 +30,25 @@ _VERBS = ("buy", "sell", "close", "dispose", "halve")
 
 def shape(tokens: list[Token], language: Language) -> list[Token]:
     """Return the tokens with every shape read into labels and values."""
+    _read_done(tokens)
     _read_initial(tokens, language)
     _read_letters(tokens)
     _read_tail(tokens)
-    _read_done(tokens)
     _read_moves(tokens)
     _read_conversions(tokens)
     _read_single(tokens)
-    return _join_halves(_drop_holdings(tokens))
+    _read_bet_against(tokens)
+    _read_risk(tokens)
+    _read_exit(tokens)
+    return _read_condition(_join_halves(_drop_holdings(tokens)))
 
 
 def _read_initial(tokens: list[Token], language: Language) -> None:
     """Read a word at the very start that only there means to buy ("bag 3 ltc", "more gold", "but 3 ltc")."""
     if len(tokens) < _LEAST or tokens[0].text not in load_lexicon().own[language].initial:
         return
-    sized = len(tokens) > _LEAST and tokens[1].is_number and tokens[2].get("sym")
+    sold = any(t.text in word_set("done_sell") for t in tokens)
+    sized = len(tokens) > _LEAST and tokens[1].is_number and tokens[2].get("sym") and not sold
     bare = len(tokens) == _LEAST and tokens[1].get("sym") and not tokens[0].labels & {"show.weak", "position"}
     if sized or bare:
         tokens[0].labels = frozenset({"buy"})
@@ -78,7 +83,8 @@ def _read_tail(tokens: list[Token]) -> None:
 
 def _read_done(tokens: list[Token]) -> None:
     """Read "three solana, bought" as an order: a count and an instrument, then what shall have been done with them."""
-    labels = {label for token in tokens for label in token.labels}
+    told = tokens[1:] if tokens and tokens[0].has("buy.weak") else tokens
+    labels = {label for token in told for label in token.labels}
     if not labels.isdisjoint(_NOT_DONE) or any(t.text in word_set("self") for t in tokens):
         return
     for index, token in enumerate(tokens[:_LONGEST_DONE]):
@@ -86,6 +92,9 @@ def _read_done(tokens: list[Token]) -> None:
         ahead = tokens[index + 1] if index + 1 < len(tokens) else None
         before = tokens[:index]
         counted = any(t.is_number and t.unit in ("", "money") for t in before) and any(t.get("sym") for t in before)
+        if side and counted and before[0].has("buy.weak", "set"):
+            for said in before:
+                said.labels = said.labels - {"buy.weak"}
         if side and counted and (ahead is None or ahead.text in (*_MARKS, "a", "at", "@", "con", "y", "and", "with")):
             token.labels = frozenset({side})
             return
@@ -126,6 +135,65 @@ def _read_single(tokens: list[Token]) -> None:
     for index, (owner, ounce) in enumerate(pairwise(tokens)):
         if owner.has("mine") and ounce.has("ounce") and ounce.text in ("ounce", "onza"):
             tokens[index] = Token("1", owner.raw, value=Decimal(1), is_number=True, is_word_number=True)
+
+
+def _read_bet_against(tokens: list[Token]) -> None:
+    """Read a stake against an instrument as a sale."""
+    verb = next((t for t in tokens if t.text in word_set("bets")), None)
+    for first, second in pairwise(tokens):
+        if verb is not None and first.text in word_set("against") and second.get("sym"):
+            verb.labels = frozenset({"sell"})
+
+
+def _read_risk(tokens: list[Token]) -> None:
+    """Read the percentage at risk beside an order as the distance of its stop, and not as a setting."""
+    if not any(t.has("buy", "sell") for t in tokens) or any(t.has("rpt", "agent", "set") for t in tokens):
+        return
+    for index, token in enumerate(tokens[:-1]):
+        ahead = [t for t in tokens[index + 1 : index + 3] if t.text not in ("de", "del", "of", "al")]
+        if token.text in ("riesgo", "risk") and ahead and ahead[0].unit == "percent":
+            token.labels = frozenset({"sl"})
+
+
+def _read_exit(tokens: list[Token]) -> None:
+    """Read "if btc loses 50k, bail" as an order to leave: nothing else is ordered, and no price stands behind it."""
+    if any(t.has(*_VERBS) and not t.has("sl") for t in tokens) or any(
+        t.has("notify", "alert", "agent") for t in tokens
+    ):
+        return
+    price = next((i for i, t in enumerate(tokens) if t.is_number), None)
+    if price is None or not any(t.get("sym") for t in tokens) or any(t.is_number for t in tokens[price + 1 :]):
+        return
+    opens = any(t.has("if") or t.text in word_set("finite_moves") for t in tokens[:price])
+    for token in tokens[price + 1 :]:
+        if opens and token.text in word_set("exit_words"):
+            token.labels = frozenset({"close"})
+
+
+def _read_condition(tokens: list[Token]) -> list[Token]:
+    """Open a condition that was told without an "if" ("rompe 60k compro 0,1 btc", "loses 50k, I'm out")."""
+    if any(t.has("if", "notify", "alert", "agent", "question", "past") or t.text == "?" for t in tokens):
+        return tokens
+    start = next((i for i, t in enumerate(tokens[:_LONGEST_LEAD]) if not _leads_condition(t)), None)
+    if start is None or tokens[start].text not in word_set("finite_moves"):
+        return tokens
+    price = next(
+        (i for i in range(start + 1, min(start + _LONGEST_LEAD + 1, len(tokens))) if tokens[i].is_number), None
+    )
+    if price is None or tokens[price].unit not in ("", "money") or _names_thing(tokens, price):
+        return tokens
+    if any(t.has("mine") for t in tokens[start:price]):
+        return tokens
+    behind = tokens[price + 1 :]
+    if not any((t.has(*_VERBS) and not t.has("tp", "sl")) for t in behind):
+        return tokens
+    tokens[start].labels = tokens[start].labels - {*_VERBS, "remove", "tp", "sl", "stop"}
+    glued = behind[1:] if behind[0].text in (",", "y", "and", ":", "-", "→", ";") else behind
+    return [Token("if", "if", frozenset({"if"})), *tokens[: price + 1], *glued]
+
+
+def _leads_condition(token: Token) -> bool:
+    return token.get("sym") is not None or token.has("also", "holder", "greeting") or token.text in ("el", "la", "¿")
 
 
 def _names_thing(tokens: Sequence[Token], index: int) -> bool:

@@ -32,6 +32,8 @@ def trade(text: str) -> Args:
         ("vende 23 litecoins y medio", "sell", "23.5"),
         ("aligera mi posición de litecoin en 7", "sell", "7"),
         ("vende mi onza de oro a 2.450", "sell", "1"),
+        ("have 5 ltc sold", "sell", "5"),
+        ("apuesta 200 contra doge", "sell", "200"),
         ("un bitcoin entero, venga, cómpralo", "buy", "1"),
     ],
 )
@@ -67,6 +69,34 @@ def test_price_and_amount_are_not_taken_for_each_other(text: str, amount: str, p
 def test_exits_in_verbs(text: str, exits: tuple[str, str]) -> None:
     args = trade(text)
     assert (args["stop_loss"], args["take_profit"]) == tuple(Decimal(value) for value in exits)
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "price"),
+    [
+        ("rompe 60k compro 0,1 btc", "buy", 60000),
+        ("pierde 50k y vendo 0,2 btc", "sell", 50000),
+        ("loses 50k, I'm out of btc", "close", 50000),
+        ("if btc loses 50k, bail", "close", 50000),
+        ("si btc pierde 50k me salgo", "close", 50000),
+    ],
+)
+def test_condition_needs_no_if(text: str, side: str, price: int) -> None:
+    args = trade(text)
+    assert (args["side"], args["order_type"], args["price"]) == (side, "stop", price)
+
+
+def test_raised_amount_is_no_condition() -> None:
+    assert trade("sube mi eth en 0,1, comprando") == {"symbol": "ETH/USDT", "side": "buy", "amount": Decimal("0.1")}
+
+
+def test_risk_beside_an_order_is_its_stop_and_no_setting() -> None:
+    args = trade("entra largo en sol, 5 unidades, riesgo 3%, beneficio 9%")
+    assert (args["stop_loss_pct"], args["take_profit_pct"]) == (3, 9)
+
+
+def test_several_positions_are_closed_at_once() -> None:
+    assert [args["symbol"] for _, args in calls("close out bitcoin and gold")] == ["BTC/USDT", "XAUUSD"]
 
 
 def test_money_behind_the_instrument_makes_a_sale() -> None:
