@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from copilot.settings import Settings, load_settings
@@ -216,6 +217,36 @@ def train(
     with _progress() as report:
         manifest = train_model(_settings(), symbol, timeframe, report)
     _print_lines(manifest.lines(), to_json(manifest), as_json)
+
+
+@app.command()
+def backtest(
+    target: Annotated[str, typer.Argument(help="Agent (atlas, orion, nova) or strategy (breakout, momentum, grid …).")],
+    symbol: Annotated[str | None, typer.Option(help="One symbol; without it those that the target trades.")] = None,
+    timeframe: Annotated[str, typer.Option(help="Timeframe of the bars.")] = "1h",
+    days: Annotated[int, typer.Option(min=1, help="Days up to the market's present.")] = 365,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the full report as an HTML page; of an agent, one for each strategy.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write equity and drawdown as a PNG, in the same way.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer and the full reports as JSON.")] = False,
+) -> None:
+    """Backtest an agent or a strategy on the market at hand, beside holding, chance and doubled costs."""
+    from copilot import backtesting
+    from copilot.wording import render_answer
+    from prompts import load_words
+
+    settings = _settings()
+    has_reports = as_json or page is not None or picture is not None
+    with _progress() as report:
+        done = backtesting.backtest(
+            settings, target, symbol=symbol, timeframe=timeframe, days=days, has_reports=has_reports, progress=report
+        )
+    _print_answer(render_answer([done.result], settings.language), backtesting.to_json(done) if as_json else None)
+    told = load_words(settings.language, "backtest_report")["command"]["written"]
+    for path, write in ((page, backtesting.write_pages), (picture, backtesting.write_pictures)):
+        for file in write(done, path, settings.language) if path is not None else ():
+            err.print(told.format(file=file), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -450,6 +481,14 @@ def _worded(error: CopilotError) -> str:
     from copilot.wording import render_error
 
     return _ESCAPED.sub(r"\1", render_error(error, load_settings().language))
+
+
+def _print_answer(markdown: str, json_text: str | None) -> None:
+    """Print an answer: drawn on a terminal, as plain lines elsewhere, or the JSON that stands for it."""
+    if json_text is None and out.is_terminal:
+        out.print(Markdown(markdown))
+    else:
+        _print_lines([_ESCAPED.sub(r"\1", markdown)], json_text or "", json_text is not None)
 
 
 def _print_lines(lines: Sequence[str], json_text: str, as_json: bool) -> None:

@@ -1,0 +1,304 @@
+"""What stands behind `trading-copilot backtest`: the chat's own backtest from a shell, with its full reports.
+
+The answer is that of the tool `run_backtest`, word for word. A report needs more than an answer holds (every trade, the
+account bar by bar), so the strategies of the answer are run once more over the very bars that the tool has read. Each
+strategy of an agent has an account of its own, and so a report of its own; their accounts add up to the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from agents.strategies import AGENT_PLANS, STRATEGY_NAMES, Table, TableStrategy, build_strategy, is_altcoin
+from agents.strategies.trial import STARTING_CASH, Sleeve, try_strategies
+from copilot.bootstrap import open_market, prepare_data_dir
+from copilot.commands import Progress
+from copilot.events import Language
+from copilot.settings import Settings
+from engine.backtest import (
+    AccountSettings,
+    Evaluation,
+    Listing,
+    RandomEntries,
+    Run,
+    SizeRule,
+    Trades,
+    evaluate,
+    report_json,
+    report_page,
+    report_picture,
+    run_portfolio,
+)
+from engine.backtest import columns as at
+from engine.data.files import write_atomically
+from engine.domain.errors import ConfigError, DataUnavailable, InvalidRequest
+from engine.domain.instruments import typical_spread_bps
+from engine.domain.market import Bars, Instrument, Quote
+from engine.domain.protocols import MarketData
+from engine.domain.strategies import Decisions
+from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
+from prompts import load_words
+from tools.backtest import BacktestTool
+from tools.registry import ToolContext
+from tools.results import BacktestResult
+from tools.schema import RunBacktest
+
+TARGETS = (*STRATEGY_NAMES, *AGENT_PLANS)
+"""What can be named; the ML signal is left to `trading-copilot evaluate`."""
+
+_MARKET_SHARE, _ANSWER_SHARE = 0.4, 0.7
+_INVESTED_RATIO, _STEP = Decimal("0.99"), Decimal("0.0001")
+"""How `agents.strategies.trial` sizes an entry; a test holds the accounts of both against each other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StrategyReport:
+    """One strategy of an answer with its own account, every trade, and all that it is held against."""
+
+    strategy: str
+    run: Run
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backtested:
+    """A finished command: the answer, and a report of each strategy where they were asked for."""
+
+    result: BacktestResult
+    reports: tuple[StrategyReport, ...]
+
+
+def backtest(
+    settings: Settings,
+    target: str,
+    *,
+    symbol: str | None,
+    timeframe: str,
+    days: int,
+    has_reports: bool,
+    progress: Progress,
+) -> Backtested:
+    """Backtest an agent or a strategy on the market of the settings.
+
+    Args:
+        settings: Which market, whose, and in which language errors speak.
+        target: One of `TARGETS`.
+        symbol: One symbol; None for the target's own.
+        timeframe: Length of the bars.
+        days: Days up to the market's present, above 0.
+        has_reports: Whether the full reports are wanted; they take as long again.
+        progress: Told the share that is done, and what is being done.
+
+    Raises:
+        ConfigError: The target or the timeframe is unknown.
+        InvalidRequest: The symbol is unknown, or the market has too little for it.
+    """
+    arguments = _arguments(target, symbol, timeframe, days, settings.language)
+    prepare_data_dir(settings)
+    opened = open_market(settings, lambda done: progress(_MARKET_SHARE * done, "market"))
+    return backtest_market(
+        opened, arguments, settings.owner, settings.language, has_reports=has_reports, progress=progress
+    )
+
+
+def backtest_market(
+    opened: MarketData,
+    arguments: RunBacktest,
+    owner: str,
+    language: Language,
+    *,
+    has_reports: bool,
+    progress: Progress,
+) -> Backtested:
+    """Backtest an agent or a strategy on a market that is open.
+
+    Raises:
+        InvalidRequest: The symbol is unknown, or the market has too little for it.
+    """
+    market = _Remembering(opened)
+    progress(_MARKET_SHARE, arguments.target)
+    try:
+        found = asyncio.run(BacktestTool(market)(arguments, ToolContext(owner, "backtest", language)))
+    except DataUnavailable as error:
+        raise InvalidRequest(error.code, **error.params) from error
+    if not isinstance(found, BacktestResult):
+        raise InvalidRequest(found.code, **found.params)
+    reports = _report(found, market, progress) if has_reports else ()
+    progress(1.0, "")
+    return Backtested(found, tuple(reports))
+
+
+def to_json(done: Backtested) -> str:
+    """Return the answer and every report as JSON."""
+    reports = {each.strategy: json.loads(report_json(each.run, each.evaluation)) for each in done.reports}
+    content = {"result": done.result.model_dump(mode="json"), "reports": reports}
+    return json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def write_pages(done: Backtested, path: Path, language: Language) -> tuple[Path, ...]:
+    """Write one page for each report, in a language; return where.
+
+    A single one is named `path`; of several each has its strategy in its name.
+
+    Raises:
+        ConfigError: A file cannot be written.
+    """
+    pages = {each.strategy: report_page(each.run, each.evaluation, _page_words(done, each, language)).encode()
+             for each in done.reports}  # fmt: skip
+    return _write(path, pages, language)
+
+
+def write_pictures(done: Backtested, path: Path, language: Language) -> tuple[Path, ...]:
+    """Write one PNG for each report, named as pages are; return where.
+
+    Raises:
+        ConfigError: A file cannot be written.
+    """
+    return _write(path, {each.strategy: report_picture(each.run) for each in done.reports}, language)
+
+
+class _Remembering:
+    """A market that keeps what bars it gave, so that a report sees the same ones though time goes on."""
+
+    def __init__(self, market: MarketData) -> None:
+        self._market = market
+        self.name, self.is_simulated = market.name, market.is_simulated
+        self.given: dict[str, Bars] = {}
+
+    def now(self) -> datetime:
+        return self._market.now()
+
+    def instruments(self) -> Mapping[str, Instrument]:
+        return self._market.instruments()
+
+    def quote(self, symbol: str) -> Quote:
+        return self._market.quote(symbol)
+
+    def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
+        self.given[symbol] = self._market.bars(symbol, timeframe, limit)
+        return self.given[symbol]
+
+    def bars_between(self, symbol: str, start: datetime, end: datetime) -> Bars:
+        return self._market.bars_between(symbol, start, end)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decided:
+    """What a strategy decided within the period: one table of decisions or more for each symbol."""
+
+    symbols: tuple[str, ...]
+    tables: tuple[Decisions, ...]
+
+    def run(self, listings: Sequence[Listing], account: AccountSettings) -> Run:
+        """Return the run over one listing for each symbol; tables of one symbol are told as that symbol's trades."""
+        rows = {listing.bars.symbol: row for row, listing in enumerate(listings)}
+        run = run_portfolio([listings[rows[symbol]] for symbol in self.symbols], self.tables, account)
+        table = run.trades.table.copy()
+        table[:, at.T_SYMBOL] = np.array([rows[symbol] for symbol in self.symbols])[table[:, at.T_SYMBOL]]
+        return replace(run, listings=tuple(listings), trades=Trades(table, tuple(listings)))
+
+
+def _report(result: BacktestResult, market: _Remembering, progress: Progress) -> Sequence[StrategyReport]:
+    strategies = [_build(name, result, market) for name in result.strategies]
+    sleeves = [sleeve for sleeve in (_sleeve(each, result, market) for each in strategies) if sleeve.listings]
+    reports = []
+    for number, sleeve in enumerate(sleeves):
+        done = _ANSWER_SHARE + (1 - _ANSWER_SHARE) * number / len(sleeves)
+        progress(done, sleeve.strategy.name)
+        reports.append(_judge(sleeve, int(result.start.timestamp()), STARTING_CASH / len(sleeves)))
+    return reports
+
+
+def _build(name: str, result: BacktestResult, market: _Remembering) -> TableStrategy:
+    """Return a strategy of an answer on the symbols that the tool gave it."""
+    symbols = tuple(symbol for symbol in market.given if name != "altcoin_rotation" or is_altcoin(symbol))
+    timeframe = find_timeframe(result.timeframe)
+    assert timeframe is not None, "the tool has just used it"
+    shorts = all(market.instruments()[symbol].is_shortable for symbol in symbols)
+    return build_strategy(name, symbols, timeframe, shorts=shorts)
+
+
+def _sleeve(strategy: TableStrategy, result: BacktestResult, market: _Remembering) -> Sleeve:
+    listings = [
+        Listing(market.given[symbol], market.instruments()[symbol], Decimal(repr(typical_spread_bps(symbol))))
+        for symbol in strategy.symbols
+        if symbol in result.symbols
+    ]
+    return Sleeve(strategy, tuple(listings))
+
+
+def _judge(sleeve: Sleeve, start_s: int, cash: Decimal) -> StrategyReport:
+    """Return a strategy's report; what chance makes of it is the trial's own finding."""
+    strategy = sleeve.strategy
+    share = (_INVESTED_RATIO / max(strategy.most_entries, 1)).quantize(_STEP, ROUND_DOWN)
+    account = AccountSettings(cash, SizeRule("equity", max(share, _STEP)))
+    tables = strategy.decide_tables({listing.bars.symbol: listing.bars for listing in sleeve.listings})
+    firsts = {each.bars.symbol: int(np.searchsorted(each.bars.time, start_s)) for each in sleeve.listings}
+    listings = [replace(each, bars=each.bars[firsts[each.bars.symbol] :]) for each in sleeve.listings]
+    decided = _Decided(
+        tuple(table.symbol for table in tables), tuple(_from_row(table, firsts[table.symbol]) for table in tables)
+    )
+    run = decided.run(listings, account)
+    trial = try_strategies([sleeve], start_s=start_s)
+    judged = evaluate(run, decided.run, draws=0)
+    chance = RandomEntries(trial.random_returns, trial.as_good)
+    return StrategyReport(strategy.name, run, replace(judged, random_entries=chance))
+
+
+def _from_row(table: Table, row: int) -> Decisions:
+    whole = table.decisions
+    price, stop, target = (None if each is None else each[row:] for each in (whole.price, whole.stop, whole.target))
+    return replace(whole, action=whole.action[row:], price=price, stop=stop, target=target)
+
+
+def _arguments(target: str, symbol: str | None, timeframe: str, days: int, language: Language) -> RunBacktest:
+    words = load_words(language, "backtest_report")["command"]
+    if target not in TARGETS:
+        raise ConfigError(words["unknown_target"].format(target=target, choices=", ".join(TARGETS)))
+    wanted = find_timeframe(timeframe)
+    if wanted is None:
+        raise ConfigError(words["unknown_timeframe"].format(timeframe=timeframe, choices=", ".join(TIMEFRAMES)))
+    given = {"target": target, "symbol": symbol and symbol.upper(), "timeframe": wanted, "days": days}
+    try:
+        return RunBacktest.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidRequest("bad_argument", argument=str(first["loc"][0]), value=first["input"]) from error
+
+
+def _page_words(done: Backtested, report: StrategyReport, language: Language) -> Mapping[str, str]:
+    """Return the words of a page, with what was tested and whether its prices are invented in the title."""
+    words: Mapping[str, str] = load_words(language, "backtest_report")["page"]
+    answers = load_words(language, "answers")
+    parts = [words["title"], answers["backtest"]["targets"][report.strategy]]
+    if report.strategy != done.result.target:
+        parts.insert(1, answers["backtest"]["targets"][done.result.target])
+    if done.result.is_simulated:
+        parts.append(answers["simulated_mark"])
+    return {**words, "title": " · ".join(parts)}
+
+
+def _write(path: Path, contents: Mapping[str, bytes], language: Language) -> tuple[Path, ...]:
+    written = []
+    for strategy, content in contents.items():
+        file = path if len(contents) == 1 else path.with_name(f"{path.stem}-{strategy}{path.suffix}")
+        try:
+            write_atomically(file, _filling(content))
+        except OSError as error:
+            words = load_words(language, "backtest_report")["command"]
+            raise ConfigError(words["cannot_write"].format(file=file, detail=error.strerror or error)) from error
+        written.append(file)
+    return tuple(written)
+
+
+def _filling(content: bytes) -> Callable[[Path], int]:
+    return lambda temporary: temporary.write_bytes(content)
