@@ -78,7 +78,8 @@ async def serve(
     signals = FakeSignals(market)
     broadcaster = Broadcaster(market, signals, settings or fast_settings())
     api = create_api(broadcaster, FakeShelf(), authenticate=authenticate)
-    listener = socket.socket()
+    # The protocol is named, because asyncio turns off Nagle's delay on such sockets only.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(api, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
