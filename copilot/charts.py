@@ -1,7 +1,8 @@
-"""Pictures of bars: candlesticks, volume, indicator panes and price levels, as a Plotly figure.
+"""Pictures of what tools say, as Plotly figures: bars with indicators and price levels, and a backtest's accounts.
 
-The figure is transparent and its greys are readable on light and dark alike, so one picture serves both; a known
-background only sharpens the contrast. Nothing is computed here that a tool did not already say.
+A figure is transparent and its greys are readable on light and dark alike, so one picture serves both; a known
+background only sharpens the contrast. Nothing is computed here that a tool did not already say, but for how far a
+drawn account lies below its peak.
 """
 
 from __future__ import annotations
@@ -10,26 +11,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, cast
 
 from plotly import graph_objects
 from plotly.subplots import make_subplots
 
 from copilot.events import Language
-from copilot.wording import format_price
+from copilot.wording import format_percent, format_price
 from engine.domain.signals import Signal
 from engine.domain.symbols import TIMEFRAME_S, Timeframe, is_fx
 from prompts import load_words
-from tools.results import ChartData, ChartLevel, ChartLine
+from tools.results import BacktestResult, ChartData, ChartLevel, ChartLine
 
 Words = Mapping[str, Any]
 _PRICE_HEIGHT, _PANE_HEIGHT = 400, 110
 _VOLUME_HEIGHT = 70
+_EQUITY_HEIGHT, _DRAWDOWN_HEIGHT = 230, 90
 _RISE, _FALL = "#26a69a", "#ef5350"
 _LINE_COLOURS = ("#e0a030", "#5b8def", "#b07cf2", "#4cb8c4", "#d66aa0", "#8c9a3f")
 _GRID = "rgba(128, 138, 152, 0.22)"
 _INK = {True: "#c3ccd8", False: "#46505f", None: "#828c9b"}
 _VOLUME_COLOUR = "rgba(128, 138, 152, 0.55)"
+_OWN_COLOUR, _FALL_SHADE = "#5b8def", "rgba(239, 83, 80, 0.28)"
+_LONG_S = 400 * 24 * 3600
+"""Accounts longer than this are dated by months."""
 _INTRADAY_LIMIT_S = 24 * 3600
 _MAX_BREAKS = 5000
 """A chart with more missing bars than this is drawn with its gaps."""
@@ -96,6 +102,90 @@ def build_figure(
     figure.update_yaxes(nticks=3)
     figure.update_yaxes(nticks=8, range=[low, high], row=1, col=1)
     return figure
+
+
+def build_equity_figure(
+    result: BacktestResult, *, dark: bool | None = None, language: Language = "en"
+) -> graph_objects.Figure:
+    """Return the picture of a backtest: its account and the one that was held, and how far its own lay below its peak.
+
+    The accounts are drawn day by day and thinned; the deepest fall, which is of every bar, is a line of its own.
+
+    Args:
+        result: With at least one point of the curve.
+        dark: Whether the background is dark; None when it is not known.
+        language: Language of every label.
+    """
+    words: Words = load_words(language, "backtest_report")["chart"]
+    heights = [_EQUITY_HEIGHT, _DRAWDOWN_HEIGHT]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, row_heights=heights)
+    curve = result.curve
+    days = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d") for second in curve.time]
+    figure.add_trace(_account(days, curve.held_pct, words["held"], _INK[None], "dot"), row=1, col=1)
+    figure.add_trace(_account(days, curve.strategy_pct, words["strategy"], _OWN_COLOUR, "solid"), row=1, col=1)
+    figure.add_hline(y=0, row=1, col=1, line={"color": _GRID, "width": 1})
+    falls = graph_objects.Scatter(
+        x=days,
+        y=_falls_pct(curve.strategy_pct),
+        name=words["drawdown"],
+        mode="lines",
+        fill="tozeroy",
+        fillcolor=_FALL_SHADE,
+        line={"color": _FALL, "width": 1},
+        showlegend=False,
+        hovertemplate="%{y:.1f}%",
+    )
+    figure.add_trace(falls, row=2, col=1)
+    _dress(figure, _equity_title(result, words, language), dark, language, sum(heights))
+    _date_days(figure, curve.time, words)
+    figure.update_layout(hovermode="x unified", hoverlabel={"font": {"color": _INK[False]}})
+    figure.update_yaxes(ticksuffix="%" if language == "en" else " %", nticks=6)
+    figure.update_yaxes(nticks=3, rangemode="tozero", row=2, col=1)
+    _name_equity(figure, result, words, language)
+    return figure
+
+
+def _account(days: list[str], percents: Sequence[float], name: str, colour: str, dash: str) -> graph_objects.Scatter:
+    return graph_objects.Scatter(
+        x=days,
+        y=list(percents),
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": 1.6, "dash": dash},
+        hovertemplate="%{y:+.1f}%",
+    )
+
+
+def _falls_pct(percents: Sequence[float]) -> list[float]:
+    """Return how far an account lies below its highest worth so far, its start included, in percent."""
+    worth = [100 + percent for percent in percents]
+    peaks = accumulate(worth, max, initial=100.0)
+    next(peaks)
+    return [round(100 * (now / peak - 1), 3) for now, peak in zip(worth, peaks, strict=True)]
+
+
+def _equity_title(result: BacktestResult, words: Words, language: Language) -> str:
+    target = load_words(language, "answers")["backtest"]["targets"][result.target]
+    first, *others = result.symbols
+    symbols = words["more_symbols"].format(first=first, count=len(others)) if others else first
+    return str(words["title"]).format(
+        target=target[:1].upper() + target[1:], symbols=symbols, timeframe=result.timeframe
+    )
+
+
+def _date_days(figure: graph_objects.Figure, time: Sequence[int], words: Words) -> None:
+    is_long = time[-1] - time[0] > _LONG_S
+    figure.update_xaxes(
+        tickformat=words["month" if is_long else "day"], hoverformat=words["day"], nticks=6, tickangle=0
+    )
+
+
+def _name_equity(figure: graph_objects.Figure, result: BacktestResult, words: Words, language: Language) -> None:
+    """Name both panes, and draw the deepest fall."""
+    deepest = words["deepest"].format(drawdown=format_percent(-result.max_drawdown_pct, language, 1))
+    figure.add_hline(y=-result.max_drawdown_pct, row=2, col=1, line={"color": _FALL, "dash": "dot", "width": 1})
+    for number, name in (("", words["percent"]), ("2", f"{words['drawdown']} · {deepest}")):
+        figure.add_annotation(_pane_name(name, f"x{number} domain", f"y{number} domain"))
 
 
 def _bars(chart: ChartData, times: list[str], words: Words, language: Language) -> graph_objects.Candlestick:
@@ -210,15 +300,25 @@ def _draw_guides(figure: graph_objects.Figure, rows: Mapping[str, int]) -> None:
 def _style(
     figure: graph_objects.Figure, chart: ChartData, dark: bool | None, words: Words, language: Language, height: int
 ) -> None:
+    title = words["title"].format(symbol=chart.symbol, timeframe=chart.timeframe)
+    _dress(figure, title, dark, language, height)
+    intraday = _step(chart) < _INTRADAY_LIMIT_S
+    figure.update_xaxes(
+        rangeslider={"visible": False},
+        rangebreaks=_gaps(chart),
+        tickformat=words["minute"] if intraday else words["day"],
+        hoverformat=words["minute"] if intraday else words["day"],
+        nticks=7,
+        tickangle=0,
+    )
+
+
+def _dress(figure: graph_objects.Figure, title: str, dark: bool | None, language: Language, height: int) -> None:
+    """Give a figure what all of them share: title, greys, marks of numbers, and no dragging."""
     ink = _INK[dark]
     figure.update_layout(
         template="none",
-        title={
-            "text": words["title"].format(symbol=chart.symbol, timeframe=chart.timeframe),
-            "font": {"size": 14},
-            "x": 0,
-            "xref": "paper",
-        },
+        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper"},
         height=height + 110,
         margin={"l": 8, "r": 8, "t": 40, "b": 28},
         paper_bgcolor="rgba(0, 0, 0, 0)",
@@ -237,16 +337,7 @@ def _style(
     )
     axis = {"gridcolor": _GRID, "linecolor": _GRID, "zeroline": False, "ticks": "", "automargin": True}
     figure.update_yaxes(**axis, side="right")
-    intraday = _step(chart) < _INTRADAY_LIMIT_S
-    figure.update_xaxes(
-        **axis,
-        rangeslider={"visible": False},
-        rangebreaks=_gaps(chart),
-        tickformat=words["minute"] if intraday else words["day"],
-        hoverformat=words["minute"] if intraday else words["day"],
-        nticks=7,
-        tickangle=0,
-    )
+    figure.update_xaxes(**axis)
 
 
 def _gaps(chart: ChartData) -> list[dict[str, Any]]:
@@ -267,17 +358,22 @@ def _name_panes(figure: graph_objects.Figure, rows: Mapping[str, int], has_volum
     if has_volume:
         named[2] = words["volume"]
     for row, name in named.items():
-        figure.add_annotation(
-            text=name,
-            xref="x domain" if row == 1 else f"x{row} domain",
-            yref=f"y{row} domain",
-            x=0,
-            y=1,
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 10},
-        )
+        number = "" if row == 1 else str(row)
+        figure.add_annotation(_pane_name(name, f"x{number} domain", f"y{number} domain"))
+
+
+def _pane_name(name: str, x_axis: str, y_axis: str) -> dict[str, Any]:
+    return {
+        "text": name,
+        "xref": x_axis,
+        "yref": y_axis,
+        "x": 0,
+        "y": 1,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 10},
+    }
 
 
 def _price_range(chart: ChartData, levels: Sequence[ChartLevel]) -> list[float]:

@@ -19,7 +19,7 @@ import chainlit
 from chainlit.context import init_ws_context
 from chainlit.session import WebsocketSession
 
-from copilot.charts import build_figure
+from copilot.charts import build_equity_figure, build_figure
 from copilot.events import (
     AnswerToken,
     AnswerWithdrawn,
@@ -38,14 +38,14 @@ from copilot.web.languages import browser_language
 from copilot.wording import render_voice, render_waiting
 from engine.domain.signals import Signal
 from prompts import load_words
-from tools.results import ChartData, ChartResult, SignalResult, TicketView, ToolResult
+from tools.results import BacktestResult, ChartData, ChartResult, SignalResult, TicketView, ToolResult
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 3.0
 _DIRECTIVE = re.compile(r":(?=[A-Za-z])")
 _JOINER = "\u2060"
-_STEP_EXCLUDES = {"chart": True, "nonce": True, "terms_hash": True}
+_STEP_EXCLUDES = {"chart": True, "curve": True, "nonce": True, "terms_hash": True}
 
 
 @dataclass(slots=True)
@@ -221,7 +221,7 @@ class Turn:
         self._is_withdrawn = False
         self._waiting: chainlit.Step | None = None
         self._steps: dict[str, tuple[str, chainlit.Step]] = {}
-        self._charts: list[ChartData] = []
+        self._charts: list[ChartData | BacktestResult] = []
         run = chainlit.context.current_step
         self._parent_id = None if run is None else run.id
 
@@ -322,8 +322,13 @@ class Turn:
             self.browser.signals[result.signal.symbol] = result.signal
             if result.chart is not None:
                 self._charts.append(result.chart)
+        elif isinstance(result, BacktestResult) and result.trades:
+            self._charts.append(result)
 
-    def _plot(self, chart: ChartData) -> chainlit.Plotly:
+    def _plot(self, chart: ChartData | BacktestResult) -> chainlit.Plotly:
+        if isinstance(chart, BacktestResult):
+            figure = build_equity_figure(chart, language=self.browser.language)
+            return chainlit.Plotly(name=f"{chart.target} {chart.timeframe}", figure=figure, display="inline")
         signal = self.browser.signals.get(chart.symbol)
         if signal is not None and chart.time and chart.time[-1] > signal.valid_until.timestamp():
             signal = None
