@@ -4,8 +4,8 @@ The grammar reads what it knows; where it does not know the words it asks, chats
 thing it knows. The learned model then names what such a message is about, and the grammar's readers fill in the
 arguments. Whatever changes something needs both: the model never makes a trade, and no cancellation or setting out of
 a message whose stance and slots the grammar does not read. It takes a trade back when it is sure that nobody ordered
-one, and asks where side or unit look unlike what such words mean. Untrusted and quoted texts stay as the grammar left
-them.
+one, and asks where such words mean another side or state an amount that was not read. Untrusted and quoted texts stay
+as the grammar left them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
-from copilot.offline.learned.labels import TERMS, TOOL
+from copilot.offline.learned.doubts import doubt_of
+from copilot.offline.learned.labels import TOOL, VIEW
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Judgement, Model, Opinion, judge_message
-from copilot.offline.learned.slots import read_slots, terms_of
+from copilot.offline.learned.slots import read_slots
+from copilot.offline.learned.thresholds import CHOSEN, Thresholds
 from copilot.offline.parser import parse
 from copilot.offline.requests import Context
+from copilot.offline.shapes import shape
 from copilot.offline.stance import ACTS, is_reported
 from copilot.offline.tokens import Token, detect_language, tokenize
 from copilot.offline.values import Decision, Language, Question, Turn
@@ -39,46 +42,6 @@ _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "
 _PORTFOLIO = "check_portfolio"
 _REFUSED = frozenset({"quoted", "negated", "past"})
 _FIRM_TALK = ("confirmation", "thanks", "greeting", "goodbye", "concept:")
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """How sure the learned model must be (0-1) before it changes what the grammar decided.
-
-    Chosen on the tuning corpus, each writer judged by a model that had not met that writer.
-
-    Attributes:
-        veto: To take back a trade that nobody ordered.
-        order: At least this probable must a trade (or several requests) be; otherwise the copilot asks.
-        terms: At least this probable must the side and the unit of a trade be; otherwise the copilot asks.
-        call: To put another tool in the place of a call.
-        keep: To drop what is read out beside the one thing that a message is about.
-        call_to_talk: To take a call for mere talk.
-        call_to_ask: To ask instead of calling.
-        open_to_read: To read something out where the grammar asked or chatted.
-        open_to_act: To change something where the grammar asked or chatted.
-        trade: To ask about a trade where the grammar chatted.
-        ask_to_talk: To let a question of the grammar go.
-        talk_to_ask: To ask where the grammar chatted.
-        definite: To override a question that names what is wrong.
-    """
-
-    veto: float = 0.8
-    order: float = 0.5
-    terms: float = 0.15
-    call: float = 0.7
-    keep: float = 0.9
-    call_to_talk: float = 0.9
-    call_to_ask: float = 0.95
-    open_to_read: float = 0.5
-    open_to_act: float = 0.55
-    trade: float = 0.9
-    ask_to_talk: float = 0.7
-    talk_to_ask: float = 0.75
-    definite: float = 0.97
-
-
-CHOSEN = Thresholds()
 
 
 def decide(
@@ -105,7 +68,7 @@ def decide(
         return grammar
     spoken = tokenize(screened.text, grammar.language)
     judgement = judge_message(spoken, history, model)
-    tokens = apply_corrections(spoken)
+    tokens = shape(apply_corrections(spoken), grammar.language)
     reported = "\n" in screened.text.strip() or is_reported(tokens)
     second = _Second(grammar, judgement, judgement.of(TOOL), tokens, tuple(history), thresholds, reported=reported)
     return second.weigh() or grammar
@@ -132,29 +95,42 @@ class _Second:
 
     def _weigh_calls(self, tools: tuple[str, ...]) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability
-        if TRADE in tools and self.opinion.of(*NO_ORDER) >= self.sure.veto:
-            return self._talk("question") if name == PLAIN else self._read() or self._ask()
-        if TRADE in tools and self.opinion.of(TRADE, SEVERAL) < self.sure.order:
-            return self._read() or self._ask()
-        if tools.count(TRADE) == 1 and (len(tools) == 1 or name == TRADE) and not self._terms_agree():
-            return self._ask()
-        if self.history or name == SEVERAL or set(tools) == {name}:
-            return self._read() if tools == (_PORTFOLIO,) and name == _PORTFOLIO and not self.history else None
+        doubt = self._weigh_trade(tools) if TRADE in tools else None
+        if doubt is not None or self.history or name == SEVERAL:
+            return doubt
+        if set(tools) == {name}:
+            return self._weigh_view(tools)
         if name in (PLAIN, ASK):
             return self._withhold()
         if name in tools:
             return self._keep(name) if probability >= self.sure.keep else None
-        return self._read() if probability >= self.sure.call else None
+        return self._read() if probability >= (self.sure.call_to_trade if name == TRADE else self.sure.call) else None
 
-    def _terms_agree(self) -> bool:
-        """Tell whether side and unit of the one trade are among those that the model expects of such a message."""
-        call = next(call for call in self.grammar.calls if call.tool == TRADE)
-        return self.judgement.of(TERMS).of(terms_of(call)) >= self.sure.terms
+    def _weigh_trade(self, tools: tuple[str, ...]) -> Decision | None:
+        """Take a trade back, or ask about it, where the model believes in something else."""
+        name = self.opinion.name
+        if self.opinion.of(*NO_ORDER) >= self.sure.veto:
+            return self._talk("question") if name == PLAIN else self._read() or self._ask()
+        if self.history:
+            return None
+        least = self.sure.sure_order if self.grammar.is_certain else self.sure.order
+        if self.opinion.of(TRADE, SEVERAL, ASK) < least:
+            return self._read() or self._ask()
+        if tools != (TRADE,):
+            return None
+        question = doubt_of(self.grammar.calls[0], self.tokens, self.judgement, self.sure)
+        return None if question is None else Decision((), question, None, self.grammar.language)
+
+    def _weigh_view(self, tools: tuple[str, ...]) -> Decision | None:
+        sure = tools == (_PORTFOLIO,) and self.judgement.of(VIEW).probability >= self.sure.view
+        return self._read() if sure else None
 
     def _withhold(self) -> Decision | None:
         probability = self.opinion.probability
         if self.opinion.name == PLAIN:
             return self._talk("question") if probability >= self.sure.call_to_talk else None
+        if self.grammar.is_certain:
+            return None
         return self._ask() if probability >= self.sure.call_to_ask else None
 
     def _keep(self, tool: str) -> Decision | None:
@@ -181,6 +157,8 @@ class _Second:
     def _needed(self) -> float:
         if self.opinion.name == TRADE:
             return self.sure.trade
+        if self.opinion.name == _PORTFOLIO:
+            return self.sure.open_to_portfolio
         return self.sure.open_to_act if self.opinion.name in ACTS else self.sure.open_to_read
 
     def _read(self) -> Decision | None:

@@ -2,12 +2,13 @@
 
 Names and numbers become class marks first, so that "2 btc" and "40 sol" look alike and nothing is learned about one
 instrument. The grammar's labels stand beside the words: an unknown word still counts by its neighbours and its letters,
-a known one by what it means. Letters count half: they carry misspelt words, but alone they mislead. Hashing is CRC-32,
-the same on every machine.
+a known one by what it means. How a message starts, whether it asks and how much it names are told as well. Letters
+count less than words: they carry misspelt ones, but alone they mislead. Hashing is CRC-32, the same on every machine.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,13 +22,15 @@ from copilot.offline.tokens import Token
 from copilot.offline.values import Turn
 
 BUCKETS = 1 << 16
-LETTER_WEIGHT = 0.5
+LETTER_WEIGHT = 0.7
 _NAMES = frozenset({"sym", "agent", "strat", "ind", "tf", "per", "cur", "lang", "days"})
 _LETTERS = (3, 4)
 _MAX_WORDS = 60
 _EARLIER_WORDS = 12
 _LENGTH_STEP, _LONGEST_STEP = 3, 6
 _ROLES = 2
+_COUNTED = ("sym", "agent", "unknown")
+_MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,20 @@ def _word_pieces(tokens: Sequence[Token], history: Sequence[Turn]) -> Iterator[s
     yield from (f"b{first} {second}" for first, second in pairwise(padded))
     yield from (f"s{first} {second}" for first, second in zip(padded, padded[2:], strict=False))
     yield f"n{min(len(words) // _LENGTH_STEP, _LONGEST_STEP)}"
+    yield from _shape_pieces(tokens)
     yield from _label_pieces(tokens)
     yield from _earlier_pieces(history)
+
+
+def _shape_pieces(tokens: Sequence[Token]) -> Iterator[str]:
+    """Return how a message starts, whether it asks, and how many names and numbers it holds."""
+    if tokens:
+        yield f"f{word_class(tokens[0])}"
+        yield from (f"fl{label.partition(':')[0]}" for label in tokens[0].labels)
+    yield "?" if any(token.text == "?" for token in tokens) else "."
+    kinds = Counter(label.partition(":")[0] for token in tokens for label in token.labels)
+    yield from (f"c{kind}{min(kinds[kind], _MANY)}" for kind in _COUNTED)
+    yield f"cn{min(sum(token.is_number for token in tokens), _MANY)}"
 
 
 def _label_pieces(tokens: Sequence[Token]) -> Iterator[str]:

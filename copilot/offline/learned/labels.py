@@ -10,9 +10,17 @@ from typing import Any
 
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL
 
-TOOL, TERMS, VIEW, CONDITION, ACTION = "tool", "terms", "view", "condition", "action"
-HEADS = (TOOL, TERMS, VIEW, CONDITION, ACTION)
-_OWNER = {"execute_trade": TERMS, "check_portfolio": VIEW, "set_alert": CONDITION, "control_agent": ACTION}
+TOOL, SIDE, SIZE, VIEW, CONDITION = "tool", "side", "size", "view", "condition"
+ACTION, SETTING = "action", "setting"
+HEADS = (TOOL, SIDE, SIZE, VIEW, CONDITION, ACTION, SETTING)
+NO_SIZE = "none"
+_OWNED = {
+    "execute_trade": (SIDE, SIZE),
+    "check_portfolio": (VIEW,),
+    "set_alert": (CONDITION,),
+    "control_agent": (ACTION,),
+    "configure_agent": (SETTING,),
+}
 
 
 def labels_of(answers: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -23,9 +31,8 @@ def labels_of(answers: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]
     """
     found: dict[str, list[str]] = {TOOL: [tool_label(answer) for answer in answers]}
     own = _only_call(answers[0])
-    head = _OWNER.get(own["tool"]) if own else None
-    if own and head:
-        calls = [call for call in map(_only_call, answers) if call and call["tool"] == own["tool"]]
+    calls = [call for call in map(_only_call, answers) if own and call and call["tool"] == own["tool"]]
+    for head in _OWNED.get(own["tool"], ()) if own else ():
         found[head] = [argument_label(head, call["args"]) for call in calls]
     return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
 
@@ -43,11 +50,11 @@ def tool_label(answer: Mapping[str, Any]) -> str:
 def argument_label(head: str, args: Mapping[str, Any]) -> str:
     """Return what a call's arguments are to its classifier.
 
-    >>> argument_label("terms", {"side": "sell", "amount": 25, "unit": "percent"})
-    'sell|percent'
+    >>> argument_label("size", {"side": "sell", "amount": 25, "unit": "percent"})
+    'percent'
     """
-    if head == TERMS:
-        return f"{args['side']}|{args.get('unit', 'base') if args.get('amount') is not None else 'none'}"
+    if head == SIZE:
+        return str(args.get("unit", "base")) if args.get("amount") is not None else NO_SIZE
     return str(args.get(head, "summary"))
 
 
@@ -56,4 +63,17 @@ def _only_call(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return calls[0] if len(calls) == 1 else None
 
 
-__all__ = ["ACTION", "CONDITION", "HEADS", "TERMS", "TOOL", "VIEW", "argument_label", "labels_of", "tool_label"]
+__all__ = [
+    "ACTION",
+    "CONDITION",
+    "HEADS",
+    "NO_SIZE",
+    "SETTING",
+    "SIDE",
+    "SIZE",
+    "TOOL",
+    "VIEW",
+    "argument_label",
+    "labels_of",
+    "tool_label",
+]

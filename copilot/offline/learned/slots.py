@@ -2,9 +2,9 @@
 
 The learned model says what a message is about; this file reads the arguments with the same functions that the grammar
 uses, from the same labelled words. Nothing is filled in that was not said: a missing argument becomes the question it
-always is, and a message whose stance forbids acting gives nothing at all. Two things may be named by the model where
-the grammar knows no word for them, because neither can cost money: which way an alert looks, and that an agent shall
-pause or stop. A trade is never read here.
+always is, and a message whose stance forbids acting gives nothing at all. Three things may be named by the model where
+the grammar knows no word for them: which way an alert looks, that an agent shall pause or stop, and which limit of one
+named agent a plain number is meant for. A trade is never read here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from copilot.offline.clauses import Clause
-from copilot.offline.learned.labels import ACTION, CONDITION, TERMS, VIEW, argument_label
+from copilot.offline.learned.labels import ACTION, CONDITION, SETTING, VIEW
 from copilot.offline.learned.model import Judgement
 from copilot.offline.requests import Args, Context, Outcome, build, period_of, timeframe_of
 from copilot.offline.stance import ACTS, Verdict, judge
@@ -33,7 +33,11 @@ _GROUNDS = {
 }
 _UNTIMED_VIEWS = ("orders", "positions")
 _ACT = Verdict()
-_SURE = 0.5
+_SURE, _VERY_SURE = 0.5, 0.9
+_TURN = "signal_change"
+_COUNT = "max_positions"
+_LIMITS = ("position_size_pct", "max_drawdown_pct", _COUNT)
+_MOST = 100
 Proposal = tuple[Call, ...] | Question | None
 
 
@@ -69,8 +73,12 @@ def _outcome(clause: Clause, context: Context, judgement: Judgement) -> Outcome:
     outcome = build(clause, context)
     if clause.tool == "check_portfolio":
         return [_viewed(clause, judgement)]
-    if clause.tool == "set_alert" and isinstance(outcome, Question) and outcome.code == "alert_condition":
+    if not isinstance(outcome, Question):
+        return outcome
+    if clause.tool == "set_alert" and outcome.code in ("alert_condition", "alert_value"):
         return _alert(clause, context, judgement) or outcome
+    if clause.tool == "configure_agent" and outcome.code == "which_setting":
+        return _limit(clause, judgement) or outcome
     return outcome
 
 
@@ -98,13 +106,28 @@ def _alert(clause: Clause, context: Context, judgement: Judgement) -> Outcome | 
     condition = judgement.of(CONDITION)
     numbers = [token for token in clause.tokens if token.is_number and token.unit != "time"]
     symbols = clause.all("sym") or ([context.symbol] if context.symbol else [])
-    if condition.probability < _SURE or len(numbers) != 1 or len(symbols) != 1 or numbers[0].value is None:
+    if condition.probability < _SURE or len(symbols) != 1 or len(numbers) != (condition.name != _TURN):
         return None
-    if not _suits(condition.name, numbers[0], clause):
-        return None
-    args: Args = {"symbol": symbols[0], "condition": condition.name, "value": plain(abs(numbers[0].value))}
+    args: Args = {"symbol": symbols[0], "condition": condition.name}
+    if numbers:
+        if numbers[0].value is None or not _suits(condition.name, numbers[0], clause):
+            return None
+        args["value"] = plain(abs(numbers[0].value))
     timeframe = timeframe_of(clause, long=True)
     return [{**args, "timeframe": timeframe}] if timeframe else [args]
+
+
+def _limit(clause: Clause, judgement: Judgement) -> Outcome | None:
+    """Return the limit of one named agent whose kind only the model read."""
+    setting = judgement.of(SETTING)
+    numbers = [token.value for token in clause.tokens if token.is_number and token.unit in ("", "percent")]
+    agents = clause.all("agent")
+    if setting.probability < _VERY_SURE or len(numbers) != 1 or len(agents) != 1 or setting.name not in _LIMITS:
+        return None
+    value = numbers[0]
+    if value is None or not 0 < value <= _MOST or (setting.name == _COUNT and value != value.to_integral_value()):
+        return None
+    return [{"agent": agents[0], "setting": setting.name, "value": plain(value)}]
 
 
 def _suits(condition: str, number: Token, clause: Clause) -> bool:
@@ -113,11 +136,6 @@ def _suits(condition: str, number: Token, clause: Clause) -> bool:
     if kind == "rsi":
         return "ind:rsi" in clause.features and number.unit == ""
     return kind == ("change" if number.unit == "percent" else "price") and "ind:rsi" not in clause.features
-
-
-def terms_of(call: Call) -> str:
-    """Return the class of a trade's terms."""
-    return argument_label(TERMS, call.args)
 
 
 def _checked(tool: str, args: Args) -> Call | None:
@@ -137,4 +155,4 @@ def _plain(value: Any) -> ArgumentValue:
     return value if isinstance(value, int | Decimal) else str(value)
 
 
-__all__ = ["Proposal", "read_slots", "terms_of"]
+__all__ = ["Proposal", "read_slots"]

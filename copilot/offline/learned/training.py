@@ -1,7 +1,9 @@
 """Fit the learned model on a folder of labelled utterances and write its weights.
 
     python -m copilot.offline.learned.training FOLDER
+    python -m copilot.offline.learned.training --check FOLDER
 
+The second form only tells whether the stored weights were fitted on what the folder holds now.
 Only tuning files are read (`dev_*`, `hostile_dev*`), never an unseen part. Every file was written by other people, so
 leaving one out of the fit imitates people whom the model has not met: the figures in the manifest, and the temperatures
 of the probabilities, come from such folds. Same files, same weights: there is no random step, and the manifest keeps
@@ -10,6 +12,7 @@ the hash of what was read.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
@@ -77,6 +80,14 @@ class Guess:
 def corpus_files(folder: Path) -> list[Path]:
     """Return the tuning files of a corpus folder, sorted."""
     return sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
+
+
+def corpus_hash(folder: Path) -> str:
+    """Return the SHA-256 of the tuning files of a corpus folder, in hex."""
+    digest = hashlib.sha256()
+    for path in corpus_files(folder):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def read_examples(folder: Path) -> list[Example]:
@@ -212,12 +223,9 @@ def save(model: Model, path: Path) -> None:
 
 
 def _manifest(folder: Path, examples: Sequence[Example], guesses: Sequence[Guess], model: Model) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for path in corpus_files(folder):
-        digest.update(path.read_bytes())
     tools = [guess for guess in guesses if guess.head == TOOL]
     return {
-        "data_sha256": digest.hexdigest(),
+        "data_sha256": corpus_hash(folder),
         "files": [path.relative_to(folder).as_posix() for path in corpus_files(folder)],
         "lines": len(examples),
         "by_tool": dict(sorted(Counter(example.labels[TOOL][0] for example in examples).items())),
@@ -237,11 +245,31 @@ def _rates(outcomes: Iterator[tuple[str, bool]]) -> dict[str, float]:
     return {key: round(sum(values) / len(values), 4) for key, values in grouped.items()}
 
 
-def main() -> None:
-    """Train from the folder named on the command line, into the package."""
-    manifest = train(Path(sys.argv[1]), Path(__file__).parent)
+def is_current(folder: Path, manifest: Path) -> bool:
+    """Tell whether a manifest's weights were fitted on what a corpus folder holds now."""
+    stored = json.loads(manifest.read_text("utf-8"))
+    return bool(stored["data_sha256"] == corpus_hash(folder))
+
+
+def main(arguments: Sequence[str] | None = None, target: Path = Path(__file__).parent) -> int:
+    """Train from a folder into the package, or only check; return the exit status.
+
+    Args:
+        arguments: Those of the command line by default.
+        target: Folder of the weights and the manifest.
+    """
+    parser = argparse.ArgumentParser(description="Fit the learned model of the offline copilot.")
+    parser.add_argument("folder", type=Path, help="corpus with one folder per language")
+    parser.add_argument("--check", action="store_true", help="only tell whether the weights fit the corpus")
+    options = parser.parse_args(arguments)
+    if options.check:
+        current = is_current(options.folder, target / MANIFEST)
+        sys.stdout.write("up to date\n" if current else "stale: the corpus changed since the fit\n")
+        return 0 if current else 1
+    manifest = train(options.folder, target)
     sys.stdout.write(json.dumps(manifest["left_out"], indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from copilot.offline.learned.features import BUCKETS
-from copilot.offline.learned.labels import ACTION, CONDITION, TERMS, TOOL, VIEW
+from copilot.offline.learned.labels import ACTION, CONDITION, SETTING, SIDE, SIZE, TOOL, VIEW
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Head, Model
 from tools.schema import ARGUMENTS
 
 _CLASSES = {
     TOOL: (*sorted(ARGUMENTS), PLAIN, ASK, SEVERAL),
-    TERMS: ("buy|base", "buy|quote", "sell|base", "sell|percent", "close|none", "buy|none"),
+    SIDE: ("buy", "sell", "close"),
+    SIZE: ("none", "base", "quote", "percent"),
     VIEW: ("summary", "positions", "orders", "trades", "pnl", "risk"),
     CONDITION: ("price_above", "price_below", "change_up", "change_down", "rsi_above", "rsi_below", "signal_change"),
     ACTION: ("start", "pause", "resume", "stop"),
+    SETTING: ("position_size_pct", "max_positions", "max_drawdown_pct", "pairs", "strategies"),
 }
 
 

@@ -72,7 +72,7 @@ def test_plain_requests_are_named(text: str, language: str, tool: str) -> None:
 
 
 def test_judging_and_deciding_are_fast() -> None:
-    lines = read_lines("*/dev_11.jsonl")[::4]
+    lines = read_lines("*/dev_11.jsonl")[::8]
     judging, deciding = [], []
     for line in lines:
         tokens = tokenize(line["text"], line["lang"])
@@ -92,6 +92,7 @@ def test_manifest_shows_what_was_read_and_how_well_unseen_writers_are_named() ->
     assert len(manifest["data_sha256"]) == 64
     left_out = manifest["left_out"]
     assert left_out["by_classifier"]["tool"] >= 0.84
-    assert left_out["by_classifier"]["terms"] >= 0.89
+    assert left_out["by_classifier"]["side"] >= 0.94
+    assert left_out["by_classifier"]["size"] >= 0.92
     assert left_out["by_classifier"]["view"] >= 0.92
     assert min(left_out["tool_by_language"].values()) >= 0.83

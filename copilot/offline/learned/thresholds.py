@@ -1,0 +1,62 @@
+"""How sure the learned model must be before it changes what the grammar decided.
+
+Chosen on the tuning corpus: each writer judged by a model that had not met that writer, and the last files by a grammar
+that had not met them either, because a grammar looks surer of the lines that it was written on than it is of others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How sure the learned model must be (0-1) before it changes what the grammar decided.
+
+    Attributes:
+        veto: To take back a trade that nobody ordered.
+        order: At least this probable must an order, or a question about one, be where the grammar did not know every
+            word of its trade; otherwise the copilot asks.
+        sure_order: The same where the grammar knew every word.
+        side: To ask about a trade because such words mean another side.
+        sized: To ask about a trade without amount because such words state one.
+        unsized: At least this probable must a trade without amount be when a number of the message found no place.
+        view: To show another part of the portfolio than the grammar read.
+        call: To put another tool in the place of a call.
+        call_to_trade: To ask about a trade instead of calling something else.
+        keep: To drop what is read out beside the one thing that a message is about.
+        call_to_talk: To take a call for mere talk.
+        call_to_ask: To ask instead of calling.
+        open_to_read: To read something out where the grammar asked or chatted.
+        open_to_portfolio: To read out the portfolio where the grammar chatted; stories sound like it.
+        open_to_act: To change something where the grammar asked or chatted.
+        trade: To ask about a trade where the grammar chatted.
+        ask_to_talk: To let a question of the grammar go.
+        talk_to_ask: To ask where the grammar chatted.
+        definite: To override a question that names what is wrong.
+    """
+
+    veto: float = 0.8
+    order: float = 0.62
+    sure_order: float = 0.3
+    side: float = 0.75
+    sized: float = 0.8
+    unsized: float = 0.75
+    view: float = 0.5
+    call: float = 0.6
+    call_to_trade: float = 0.95
+    keep: float = 0.9
+    call_to_talk: float = 0.9
+    call_to_ask: float = 0.95
+    open_to_read: float = 0.5
+    open_to_portfolio: float = 0.6
+    open_to_act: float = 0.55
+    trade: float = 0.9
+    ask_to_talk: float = 0.7
+    talk_to_ask: float = 0.75
+    definite: float = 0.97
+
+
+CHOSEN = Thresholds()
+
+__all__ = ["CHOSEN", "Thresholds"]
