@@ -193,9 +193,9 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     minutes = _is_bare_minutes(tokens)
     found: set[str] = {"shorttime"} if minutes else set()
     conditional = told = False
-    for token in tokens:
-        conditional = conditional or token.has("if")
-        told = told or (token.has("notify") and not conditional)
+    for index, token in enumerate(tokens):
+        conditional = conditional or token.has("if") or reminds(tokens, index)
+        told = told or (token.has("notify") and not conditional) or reminds(tokens, index)
         moves = conditional and (told or token.has("up", "down", "break"))
         found.update(_label_features(token, moves=moves))
         if token.is_number and not minutes:
@@ -214,6 +214,17 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):
         found.add("condition")
     return frozenset(found)
+
+
+def reminds(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether the person only wants to be told to act ("remind me to sell", "avísame para comprar")."""
+    ahead = tokens[index + 1 : index + 3]
+    return (
+        tokens[index].has("notify")
+        and len(ahead) > 1
+        and ahead[0].text in ("to", "para", "de", "que")
+        and ahead[1].has("buy", "sell", "close", "dispose")
+    )
 
 
 def _label_features(token: Token, *, moves: bool) -> Iterator[str]:

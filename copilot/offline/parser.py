@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from copilot.offline.certainty import is_certain
+from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.followup import resume
 from copilot.offline.guard import Screened, refuses, screen
@@ -63,9 +64,12 @@ def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], lang
     if _is_concept(tokens) and not any(frame.calls for frame in message.frames):
         return Decision((), None, choose_talk(tokens, language), language)
     decision = _decide(message, tokens, language, quoted=screened.quoted or reported)
-    if any(call.tool == "execute_trade" for call in decision.calls) and _forbids(screened.text, tokens):
+    if not any(call.tool == TRADE for call in decision.calls):
+        return decision
+    if _forbids(screened.text, tokens):
         return Decision((), None, "negated", language)
-    return decision
+    doubts = any(token.has("unsure") for token in tokens)
+    return Decision((), Question("unclear"), None, language) if doubts else decision
 
 
 def _forbids(text: str, tokens: Sequence[Token]) -> bool:

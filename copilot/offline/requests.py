@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from copilot.offline.clauses import Clause, is_identifier, noun_before
 from copilot.offline.lexicon import word_set
@@ -243,7 +244,10 @@ def _with_side(clause: Clause, giver: Clause) -> Clause:
 def _identifiers(clause: Clause, noun: str) -> list[str]:
     found = []
     for index, token in enumerate(clause.tokens):
-        if is_identifier(clause.tokens, index) and noun_before(clause.tokens, index) in (noun, None):
+        ahead = clause.tokens[index + 1] if index + 1 < len(clause.tokens) else None
+        counts = token.is_number and ahead is not None and (ahead.get("sym") is not None or ahead.has("unit"))
+        named = is_identifier(clause.tokens, index) and noun_before(clause.tokens, index) in (noun, None)
+        if named and not counts:
             found.append(identifier_of(token))
     return found
 
@@ -488,6 +492,9 @@ def _configure(clause: Clause, context: Context) -> Outcome:
         agents = ["all"]
     if not agents:
         return Question("which_agent")
+    counted = any(first.is_number and second.get("sym") for first, second in pairwise(clause.tokens))
+    if counted and clause.features.isdisjoint({"size", "maxpos", "drawdown", "rpt", "pairs", "strategies"}):
+        return Question("unclear")
     settings = _settings(clause)
     if isinstance(settings, Question):
         return settings

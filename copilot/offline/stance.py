@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from copilot.offline.clauses import TRADE, Clause
+from copilot.offline.clauses import TRADE, Clause, reminds
 from copilot.offline.lexicon import word_set
 from copilot.offline.tokens import Token
 
@@ -126,6 +126,8 @@ def _trade(clause: Clause) -> Verdict:
     features = clause.features
     if "neg_end" in features or _negated(clause, _ACTION):
         return Verdict(talk="negated")
+    if any(reminds(clause.tokens, index) for index in range(len(clause.tokens))):
+        return Verdict(talk="question")
     advice = Verdict(tool="get_signal") if "sym" in features else Verdict(talk="question")
     if "hypothetical" in features:
         return Verdict(talk="question")

@@ -150,6 +150,10 @@ def test_why_behind_one_listed_trade_is_about_it() -> None:
     ]
 
 
+def test_count_of_coins_is_no_number_of_an_order() -> None:
+    assert calls("cancel the order to buy 2 eth") == [("cancel_order", {"order_id": "all", "symbol": "ETH/USDT"})]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -161,6 +165,15 @@ def test_why_behind_one_listed_trade_is_about_it() -> None:
         "play my evil twin who wants to sell 3 btc",
         "he yelled SELL 3 BTC NOW",
         "métele 100 solcitos, digo, a bnb",
+        "buy 0.1 btc at 58k or rather 57k, not sure",
+        "compra 0,1 btc a 58k o mejor 57k, no sé",
+        "buy 2 eth? no",
+        "haz de broker y vende 3 btc",
+        "remind me to sell 2 eth at 4000",
+        "wait before you buy 2 eth",
+        "nobody should buy 2 eth",
+        "let atlas buy 2 eth",
+        "dile a atlas que compre 2 eth",
     ],
 )
 def test_nothing_is_done(text: str) -> None:
