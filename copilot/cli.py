@@ -211,12 +211,28 @@ def train(
     timeframe: Annotated[str, typer.Option(help="Timeframe of the bars.")] = "1h",
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's manifest as JSON.")] = False,
 ) -> None:
-    """Train on the market at hand by purged walk-forward and register the model with its out-of-sample figures."""
+    """Train on the market at hand by purged walk-forward and register the model with its out-of-sample figures.
+
+    It is used only if it did better out of sample than the model in use.
+    """
     from copilot.commands import to_json, train_model
 
     with _progress() as report:
-        manifest = train_model(_settings(), symbol, timeframe, report)
-    _print_lines(manifest.lines(), to_json(manifest), as_json)
+        offer = train_model(_settings(), symbol, timeframe, report)
+    verdict = "in use from now on" if offer.is_promoted else "kept, but not used"
+    _print_lines([*offer.manifest.lines(), f"  {verdict}: {offer.reason}"], to_json(offer), as_json)
+
+
+@app.command()
+def rollback(
+    symbol: Annotated[str, typer.Option(help="Whose model.")],
+    timeframe: Annotated[str, typer.Option(help="Timeframe of the model.")] = "1h",
+) -> None:
+    """Take the model in use for a symbol out of use; the one before it is used again."""
+    from copilot.commands import roll_back_model
+
+    before = roll_back_model(_settings(), symbol, timeframe)
+    _say("no model is left; the next signal trains one" if before is None else f"in use again: {before.id}")
 
 
 @app.command()

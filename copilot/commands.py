@@ -17,7 +17,7 @@ from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
 from engine.domain.errors import ConfigError
 from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
-from engine.ml.registry import Manifest
+from engine.ml.registry import Manifest, Offer
 from engine.ml.training import train_on_market
 
 Progress = Callable[[float, str], None]
@@ -62,8 +62,8 @@ def ingest_files(
         )
 
 
-def train_model(settings: Settings, symbol: str | None, timeframe: str, progress: Progress) -> Manifest:
-    """Train on the market at hand, register the model, and return its manifest.
+def train_model(settings: Settings, symbol: str | None, timeframe: str, progress: Progress) -> Offer:
+    """Train on the market at hand and register the model; it is used only if it beats the one in use.
 
     Raises:
         ConfigError: The timeframe or the symbol is unknown.
@@ -81,7 +81,17 @@ def train_model(settings: Settings, symbol: str | None, timeframe: str, progress
         created_at=datetime.now(UTC),
         progress=lambda done, what: progress(0.2 + 0.8 * done, what),
     )
-    return open_registry(settings).save(model)
+    return open_registry(settings).offer(model)
+
+
+def roll_back_model(settings: Settings, symbol: str, timeframe: str) -> Manifest | None:
+    """Take the model in use for a symbol out of use and return the one before it; None means that there is none.
+
+    Raises:
+        ConfigError: The timeframe is unknown.
+        DataUnavailable: The symbol has no model.
+    """
+    return open_registry(settings).roll_back(_timeframe(timeframe), symbol)
 
 
 def to_json(value: object, indent: int | None = 2) -> str:
