@@ -104,7 +104,15 @@ class _Second:
             return self._withhold()
         if name in tools:
             return self._keep(name) if probability >= self.sure.keep else None
-        return self._read() if probability >= (self.sure.call_to_trade if name == TRADE else self.sure.call) else None
+        return self._read_instead() if probability >= self._needed_instead() else None
+
+    def _needed_instead(self) -> float:
+        return self.sure.call_to_trade if self.opinion.name == TRADE else self.sure.call
+
+    def _read_instead(self) -> Decision | None:
+        """Return the other reading of a call; a question about what would only be shown replaces nothing."""
+        read = self._read()
+        return read if read is not None and (read.calls or self.opinion.name in ACTS) else None
 
     def _weigh_trade(self, tools: tuple[str, ...]) -> Decision | None:
         """Take a trade back, or ask about it, where the model believes in something else."""
@@ -116,9 +124,10 @@ class _Second:
         least = self.sure.sure_order if self.grammar.is_certain else self.sure.order
         if self.opinion.of(TRADE, SEVERAL, ASK) < least:
             return self._read() or self._ask()
-        if tools != (TRADE,):
+        if tools.count(TRADE) != 1 or not (len(tools) == 1 or name == TRADE):
             return None
-        question = doubt_of(self.grammar.calls[0], self.tokens, self.judgement, self.sure)
+        trade = self.grammar.calls[tools.index(TRADE)]
+        question = doubt_of(trade, self.tokens, self.judgement, self.sure)
         return None if question is None else Decision((), question, None, self.grammar.language)
 
     def _weigh_view(self, tools: tuple[str, ...]) -> Decision | None:

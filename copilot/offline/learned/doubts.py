@@ -30,23 +30,25 @@ def doubt_of(call: Call, tokens: Sequence[Token], judgement: Judgement, sure: Th
         judgement: What the learned model makes of the message.
         sure: How sure the model must be.
     """
-    if _other_side(call, judgement) >= sure.side:
+    if _is_other_side(call, judgement, sure):
         return Question("buy_or_sell")
     if call.args.get("amount") is None and _states_amount(call, tokens, judgement, sure):
         return Question("how_much")
     return None
 
 
-def _other_side(call: Call, judgement: Judgement) -> float:
-    """Return how probable the other side is; closing and selling an amount mean the same."""
+def _is_other_side(call: Call, judgement: Judgement, sure: Thresholds) -> bool:
+    """Tell whether the model believes in another side; closing and selling an amount mean the same."""
     side, shares = call.args["side"], judgement.of(SIDE)
     if side == "buy":
-        return shares.of(*_EXITS)
+        return shares.of(*_EXITS) >= sure.side
+    if shares.of("buy") >= sure.bought:
+        return True
     if call.args.get("amount") is not None:
-        return shares.of("buy")
+        return False
     if side == "sell":
-        return max(shares.of("buy"), shares.of("close"))
-    return max(shares.of("buy"), shares.of("sell") if judgement.of(SIZE).of(*_COUNTED) >= _HALF else 0.0)
+        return shares.of("close") >= sure.side
+    return shares.of("sell") >= sure.side and judgement.of(SIZE).of(*_COUNTED) >= _HALF
 
 
 def _states_amount(call: Call, tokens: Sequence[Token], judgement: Judgement, sure: Thresholds) -> bool:

@@ -33,7 +33,7 @@ _GROUNDS = {
 }
 _UNTIMED_VIEWS = ("orders", "positions")
 _ACT = Verdict()
-_SURE, _VERY_SURE = 0.5, 0.9
+_SURE, _VERY_SURE = 0.5, 0.7
 _TURN = "signal_change"
 _COUNT = "max_positions"
 _LIMITS = ("position_size_pct", "max_drawdown_pct", _COUNT)
@@ -106,7 +106,8 @@ def _alert(clause: Clause, context: Context, judgement: Judgement) -> Outcome | 
     condition = judgement.of(CONDITION)
     numbers = [token for token in clause.tokens if token.is_number and token.unit != "time"]
     symbols = clause.all("sym") or ([context.symbol] if context.symbol else [])
-    if condition.probability < _SURE or len(symbols) != 1 or len(numbers) != (condition.name != _TURN):
+    least = _VERY_SURE if condition.name == _TURN else _SURE
+    if condition.probability < least or len(symbols) != 1 or len(numbers) != (condition.name != _TURN):
         return None
     args: Args = {"symbol": symbols[0], "condition": condition.name}
     if numbers:

@@ -18,7 +18,8 @@ class Thresholds:
         order: At least this probable must an order, or a question about one, be where the grammar did not know every
             word of its trade; otherwise the copilot asks.
         sure_order: The same where the grammar knew every word.
-        side: To ask about a trade because such words mean another side.
+        side: To ask about a purchase because such words sell, or about a sale because they close.
+        bought: To ask about a sale because such words buy; sums of money sound like purchases.
         sized: To ask about a trade without amount because such words state one.
         unsized: At least this probable must a trade without amount be when a number of the message found no place.
         view: To show another part of the portfolio than the grammar read.
@@ -40,7 +41,8 @@ class Thresholds:
     order: float = 0.62
     sure_order: float = 0.3
     side: float = 0.75
-    sized: float = 0.8
+    bought: float = 0.93
+    sized: float = 0.7
     unsized: float = 0.75
     view: float = 0.5
     call: float = 0.6
