@@ -34,7 +34,7 @@ _GRID = "rgba(128, 138, 152, 0.22)"
 _INK = {True: "#c3ccd8", False: "#46505f", None: "#828c9b"}
 _VOLUME_COLOUR = "rgba(128, 138, 152, 0.55)"
 _OWN_COLOUR, _FALL_SHADE = "#5b8def", "rgba(239, 83, 80, 0.28)"
-_LONG_S = 400 * 24 * 3600
+_LONG_S = 120 * 24 * 3600
 """Accounts longer than this are dated by months."""
 _INTRADAY_LIMIT_S = 24 * 3600
 _MAX_BREAKS = 5000
@@ -176,7 +176,7 @@ def _equity_title(result: BacktestResult, words: Words, language: Language) -> s
 def _date_days(figure: graph_objects.Figure, time: Sequence[int], words: Words) -> None:
     is_long = time[-1] - time[0] > _LONG_S
     figure.update_xaxes(
-        tickformat=words["month" if is_long else "day"], hoverformat=words["day"], nticks=6, tickangle=0
+        tickformat=words["month" if is_long else "day"], hoverformat=words["day"], nticks=5, tickangle=0
     )
 
 

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from plotly.graph_objects import Figure
 
-from copilot.charts import build_figure
+from copilot.charts import build_equity_figure, build_figure
 from copilot.events import Language
 from engine.domain.signals import Direction, ExpectedRange, Phase, PhaseEvidence, Signal
 from tests.copilot.web.fakes import BARS, NOW, make_chart
-from tools.results import ChartLevel, ChartLine
+from tests.copilot.wording import samples
+from tools.results import BacktestResult, ChartLevel, ChartLine, EquityCurve
 
 
 def make_signal(symbol: str = "BTC/USDT", direction: Direction = Direction.LONG) -> Signal:
@@ -152,3 +153,62 @@ def test_figure_is_plain_json() -> None:
     figure = json.loads(build_figure(make_chart()).to_json())
     assert figure["data"][0]["type"] == "candlestick"
     assert "http" not in json.dumps(figure)
+
+
+def backtest(own: tuple[float, ...] = (0.0, 10.0, -1.0, 21.0), days: int = 1) -> BacktestResult:
+    """Return a backtest whose account is drawn every few days, and whose deepest fall was 12.5 % within one."""
+    curve = EquityCurve(
+        time=tuple(86_400 * days * n for n in range(len(own))), strategy_pct=own, held_pct=tuple(-p for p in own)
+    )
+    return samples.backtest(curve=curve, max_drawdown_pct=12.5)
+
+
+def test_equity_figure_draws_both_accounts_and_how_far_its_own_lies_below_its_peak() -> None:
+    held, own, falls = build_equity_figure(backtest()).data
+    assert (own.name, list(own.y)) == ("Strategy", [0.0, 10.0, -1.0, 21.0])
+    assert (held.name, list(held.y)) == ("Buy and hold", [0.0, -10.0, 1.0, -21.0])
+    assert (falls.yaxis, falls.fill, list(falls.y)) == ("y2", "tozeroy", [0.0, 0.0, -10.0, 0.0])
+    assert list(own.x) == list(held.x) == list(falls.x) == ["1970-01-01", "1970-01-02", "1970-01-03", "1970-01-04"]
+
+
+def test_account_that_only_lost_lies_below_its_start() -> None:
+    falls = build_equity_figure(backtest((-5.0, -20.0, -10.0))).data[2]
+    assert list(falls.y) == [-5.0, -20.0, -10.0]
+
+
+def test_deepest_fall_of_all_bars_is_a_line_though_no_drawn_day_reaches_it() -> None:
+    figure = build_equity_figure(backtest())
+    assert [shape.y0 for shape in figure.layout.shapes if shape.yref == "y2"] == [-12.5]
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "labels"),
+    [
+        ("en", "Breakout · BTC/USDT · 1h", {"after costs, in % of the start", "Drawdown · deepest -12.5%"}),
+        (
+            "es",
+            "Ruptura · BTC/USDT · 1h",
+            {"tras costes, en % del inicio", "Caída desde el máximo · la mayor, -12,5 %"},
+        ),
+    ],
+)
+def test_equity_figure_speaks_the_persons_language(language: Language, title: str, labels: set[str]) -> None:
+    figure = build_equity_figure(backtest(), language=language)
+    assert figure.layout.title.text == title
+    assert {annotation.text for annotation in figure.layout.annotations} == labels
+    assert figure.layout.separators == (".," if language == "en" else ",.")
+
+
+def test_many_symbols_are_counted_and_long_accounts_dated_by_months() -> None:
+    result = backtest(days=365).model_copy(update={"symbols": ("BTC/USDT", "ETH/USDT", "XAUUSD")})
+    figure = build_equity_figure(result)
+    assert "BTC/USDT and 2 more" in figure.layout.title.text
+    assert figure.layout.xaxis2.tickformat == "%b %Y"
+    assert build_equity_figure(backtest()).layout.xaxis2.tickformat == "%b %d, %Y"
+
+
+@pytest.mark.parametrize("dark", [True, False, None])
+def test_equity_figure_is_transparent_and_finite(dark: bool | None) -> None:
+    figure = build_equity_figure(backtest(), dark=dark)
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    assert json.loads(figure.to_json(), parse_constant=pytest.fail)["data"]

@@ -30,12 +30,13 @@ from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from prompts import load_words
 from tests.copilot.wording import samples
 from tools.chart import describe
-from tools.results import ChartResult, SignalResult, TicketView, ToolResult
+from tools.results import BacktestResult, ChartResult, EquityCurve, SignalResult, TicketView, ToolResult
 
 OWNER = "ana"
 STRANGERS_TICKET = 900
 SECRET = "a detail that must stay in the log"
 MONDAY = 1_741_564_800
+SPANISH_WORDS = ("señal", "compra", "gráfico", "cartera", "prueba")
 
 
 def bars(symbol: str = "XAUUSD", timeframe: Timeframe = "1h", count: int = 400, start: float = 2850.0) -> Bars:
@@ -69,6 +70,24 @@ def signal_result(chart: ChartResult) -> SignalResult:
     return samples.signal(direction=Direction.LONG, reason="edge", probability=0.487, **values, **times)
 
 
+def backtest_result(days: int = 365) -> BacktestResult:
+    """Return a backtest with two accounts that wander, the same every time."""
+    moves = np.random.default_rng(11).normal(0.0004, [[0.012], [0.024]], (2, days))
+    own, held = (np.round(100 * (np.exp(np.cumsum(row)) - 1), 3) for row in moves)
+    peaks = np.maximum.accumulate(np.maximum(100 + own, 100))
+    curve = EquityCurve(
+        time=tuple(MONDAY + 86_400 * day for day in range(days)),
+        strategy_pct=tuple(own.tolist()),
+        held_pct=tuple(held.tolist()),
+    )
+    return samples.backtest(
+        return_pct=curve.strategy_pct[-1],
+        held_pct=curve.held_pct[-1],
+        max_drawdown_pct=float(100 * np.max(1 - (100 + own) / peaks)) + 0.4,
+        curve=curve,
+    )
+
+
 @dataclass(slots=True)
 class FakeCore:
     """Keeps tickets in memory; `executed` counts what would have been sent."""
@@ -85,7 +104,7 @@ class FakeCore:
     async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
         """Answer by the words in a message."""
         asked = text.lower()
-        language: Language = "es" if any(word in asked for word in ("señal", "compra", "gráfico", "cartera")) else "en"
+        language: Language = "es" if any(word in asked for word in SPANISH_WORDS) else "en"
         self.languages.setdefault(owner, language)
         if "explode" in asked:
             raise RuntimeError(SECRET)
@@ -110,6 +129,8 @@ class FakeCore:
         chart = chart_result()
         if "signal" in asked or "señal" in asked:
             return [("get_signal", signal_result(chart)), ("analyze_chart", chart)]
+        if "backtest" in asked:
+            return [("run_backtest", backtest_result())]
         if "chart" in asked or "gráfico" in asked:
             return [("analyze_chart", chart)]
         if "buy" in asked or "compra" in asked:

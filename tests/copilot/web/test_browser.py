@@ -123,6 +123,25 @@ def test_starter_leads_to_a_chart_with_the_signal(visit: Visit) -> None:
     expect(step).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("visit", "text", "labels"),
+    [
+        ({}, "Backtest the breakout", {"Buy and hold", "Strategy"}),
+        ({**SPANISH, **ON_PHONE}, "Prueba la ruptura: backtest", {"Comprar y mantener", "Estrategia"}),
+    ],
+    indirect=["visit"],
+    ids=["en", "es-phone"],
+)
+def test_backtest_draws_its_accounts_under_the_answer(visit: Visit, text: str, labels: set[str]) -> None:
+    visit.say(text)
+    plot = visit.window.locator(".js-plotly-plot")
+    expect(plot.locator(".main-svg").first).to_be_visible()
+    assert set(plot.locator(".legendtext").all_text_contents()) == labels
+    assert plot.locator(".fills path").count() == 1
+    visit.picture(f"backtest-{'en' if 'Strategy' in labels else 'es'}")
+    visit.picture(f"equity-{'en' if 'Strategy' in labels else 'es'}", plot.first)
+
+
 def test_message_is_answered_and_its_markdown_drawn(visit: Visit) -> None:
     visit.say("How is my portfolio doing?")
     expect(visit.window.locator("table").first).to_contain_text("BTC/USDT")
