@@ -137,7 +137,9 @@ class _Second:
     def _withhold(self) -> Decision | None:
         probability = self.opinion.probability
         if self.opinion.name == PLAIN:
-            return self._talk("question") if probability >= self.sure.call_to_talk else None
+            acts = any(call.tool in ACTS for call in self.grammar.calls)
+            least = self.sure.call_to_talk if acts else self.sure.read_to_talk
+            return self._talk("question") if probability >= least else None
         if self.grammar.is_certain:
             return None
         return self._ask() if probability >= self.sure.call_to_ask else None

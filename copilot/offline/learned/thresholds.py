@@ -26,7 +26,8 @@ class Thresholds:
         call: To put another tool in the place of a call.
         call_to_trade: To ask about a trade instead of calling something else.
         keep: To drop what is read out beside the one thing that a message is about.
-        call_to_talk: To take a call for mere talk.
+        read_to_talk: To take what is only read out for mere talk.
+        call_to_talk: To take any other call for mere talk.
         call_to_ask: To ask instead of calling.
         open_to_read: To read something out where the grammar asked or chatted.
         open_to_portfolio: To read out the portfolio where the grammar chatted; stories sound like it.
@@ -48,10 +49,11 @@ class Thresholds:
     call: float = 0.6
     call_to_trade: float = 0.95
     keep: float = 0.9
+    read_to_talk: float = 0.6
     call_to_talk: float = 0.9
     call_to_ask: float = 0.95
     open_to_read: float = 0.5
-    open_to_portfolio: float = 0.6
+    open_to_portfolio: float = 0.65
     open_to_act: float = 0.55
     trade: float = 0.9
     ask_to_talk: float = 0.7

@@ -131,6 +131,27 @@ def test_reading_tool_comes_from_the_model_where_the_grammar_chats() -> None:
     assert decision.calls == (Call("check_portfolio", {"view": "pnl"}),)
 
 
+def test_story_that_sounds_like_a_look_at_the_portfolio_is_talk() -> None:
+    text = "last year I lost a lot and it frumpled me"
+    assert _tools(decide(text, model=sure_of("check_portfolio", 0.6))) == _tools(parse(text))
+    shown = "what did I lose, I frumple"
+    assert _tools(parse(shown)) == ["check_portfolio"]
+    assert decide(shown, model=sure_of("plain", 0.65)).talk == "question"
+
+
+def test_what_is_shown_stands_when_the_other_reading_is_only_a_question() -> None:
+    text = "how is atlas frumpling"
+    assert _tools(parse(text)) == ["agent_status"]
+    assert decide(text, model=sure_of("get_signal")) == parse(text)
+
+
+def test_trade_left_alone_by_the_model_is_still_checked() -> None:
+    text = "show my frumpled orders and buy some xrp"
+    assert _tools(parse(text)) == ["check_portfolio", "execute_trade"]
+    decision = decide(text, model=sure_of("execute_trade", side="sell"))
+    assert decision.question is not None
+
+
 def test_reading_tool_without_its_instrument_is_not_guessed() -> None:
     decision = decide("what does the box reckon", model=sure_of("get_signal"))
     assert decision.calls == ()
