@@ -100,7 +100,7 @@ def backtest(
 
     Raises:
         ConfigError: The target or the timeframe is unknown.
-        InvalidRequest: The symbol is unknown, or the market has too little for it.
+        InvalidRequest: The target is the ML signal, the symbol is unknown, or the market has too little for it.
     """
     arguments = _arguments(target, symbol, timeframe, days, settings.language)
     prepare_data_dir(settings)
@@ -262,6 +262,8 @@ def _from_row(table: Table, row: int) -> Decisions:
 
 def _arguments(target: str, symbol: str | None, timeframe: str, days: int, language: Language) -> RunBacktest:
     words = load_words(language, "backtest_report")["command"]
+    if target == "signal":
+        raise InvalidRequest("signal_history_missing")
     if target not in TARGETS:
         raise ConfigError(words["unknown_target"].format(target=target, choices=", ".join(TARGETS)))
     wanted = find_timeframe(timeframe)

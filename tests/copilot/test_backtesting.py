@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_written_is_named(breakout: Backtested, tmp_path: 
     ("language", "options", "message"),
     [
         ("en", {"target": "luck"}, "“luck” can't be backtested. Choose one of: mean_reversion, grid"),
-        ("es", {"target": "signal"}, "«signal» no se puede probar. Elige uno de estos: mean_reversion, grid"),
+        ("es", {"target": "suerte"}, "«suerte» no se puede probar. Elige uno de estos: mean_reversion, grid"),
         ("en", {"timeframe": "7m"}, "“7m” is no timeframe. Choose one of: 1m"),
         ("es", {"timeframe": "7m"}, "«7m» no es un intervalo. Elige uno de estos: 1m"),
     ],
@@ -175,6 +175,13 @@ def test_what_the_market_cannot_answer_is_told_by_its_code(more: dict[str, objec
     with pytest.raises(InvalidRequest) as raised:
         run(**{"target": "breakout", "symbols": ("BTC/USDT", "EURUSD"), **more})  # type: ignore[arg-type]  # as given
     assert raised.value.code == code
+
+
+def test_the_ml_signal_is_refused_before_a_market_is_opened(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "data")
+    with pytest.raises(InvalidRequest, match="signal_history_missing"):
+        backtest(settings, "signal", symbol=None, timeframe="1h", days=60, has_reports=False, progress=silent)
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.fixture
@@ -209,3 +216,9 @@ def test_the_command_prints_json_alone_when_asked(shell: CliRunner) -> None:
 
 def test_days_below_one_are_wrong_use(shell: CliRunner) -> None:
     assert shell.invoke(cli.app, ["backtest", "momentum", "--days", "0"]).exit_code == 2
+
+
+def test_the_command_explains_itself(shell: CliRunner) -> None:
+    shown = shell.invoke(cli.app, ["backtest", "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert all(option in shown.output for option in ("--symbol", "--timeframe", "--days", "--page", "--picture"))

@@ -188,7 +188,7 @@ def test_deepest_fall_of_all_bars_is_a_line_though_no_drawn_day_reaches_it() -> 
         (
             "es",
             "Ruptura · BTC/USDT · 1h",
-            {"tras costes, en % del inicio", "Caída desde el máximo · la mayor, -12,5 %"},
+            {"tras costos, en % del inicio", "Caída desde el máximo · la mayor, -12,5 %"},
         ),
     ],
 )
