@@ -39,7 +39,7 @@ def is_certain(decision: Decision, tokens: Sequence[Token], *, quoted: bool) -> 
     if decision.question is not None:
         return decision.question.code in _DEFINITE and not any(token.has(*_BENDS) for token in tokens)
     bends = any(token.has(*_BENDS) for token in tokens)
-    return not bends and _names_are_placed(decision.calls, tokens) and _numbers_are_placed(decision.calls, tokens)
+    return not bends and _names_are_placed(decision.calls, tokens) and numbers_are_placed(decision.calls, tokens)
 
 
 def _is_sure_talk(talk: str, tokens: Sequence[Token], *, quoted: bool) -> bool:
@@ -73,8 +73,8 @@ def _items(value: object) -> Iterator[str]:
         yield str(value)
 
 
-def _numbers_are_placed(calls: Sequence[Call], tokens: Sequence[Token]) -> bool:
-    """Tell whether every number but a length of time stands in a call."""
+def numbers_are_placed(calls: Sequence[Call], tokens: Sequence[Token]) -> bool:
+    """Return whether every number but a length of time stands in a call."""
     placed = {item for call in calls for value in call.args.values() for item in _items(value)}
     for token in tokens:
         if not token.is_number or token.value is None or token.unit == "time":

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from copilot.offline.certainty import is_certain
+from copilot.offline.certainty import is_certain, numbers_are_placed
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.followup import resume
@@ -68,8 +68,19 @@ def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], lang
         return decision
     if _forbids(screened.text, tokens):
         return Decision((), None, "negated", language)
-    doubts = any(token.has("unsure") for token in tokens)
-    return Decision((), Question("unclear"), None, language) if doubts else decision
+    if any(token.get("lang_other") for token in tokens):
+        return Decision((), None, "quoted", language)
+    question = _doubt(decision, tokens)
+    return decision if question is None else Decision((), question, None, language)
+
+
+def _doubt(decision: Decision, tokens: Sequence[Token]) -> Question | None:
+    """Return what to ask about trades: a person who is unsure, or an amount that was said and found no place."""
+    if any(token.has("unsure") for token in tokens):
+        return Question("unclear")
+    trades = [call for call in decision.calls if call.tool == TRADE]
+    unsized = any("amount" not in call.args and call.args["side"] != "close" for call in trades)
+    return Question("how_much") if unsized and not numbers_are_placed(decision.calls, tokens) else None
 
 
 def _forbids(text: str, tokens: Sequence[Token]) -> bool:

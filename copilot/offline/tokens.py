@@ -167,7 +167,9 @@ def _open_number(match: re.Match[str]) -> str:
     first, second = fold(match[1]), fold(match[2])
     if fold(match[0]) in load_lexicon().own["en"].phrases:
         return match[0]
-    return f"{match[1]} {match[2]}" if first in numbers and (second in numbers or second in units) else match[0]
+    fractions = load_lexicon().own["en"].numbers["fractions"]
+    opens = first in numbers and (second in numbers or second in units or second in fractions)
+    return f"{match[1]} {match[2]}" if opens else match[0]
 
 
 def _writes_comma(text: str, language: Language) -> bool:
@@ -449,7 +451,8 @@ def _read_words(tokens: list[Token], start: int, own: Vocabulary, language: Lang
         and not _is_part(tokens, position)
     ):
         return Token("1", tokens[position].raw, value=Decimal(1), is_number=True, is_word_number=True), position + 1
-    if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]):
+    counts = position + 1 < len(tokens) and tokens[position + 1].has("unit")
+    if tokens[position].text in ("one", "ones") and position and _points(tokens[position - 1]) and not counts:
         return None
     if _is_word(tokens[position], own, "minus") and position + 1 < len(tokens):
         following = tokens[position + 1]

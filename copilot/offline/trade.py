@@ -98,7 +98,13 @@ def _at_that_price(tokens: list[Token]) -> list[Token]:
 
 def _counts_thing(tokens: Sequence[Token], index: int) -> bool:
     after = tokens[index + 1] if index + 1 < len(tokens) else None
-    return after is not None and (after.get("sym") is not None or after.has("unit"))
+    return after is not None and (after.get("sym") is not None or _is_unit(tokens, index + 1))
+
+
+def _is_unit(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether a word is the unit of the number in front of it, and does not announce the next ("61.2 qty 15")."""
+    announces = tokens[index].text in word_set("amount_words") and index + 1 < len(tokens)
+    return tokens[index].has("unit") and not (announces and tokens[index + 1].is_number)
 
 
 def _weighed(clause: Clause) -> str | None:
@@ -206,7 +212,10 @@ def find_side(clause: Clause) -> str | None:
     if "dispose" in sides and "buy" not in sides:
         return "dispose"
     if sides & {"buy", "sell"}:
-        return "sell" if "sell" in sides else "buy"
+        side = "sell" if "sell" in sides else "buy"
+        return "close" if side == "sell" and _leaves_held(clause) else side
+    if _leaves_held(clause) and not clause.features.isdisjoint({"remove", "stop", "cancel"}):
+        return "close"
     return _soft_side(clause)
 
 
@@ -214,8 +223,15 @@ def _is_held(clause: Clause, token: Token) -> bool:
     """Tell whether "long" or "short" names what is held ("my short", "el corto de eth") and not what to do."""
     if not token.has("leg"):
         return False
-    index = next(i for i, t in enumerate(clause.tokens) if t is token)
-    return index > 0 and clause.tokens[index - 1].has("mine", "holder")
+    tokens = clause.tokens
+    index = next(i for i, t in enumerate(tokens) if t is token)
+    named = index > 1 and tokens[index - 1].get("sym") is not None and tokens[index - 2].has("mine", "holder")
+    return index > 0 and (tokens[index - 1].has("mine", "holder") or (named and "number" not in clause.features))
+
+
+def _leaves_held(clause: Clause) -> bool:
+    """Tell whether something that is held shall go, and no number says how much ("scrap the solana long")."""
+    return "number" not in clause.features and any(_is_held(clause, token) for token in clause.tokens)
 
 
 def _is_paid_from_cash(clause: Clause) -> bool:
@@ -480,7 +496,8 @@ class _Reader:
         """Tell whether "for 40" behind a kind of order and a price is the amount ("buy stop link 16.75 for 40")."""
         terms, before = self._terms, self._tokens[index - 1] if index else None
         bare = terms.amount is not None and terms.price is None and not _counts_thing(self._tokens, self._amount_at)
-        typed = terms.order_type in ("limit", "stop") and token.unit == "" and before is not None and before.has("for")
+        said = before is not None and (before.has("for") or before.text in word_set("amount_words"))
+        typed = terms.order_type in ("limit", "stop") and token.unit == "" and said
         return typed and bare and terms.amount is not None and terms.amount.unit == "" and not terms.amount.is_fraction
 
     def _outcome(self, index: int) -> str:
@@ -589,7 +606,7 @@ class _Reader:
             return True
         beyond = self._tokens[index + 2] if index + 2 < len(self._tokens) else None
         of_symbol = after.text in ("de", "of") and beyond is not None and beyond.get("sym") is not None
-        return after.has("unit") or after.get("sym") is not None or of_symbol
+        return _is_unit(self._tokens, index + 1) or after.get("sym") is not None or of_symbol
 
     def _place(self, role: str, token: Token) -> None:
         terms = self._terms

@@ -33,6 +33,8 @@ def trade(text: str) -> Args:
         ("aligera mi posición de litecoin en 7", "sell", "7"),
         ("vende mi onza de oro a 2.450", "sell", "1"),
         ("have 5 ltc sold", "sell", "5"),
+        ("three-quarters of an ounce, gold, long", "buy", "0.75"),
+        ("go short gold one oz, stop 0.8%", "sell", "1"),
         ("apuesta 200 contra doge", "sell", "200"),
         ("un bitcoin entero, venga, cómpralo", "buy", "1"),
     ],
@@ -47,6 +49,7 @@ def test_shape_gives_side_and_amount(text: str, side: str, amount: str) -> None:
     [
         ("buy stop link 16.75 for 40", "40", "16.75"),
         ("when cable breaks 1.2650 lower go short 20,000", "20000", "1.265"),
+        ("ltc sell stop 61.2 qty 15", "15", "61.2"),
         ("tiéntalos con 112: vende 6 ltc a ese precio", "6", "112"),
         ("0.05 btc please, but don't pay over 58,250", "0.05", "58250"),
         ("3 ether, not a cent less than 3,980", "3", "3980"),
@@ -93,6 +96,11 @@ def test_raised_amount_is_no_condition() -> None:
 def test_risk_beside_an_order_is_its_stop_and_no_setting() -> None:
     args = trade("entra largo en sol, 5 unidades, riesgo 3%, beneficio 9%")
     assert (args["stop_loss_pct"], args["take_profit_pct"]) == (3, 9)
+
+
+@pytest.mark.parametrize("text", ["scrap the solana long", "suéltame el corto de solana"])
+def test_what_is_held_is_closed(text: str) -> None:
+    assert trade(text) == {"symbol": "SOL/USDT", "side": "close"}
 
 
 def test_several_positions_are_closed_at_once() -> None:
@@ -168,6 +176,8 @@ def test_count_of_coins_is_no_number_of_an_order() -> None:
         "buy 0.1 btc at 58k or rather 57k, not sure",
         "compra 0,1 btc a 58k o mejor 57k, no sé",
         "buy 2 eth? no",
+        "I have to find $900 for the roof, so sell that much bitcoin for me",
+        "pásame esto al francés: cierra mi posición de bitcoin",
         "haz de broker y vende 3 btc",
         "remind me to sell 2 eth at 4000",
         "wait before you buy 2 eth",
