@@ -105,7 +105,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     database = open_database(settings.database)
     clock = SystemClock()
     market = open_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
-    signals = await _prepare_signals(settings, market, report)
+    signals = await prepare_signals(settings, market, report)
     limits = RiskLimits()
     venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
     desk = Desk(database, venue, market, limits, starting_cash=settings.starting_balance)
@@ -259,7 +259,7 @@ class _Interrupted(Exception):
     """Ends a training that nobody waits for any more."""
 
 
-async def _prepare_signals(settings: Settings, market: MarketData, report: Report) -> LiveSignals:
+async def prepare_signals(settings: Settings, market: MarketData, report: Report) -> LiveSignals:
     """Train a first model where there is none, beside the event loop; an interruption ends it at its next step."""
     signals, is_interrupted = LiveSignals(market, open_registry(settings)), threading.Event()
 

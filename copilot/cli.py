@@ -90,6 +90,24 @@ def run(
 
 
 @app.command()
+def api(
+    host: Annotated[str | None, typer.Option(help="Address; beyond this machine COPILOT_API_TOKEN is needed.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
+) -> None:
+    """Serve signals, bars, models and reports over HTTP and a WebSocket stream; its page is /docs."""
+    from copilot.rest_engine import serve_engine
+
+    settings = _settings(host=host, api_port=port)
+
+    async def serve() -> None:
+        with _progress() as report:
+            await serve_engine(settings, report, _say)
+
+    asyncio.run(serve())
+    raise typer.Exit(130)  # only an interruption ends it
+
+
+@app.command()
 def chat() -> None:
     """Talk in this terminal; tickets are decided at their own prompt."""
     from copilot.bootstrap import open_runtime

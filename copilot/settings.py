@@ -17,6 +17,7 @@ from engine.domain.errors import ConfigError
 
 PREFIX = "COPILOT_"
 OLLAMA_PORT = 11434
+SHORTEST_TOKEN = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
         model_turn_s: Longest time that one reply may take.
         model_at_once: Replies that the server works on together.
         model_line: People who may wait for it; more are answered by the offline model at once.
+        api_port: Where `trading-copilot api` listens; on the same host as the page.
+        api_token: Bearer token that it wants; needed when other machines can reach it.
         log_level: From which level on our own messages are shown; libraries show errors only.
     """
 
@@ -98,6 +101,8 @@ class Settings(BaseSettings):
     model_turn_s: Annotated[float, Field(gt=0, le=3600)] = 90.0
     model_at_once: Annotated[int, Field(ge=1, le=64)] = 1
     model_line: Annotated[int, Field(ge=0, le=1000)] = 8
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8100
+    api_token: Annotated[SecretStr, Field(max_length=500)] = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     @field_validator("replay_symbols", mode="before")
@@ -117,6 +122,13 @@ class Settings(BaseSettings):
         port = parts.port or default
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+
+    @field_validator("api_token")
+    @classmethod
+    def _is_hard_to_guess(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < SHORTEST_TOKEN:
+            raise ValueError(f"write at least {SHORTEST_TOKEN} characters")
+        return value
 
     @field_validator("openai_url")
     @classmethod

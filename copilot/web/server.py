@@ -93,7 +93,7 @@ async def serve(
         await _run(app, watch, listener)
 
 
-def listen(host: str, port: int, *, has_password: bool) -> socket.socket:
+def listen(host: str, port: int, *, has_password: bool, setting: str = "COPILOT_PORT") -> socket.socket:
     """Return a socket that callers can already knock at.
 
     Raises:
@@ -117,7 +117,7 @@ def listen(host: str, port: int, *, has_password: bool) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"COPILOT_PORT is {port}: it cannot be listened on ({error.strerror or error}); stop what uses it, or "
+            f"{setting} is {port}: it cannot be listened on ({error.strerror or error}); stop what uses it, or "
             "choose another port"
         ) from error
     return listener

@@ -19,7 +19,21 @@ from copilot.passwords import PasswordFile
 
 LIMIT_S = 180
 """Far beyond what is needed, for machines that do other work too."""
-COMMANDS = ("run", "chat", "ingest", "train", "route", "eval", "doctor", "password")
+COMMANDS = (
+    "run",
+    "api",
+    "chat",
+    "ingest",
+    "ingest-mysql",
+    "ingest-exchange",
+    "train",
+    "rollback",
+    "evaluate",
+    "route",
+    "eval",
+    "doctor",
+    "password",
+)
 
 
 @pytest.fixture(autouse=True)
