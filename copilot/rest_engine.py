@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -46,14 +45,16 @@ async def serve_engine(settings: Settings, report: Report, say: Callable[[str], 
     listener = listen(settings.host, settings.api_port, has_password=True, setting="COPILOT_API_PORT")
     report(1.0, "")
     say(f"http://{settings.host}:{listener.getsockname()[1]}/docs")
-    stream = asyncio.create_task(broadcaster.run())
-    try:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
-        await server.serve(sockets=[listener])
-    finally:
-        stream.cancel()
-        with suppress(asyncio.CancelledError):
-            await stream
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+    with listener:
+        stream = asyncio.create_task(broadcaster.run())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            stream.cancel()
+            server.should_exit = True
+            await asyncio.gather(serving, stream, return_exceptions=True)
 
 
 def _check(token: str) -> Authenticate | None:

@@ -28,6 +28,7 @@ COMMANDS = (
     "ingest-exchange",
     "train",
     "rollback",
+    "backtest",
     "evaluate",
     "route",
     "eval",

@@ -18,12 +18,10 @@ TOKEN = "a-token-of-enough-length"
 
 async def answers(data_dir: Path, **others: object) -> list[tuple[int, str]]:
     """Serve, ask a few things in order, stop, and return status and body of each."""
-    said: list[str] = []
+    said: asyncio.Queue[str] = asyncio.Queue()
     settings = settings_for(data_dir, api_port=0, **others)
-    serving = asyncio.create_task(serve_engine(settings, lambda done, what: None, said.append))
-    while not said and not serving.done():
-        await asyncio.sleep(0.05)
-    url = re.sub("/docs$", "", said[0])
+    serving = asyncio.create_task(serve_engine(settings, lambda done, what: None, said.put_nowait))
+    url = re.sub("/docs$", "", await said.get())
     got = []
     async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         for path, headers in (
@@ -32,12 +30,21 @@ async def answers(data_dir: Path, **others: object) -> list[tuple[int, str]]:
             ("/signals/BTC-USDT", {"Authorization": f"Bearer {TOKEN}"}),
             ("/health", {"Host": "evil.example"}),
         ):
-            answer = await client.get(path, headers=headers)
-            got.append((answer.status_code, answer.text))
+            got.append(await ask(client, path, headers))
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
     return got
+
+
+async def ask(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """Ask until the service has read its first bars: until then it says that it is starting."""
+    for _ in range(100):
+        answer = await client.get(path, headers=headers)
+        if answer.status_code != 503:
+            break
+        await asyncio.sleep(0.2)
+    return answer.status_code, answer.text
 
 
 async def test_this_machine_alone_needs_no_token_and_no_other_name_works(data_dir: Path) -> None:

@@ -230,7 +230,8 @@ class FakeCore:
 
     def banner(self, language: Language) -> str:
         """Return the real banner of a simulated market."""
-        return str(load_words(language, "messages")["banner"]["simulated"])
+        words = load_words(language, "messages")
+        return str(words["banner"]["simulated"]).format(brain=words["voice"]["offline"])
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return the real starters."""
