@@ -33,7 +33,7 @@ _KINDS: dict[str, Kind] = {
          "cash_before", "cash_after", "exposure_before", "exposure_after"), "money"),
     **dict.fromkeys(
         ("quantity", "filled_quantity", "raw_quantity", "position_before", "position_after", "held"), "quantity"),
-    **dict.fromkeys(("probability", "breakeven_probability", "score"), "ratio"),
+    **dict.fromkeys(("probability", "breakeven_probability", "score", "random_as_good", "deflated_sharpe"), "ratio"),
     **dict.fromkeys(("reward_risk", "displacement_atr"), "multiple"),
     **dict.fromkeys(("rsi", "adx", "stochastic", "trend_strength"), "index"),
     "atr": "price",
@@ -43,9 +43,11 @@ _KINDS: dict[str, Kind] = {
 _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     ("_pct", "pct"), ("_ratio", "ratio"), ("_bps", "bps"), ("_s", "duration"), ("_id", "id"),
 )  # fmt: skip
+_DAYS = ("days", "days_asked")
 _SIGNED = frozenset(
-    {"unrealised", "unrealised_pct", "realised", "pnl", "pnl_pct", "change_pct", "expected_value_ratio", "contribution"}
-)
+    {"unrealised", "unrealised_pct", "realised", "pnl", "pnl_pct", "change_pct", "expected_value_ratio", "contribution",
+     "return_pct", "held_pct", "random_pct", "costs_doubled_pct", "sharpe"}
+)  # fmt: skip
 _ROLES = {
     "entry": "entry", "stop": "stop", "stop_loss": "stop", "target": "target", "take_profit": "target",
     "probability": "probability", "breakeven_probability": "breakeven", "bid": "bid", "ask": "ask", "cash": "cash",
@@ -201,6 +203,8 @@ class _Collector:
         elif isinstance(value, Decimal | int | float):
             exact = value if isinstance(value, Decimal) else Decimal(repr(value))
             self._add(exact, kind_of(key), key)
+            if key in _DAYS:
+                self._add(exact * 86400, "duration")
 
     def _mapping(self, data: Mapping[str, Any]) -> None:
         if "unit" in data and "limit" in data:
