@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
+from copilot.offline.held_back import hold_back
 from copilot.offline.learned.doubts import doubt_of
 from copilot.offline.learned.labels import TOOL, VIEW
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Judgement, Model, Opinion, judge_message
@@ -61,6 +62,12 @@ def decide(
         model: Weights to use instead of the stored ones.
         thresholds: How sure the learned model must be.
     """
+    return hold_back(_decide(text, history, fallback, model, thresholds), text, history)
+
+
+def _decide(
+    text: str, history: Sequence[Turn], fallback: Language, model: Model | None, thresholds: Thresholds
+) -> Decision:
     grammar = parse(text, history, fallback)
     screened = screen(text)
     trades = any(call.tool == TRADE for call in grammar.calls)
