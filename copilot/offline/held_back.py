@@ -1,8 +1,8 @@
-"""Last look at trades before they leave: what reads like a trade, and is likelier something else, is asked about.
+"""Last look at calls before they leave: what reads like a trade, and is likelier something else, is asked about.
 
 Each rule names one way in which a trade has been read wrongly: out of a list of alerts or orders just shown, beside the
-cancelling of an alert, with limit and stop changed over, or twice out of one sentence that repeats itself. Only
-`execute_trade` is touched, and only by dropping a repetition or by asking.
+cancelling of an alert, with limit and stop changed over, or twice out of one sentence that repeats itself. A
+call is only dropped here, or asked about.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from copilot.offline.values import Call, Decision, Question, Turn
 TRADE = "execute_trade"
 _LISTED = re.compile(r"\b(alerts?|alertas?|orders?|orden|ordenes)\b")
 _POINTING = re.compile(r"\b(one|ones|(?:la|el|las|los) (?:de|del)|es[ae]s?|est[ae]s?)\b")
+_OTHERS = re.compile(
+    r"\b(les? (puse|puso|pusimos|pusieron|llamo|llame)|(named|called) (my|our|the|his|her) \w+|mi (gat|perr)\w+)\b"
+)
 _TRADING_WORD = re.compile(r"\b(position|posicion|trade|operacion|holding|bag|stack)\b")
 _LIMIT_AT = re.compile(r"\blimit\w*(?: order| orden)? (?:a|at|en|@|of|de) (\d[\d.,]*)(?![\d.,]*\s*[k%])")
 _STOP_AT = re.compile(r"\bstop[ -]?loss (?:a|at|en|@|of|de) (\d[\d.,]*)(?![\d.,]*\s*[k%])")
@@ -24,14 +27,22 @@ _STOP_AT = re.compile(r"\bstop[ -]?loss (?:a|at|en|@|of|de) (\d[\d.,]*)(?![\d.,]
 
 def hold_back(decision: Decision, text: str, history: Sequence[Turn]) -> Decision:
     """Return the decision, or a question in its place when one of its trades is likelier something else."""
+    words = fold(text)
+    if _names_somebody_else(decision.calls, words):
+        return replace(decision, calls=(), talk="smalltalk", is_certain=False)
     if not any(call.tool == TRADE for call in decision.calls):
         return decision
-    words = fold(text)
     if _points_into_a_list(decision.calls, words, history) or _is_beside_a_cancelled_alert(decision.calls):
         return _asking(decision, "unclear")
     if any(_is_changed_over(call, words) for call in decision.calls if call.tool == TRADE):
         return _asking(decision, "contradiction")
     return replace(decision, calls=_once_each(decision.calls))
+
+
+def _names_somebody_else(calls: Sequence[Call], words: str) -> bool:
+    """Tell whether a name that would be kept as the owner's was given to an animal, a child or a thing."""
+    named = any(call.tool == "update_profile" and call.args.get("setting") == "name" for call in calls)
+    return named and _OTHERS.search(words) is not None
 
 
 def _points_into_a_list(calls: Sequence[Call], words: str, history: Sequence[Turn]) -> bool:

@@ -59,3 +59,10 @@ def test_plain_trades_pass(text: str) -> None:
 def test_nothing_is_done_when_the_person_says_so(text: str) -> None:
     history = (Turn("user", "close my ltc"), Turn("assistant", "Ticket 4: close LTC/USDT."))
     assert not any(call.tool == "execute_trade" for call in decide(text, history).calls)
+
+
+def test_name_given_to_somebody_else_is_not_the_owners() -> None:
+    name = Call("update_profile", {"setting": "name", "value": "SellAll"})
+    assert held("i named my parrot SellAll", name).calls == ()
+    assert held("le puse SellAll a mi gata", name).calls == ()
+    assert held("call me SellAll", name).calls == (name,)
