@@ -294,7 +294,7 @@ def _write(path: Path, contents: Mapping[str, bytes], language: Language) -> tup
     for strategy, content in contents.items():
         file = path if len(contents) == 1 else path.with_name(f"{path.stem}-{strategy}{path.suffix}")
         try:
-            write_atomically(file, _filling(content))
+            write_atomically(file, _filling(content), is_private=False)
         except OSError as error:
             words = load_words(language, "backtest_report")["command"]
             raise ConfigError(words["cannot_write"].format(file=file, detail=error.strerror or error)) from error

@@ -132,9 +132,9 @@ def evaluate_bars(file: Path, timeframe: str, out: Path, *, test_from: date | No
     report(0.99, "writing")
     out.mkdir(parents=True, exist_ok=True)
     table = predictions_table(result)
-    write_atomically(out / PREDICTIONS, lambda path: pq.write_table(table, path, compression="zstd"))
+    write_atomically(out / PREDICTIONS, lambda path: pq.write_table(table, path, compression="zstd"), is_private=False)
     text = json.dumps(metrics, indent=1, allow_nan=False)
-    write_atomically(out / METRICS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(out / METRICS, lambda path: path.write_text(text, encoding="utf-8"), is_private=False)
     report(1.0, "done")
     return Summary(file, quality, ignored, out, metrics)
 

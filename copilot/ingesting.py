@@ -127,7 +127,7 @@ def write_report_page(path: Path, reports: Sequence[QualityReport], language: st
     """
     page = render_page(reports, load_words(language, "quality"))
     try:
-        write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"), is_private=False)
     except OSError as error:
         raise ConfigError(f"the report {path} cannot be written: {error}") from error
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, is_private: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in the place of `path`.
+
+    A private file is this account's alone; another one, made for others to read, has the rights of any new file.
 
     The file and its folder are flushed to the disk before it returns. When `write` fails, `path` is untouched and
     the temporary file is removed.
@@ -18,6 +20,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".partial", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
+    if not is_private:
+        temporary.unlink()
     try:
         write(temporary)
         _flush(temporary)

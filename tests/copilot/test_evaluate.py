@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from copilot.evaluate import METRICS, PREDICTIONS, Summary, evaluate_bars
+from engine.data.files import write_atomically
 from engine.domain.errors import ConfigError, DataUnavailable
 from engine.domain.market import Bars
 from tests.engine.ml.bars import random_walk
@@ -175,3 +176,13 @@ def test_other_timeframe_than_the_files_is_refused(tmp_path: Path) -> None:
         evaluate_bars(file, "4h", tmp_path / "out", test_from=None, report=lambda _done, _what: None)
     with pytest.raises(ConfigError, match="'7m' is not known"):
         evaluate_bars(file, "7m", tmp_path / "out", test_from=None, report=lambda _done, _what: None)
+
+
+def test_results_can_be_read_by_others_and_kept_files_cannot(tmp_path: Path) -> None:
+    shared, private = tmp_path / "shared.txt", tmp_path / "private.txt"
+    write_atomically(shared, lambda path: path.write_text("figures"), is_private=False)
+    write_atomically(private, lambda path: path.write_text("mine"))
+    fresh = tmp_path / "fresh.txt"
+    fresh.write_text("new")
+    assert shared.stat().st_mode == fresh.stat().st_mode
+    assert private.stat().st_mode & 0o077 == 0
