@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,13 +55,13 @@ class ModelServer(LocalServer):
         """Return the newest request."""
         return self.log[-1]
 
+    @abstractmethod
     def refuse(self, exchange: Exchange, status: int, message: str) -> None:
         """Send an error in this protocol's form."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error_piece(self, message: str) -> bytes:
         """Return an error as it looks inside a stream."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def slot(self, exchange: Exchange) -> Iterator[None]:
@@ -151,9 +152,9 @@ class ModelServer(LocalServer):
             status, message = refusal
             self.refuse(exchange, status, fault.message or message)
 
+    @abstractmethod
     def refusals(self, model: str) -> dict[FaultKind, tuple[int, str]]:
         """Return status and words of each refusal of this protocol."""
-        raise NotImplementedError
 
     def unload(self) -> None:
         """Drop every loaded model."""

@@ -12,6 +12,7 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -149,7 +150,7 @@ class _Listener(ThreadingHTTPServer):
         """Stay quiet: a broken connection is daily bread here."""
 
 
-class LocalServer:
+class LocalServer(ABC):
     """A server on a free loopback port, as a context manager; `answer` is what a kind of server adds."""
 
     def __init__(self) -> None:
@@ -163,9 +164,9 @@ class LocalServer:
         """Return the address without a path."""
         return f"http://127.0.0.1:{self._port}"
 
+    @abstractmethod
     def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Listen; after a stop, on the same port."""
