@@ -7,15 +7,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from agents.strategies.tables import Table, actions, say_last
+from agents.strategies.tables import EachByItself, actions
 from agents.strategies.windows import average_true_range, rolling_deviation, rolling_mean, shifted
 from engine.domain.market import Bars
-from engine.domain.strategies import Decisions, Intent, Standing
+from engine.domain.strategies import Decisions
 from engine.domain.symbols import Timeframe
 
 
@@ -49,7 +48,7 @@ class MeanReversionParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class MeanReversion:
+class MeanReversion(EachByItself):
     """Enters where the close crosses the outer band against the trend of the moment, leaves at the mean."""
 
     symbols: tuple[str, ...]
@@ -62,19 +61,6 @@ class MeanReversion:
         """Return the longest of its windows, with the bar before where it looks for a crossing."""
         settings = self.parameters
         return max(settings.band_bars, settings.trend_bars, settings.range_bars) + 1
-
-    @property
-    def most_entries(self) -> int:
-        """Return one position per symbol."""
-        return len(self.symbols)
-
-    def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
-        """Return what the last close asks for, whatever is held."""
-        return tuple(say_last(self.decide_tables(bars)))
-
-    def decide_tables(self, bars: Mapping[str, Bars]) -> Sequence[Table]:
-        """Return the decisions over a whole history."""
-        return tuple(Table(symbol, "", self.decide_all(own)) for symbol, own in bars.items())
 
     def decide_all(self, bars: Bars) -> Decisions:
         """Return the decisions of one symbol over a whole history."""

@@ -7,17 +7,16 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
 
 from agents.strategies.calendar import bars_in_days, begins_week
-from agents.strategies.tables import Table, actions, say_last
+from agents.strategies.tables import EachByItself, actions
 from agents.strategies.windows import rolling_deviation, shifted
 from engine.domain.market import Bars
-from engine.domain.strategies import Decisions, Intent, Standing
+from engine.domain.strategies import Decisions
 from engine.domain.symbols import Timeframe
 
 _WEEK_DAYS = 7
@@ -45,7 +44,7 @@ class MomentumParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Momentum:
+class Momentum(EachByItself):
     """Decides with the last bar of each week: long, short, or out."""
 
     symbols: tuple[str, ...]
@@ -59,21 +58,8 @@ class Momentum:
         return self._lookback + 2
 
     @property
-    def most_entries(self) -> int:
-        """Return one position per symbol."""
-        return len(self.symbols)
-
-    @property
     def _lookback(self) -> int:
         return max(bars_in_days(self.parameters.lookback_days, self.timeframe), 2)
-
-    def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
-        """Return what the last bar asks for if it ends a week, whatever is held."""
-        return tuple(say_last(self.decide_tables(bars)))
-
-    def decide_tables(self, bars: Mapping[str, Bars]) -> Sequence[Table]:
-        """Return the decisions over a whole history."""
-        return tuple(Table(symbol, "", self.decide_all(own)) for symbol, own in bars.items())
 
     def decide_all(self, bars: Bars) -> Decisions:
         """Return the decisions of one symbol over a whole history."""

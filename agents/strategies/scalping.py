@@ -7,15 +7,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from agents.strategies.tables import Table, actions, say_last
+from agents.strategies.tables import EachByItself, actions
 from agents.strategies.windows import average_true_range, rolling_mean, shifted
 from engine.domain.market import Bars, FloatArray
-from engine.domain.strategies import Action, Decisions, Intent, Standing
+from engine.domain.strategies import Action, Decisions
 from engine.domain.symbols import Timeframe
 
 
@@ -55,7 +54,7 @@ class ScalpingParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Scalping:
+class Scalping(EachByItself):
     """Places one limit entry with its bracket at every dip."""
 
     symbols: tuple[str, ...]
@@ -68,19 +67,6 @@ class Scalping:
         """Return the longest of its windows, with the close before them."""
         settings = self.parameters
         return max(settings.strength_bars, settings.trend_bars, settings.range_bars) + 1
-
-    @property
-    def most_entries(self) -> int:
-        """Return one position per symbol."""
-        return len(self.symbols)
-
-    def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
-        """Return what the last close asks for, whatever is held."""
-        return tuple(say_last(self.decide_tables(bars)))
-
-    def decide_tables(self, bars: Mapping[str, Bars]) -> Sequence[Table]:
-        """Return the decisions over a whole history."""
-        return tuple(Table(symbol, "", self.decide_all(own)) for symbol, own in bars.items())
 
     def decide_all(self, bars: Bars) -> Decisions:
         """Return the decisions of one symbol over a whole history."""

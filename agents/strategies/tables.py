@@ -6,6 +6,7 @@ columns over its last `warmup` bars. A strategy may have several tables for one 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ import numpy as np
 
 from engine.domain.market import Bars, FloatArray
 from engine.domain.orders import OrderType, Side
-from engine.domain.strategies import Action, ActionArray, Decisions, Enter, Exit, Intent, Strategy
+from engine.domain.strategies import Action, ActionArray, Decisions, Enter, Exit, Intent, Standing, Strategy
 
 _ENTRIES = {
     Action.ENTER_MARKET: OrderType.MARKET,
@@ -46,6 +47,30 @@ class TableStrategy(Strategy, Protocol):
         Every row equals what `decide` says there.
         """
         ...
+
+
+class EachByItself(ABC):
+    """A rule for one symbol, applied to each of several by itself: at most one position in each, whatever is held."""
+
+    __slots__ = ()
+    symbols: tuple[str, ...]
+
+    @property
+    def most_entries(self) -> int:
+        """Return one position per symbol."""
+        return len(self.symbols)
+
+    def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
+        """Return what the last bar asks for, whatever is held."""
+        return tuple(say_last(self.decide_tables(bars)))
+
+    def decide_tables(self, bars: Mapping[str, Bars]) -> Sequence[Table]:
+        """Return the decisions over a whole history."""
+        return tuple(Table(symbol, "", self.decide_all(own)) for symbol, own in bars.items())
+
+    @abstractmethod
+    def decide_all(self, bars: Bars) -> Decisions:
+        """Return the decisions of one symbol over a whole history."""
 
 
 def say_last(tables: Sequence[Table]) -> Iterator[Intent]:

@@ -7,15 +7,14 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from agents.strategies.tables import Table, actions, say_last
+from agents.strategies.tables import EachByItself, actions
 from agents.strategies.windows import average_true_range, rolling_mean, shifted
 from engine.domain.market import Bars
-from engine.domain.strategies import Decisions, Intent, Standing
+from engine.domain.strategies import Decisions
 from engine.domain.symbols import Timeframe
 
 
@@ -46,7 +45,7 @@ class TrendFollowingParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class TrendFollowing:
+class TrendFollowing(EachByItself):
     """Enters where the means come apart by the band, leaves where they meet again."""
 
     symbols: tuple[str, ...]
@@ -58,19 +57,6 @@ class TrendFollowing:
     def warmup(self) -> int:
         """Return the bars of the slow mean and one before, or those of the mean range."""
         return max(self.parameters.slow, self.parameters.range_bars) + 1
-
-    @property
-    def most_entries(self) -> int:
-        """Return one position per symbol."""
-        return len(self.symbols)
-
-    def decide(self, bars: Mapping[str, Bars], standings: Sequence[Standing]) -> Sequence[Intent]:
-        """Return what the crossing at the last bar asks for, whatever is held."""
-        return tuple(say_last(self.decide_tables(bars)))
-
-    def decide_tables(self, bars: Mapping[str, Bars]) -> Sequence[Table]:
-        """Return the decisions over a whole history."""
-        return tuple(Table(symbol, "", self.decide_all(own)) for symbol, own in bars.items())
 
     def decide_all(self, bars: Bars) -> Decisions:
         """Return the decisions of one symbol over a whole history."""
