@@ -21,7 +21,8 @@ import numpy as np
 from agents.strategies.tables import TableStrategy
 from engine.backtest import AccountSettings, Listing, Run, SizeRule, deflated_sharpe, run_portfolio, with_costs_times
 from engine.backtest.comparison import buy_and_hold, random_entries
-from engine.backtest.statistics import YEAR_S, daily_curve, daily_sharpe
+from engine.backtest.statistics import YEAR_S, daily_curve
+from engine.domain.luck import sharpe
 from engine.domain.market import FloatArray, IntArray
 from engine.domain.strategies import Decisions
 from engine.domain.symbols import TIMEFRAME_S
@@ -97,7 +98,7 @@ class Trial:
     @property
     def daily_sharpe(self) -> float:
         """Return the Sharpe ratio per day, the unit of trials."""
-        return daily_sharpe(self.daily)
+        return sharpe(self.daily)
 
     def deflated_sharpe(self, tried: Sequence[float]) -> float:
         """Return the probability that the Sharpe ratio is real, given those of all tried, this one included."""
@@ -226,7 +227,7 @@ def _last(run: Run) -> float:
 
 def _yearly_sharpe(days: FloatArray, time: IntArray, run: Run) -> float:
     span = int(time[-1]) - int(time[0]) + TIMEFRAME_S[run.listings[0].bars.timeframe]
-    value = daily_sharpe(days)
+    value = sharpe(days)
     return value * sqrt(len(days) / (span / YEAR_S)) if value else float("nan")
 
 

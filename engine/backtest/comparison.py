@@ -21,11 +21,11 @@ from engine.backtest.statistics import (
     DailyCurve,
     Metrics,
     daily_curve,
-    daily_sharpe,
     deflated_sharpe,
     measure,
     overfitting_probability,
 )
+from engine.domain.luck import sharpe
 from engine.domain.market import FloatArray
 from engine.domain.sessions import DAY_S
 from engine.domain.strategies import FULL_SIZE_BPS, Action, Decisions, SizeArray
@@ -85,7 +85,7 @@ class Trials:
     """Everything that was tried before this result was chosen.
 
     Attributes:
-        sharpes: Daily Sharpe ratio of every trial (`statistics.daily_sharpe`), the chosen one included.
+        sharpes: Daily Sharpe ratio of every trial (`luck.sharpe`), the chosen one included.
         returns: Shape (days, trials), daily returns, when they were kept; None otherwise.
     """
 
@@ -130,7 +130,7 @@ def evaluate(
         draws: How many random runs.
     """
     daily = daily_curve(run.time, run.equity, float(run.account.starting_cash))
-    tried = trials or Trials(np.array([daily_sharpe(daily.returns)]))
+    tried = trials or Trials(np.array([sharpe(daily.returns)]))
     hold = buy_and_hold(run.listings, run.account)
     doubled = [with_costs_times(each, run.account, 2) for each in run.listings]
     return Evaluation(
@@ -237,7 +237,7 @@ def _stretch(name: str, run: Run, daily: DailyCurve, days: np.ndarray, trades: n
         name,
         len(returns),
         float(growth[-1] - 1) if len(growth) else 0.0,
-        daily_sharpe(returns) * float(np.sqrt(per_year)),
+        sharpe(returns) * float(np.sqrt(per_year)),
         float(np.max(1 - growth / peaks)) if len(growth) else 0.0,
         int(trades.sum()),
         float(run.trades.profit[trades].sum()),

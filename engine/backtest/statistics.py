@@ -7,24 +7,19 @@ follows from the data. The risk-free rate is zero. Figures that do not exist (no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, islice
-from math import e, isnan, nan, sqrt
-from statistics import NormalDist
+from math import isnan, nan, sqrt
 
 import numpy as np
 
 from engine.backtest import columns as at
 from engine.backtest.result import Run
+from engine.domain.luck import expected_best_sharpe, overfitting, probabilistic_sharpe
 from engine.domain.market import FloatArray, IntArray
 from engine.domain.sessions import DAY_S
 from engine.domain.symbols import TIMEFRAME_S
 
 YEAR_S = 365.25 * DAY_S
-_EULER = 0.5772156649015329
-_NORMAL = NormalDist()
-_COMBINATIONS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,66 +165,12 @@ def longest_below_peak(daily: DailyCurve) -> float:
     return float(np.max(np.where(is_below, day - before, 0)))
 
 
-def daily_sharpe(returns: FloatArray) -> float:
-    """Return mean over standard deviation of some returns, not scaled to a year; 0 when they do not vary."""
-    deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-    return float(np.mean(returns)) / deviation if deviation > 0 else 0.0
-
-
-def expected_best_sharpe(variance: float, trials: int) -> float:
-    """Return the Sharpe ratio that the best of some skill-less trials is expected to show.
-
-    Args:
-        variance: Of the Sharpe ratios over the trials.
-        trials: How many independent ones there were.
-
-    Source:
-        Bailey and López de Prado (2014), The Deflated Sharpe Ratio, equation 6.
-    """
-    if trials < 2:
-        return 0.0
-    high, higher = _NORMAL.inv_cdf(1 - 1 / trials), _NORMAL.inv_cdf(1 - 1 / (trials * e))
-    return sqrt(variance) * ((1 - _EULER) * high + _EULER * higher)
-
-
-def probabilistic_sharpe(returns: FloatArray, benchmark: float) -> float:
-    """Return the probability that the true Sharpe ratio exceeds a benchmark, both per return; NaN without variation.
-
-    Args:
-        returns: In their order or any other.
-        benchmark: Sharpe ratio per return.
-    """
-    deviation = float(np.std(returns)) if len(returns) > 1 else 0.0
-    if deviation == 0:
-        return nan
-    scaled = (returns - returns.mean()) / deviation
-    skew, kurtosis = float(np.mean(scaled**3)), float(np.mean(scaled**4))
-    return sharpe_probability(daily_sharpe(returns), benchmark, len(returns), skew, kurtosis)
-
-
-def sharpe_probability(sharpe: float, benchmark: float, n: int, skew: float, kurtosis: float) -> float:
-    """Return the probability that a true Sharpe ratio exceeds a benchmark, from the moments of n returns.
-
-    Args:
-        sharpe: Observed, per return.
-        benchmark: Per return.
-        n: Returns.
-        skew: Third standardised moment.
-        kurtosis: Fourth standardised moment, 3 for a normal distribution.
-
-    Source:
-        Bailey and López de Prado (2012), The Sharpe Ratio Efficient Frontier, equation 4.
-    """
-    spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2
-    return _NORMAL.cdf((sharpe - benchmark) * sqrt(n - 1) / sqrt(spread)) if spread > 0 else nan
-
-
 def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray) -> float:
     """Return the probability that a Sharpe ratio is real, given all that was tried to find it.
 
     Args:
         returns: Daily, of the chosen trial.
-        trial_sharpes: Of every trial, the chosen one included, per day (`daily_sharpe`).
+        trial_sharpes: Of every trial, the chosen one included, per day (`sharpe`).
 
     Source:
         Bailey and López de Prado (2014), The Deflated Sharpe Ratio.
@@ -242,47 +183,19 @@ def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray) -> float:
 def overfitting_probability(returns: FloatArray, *, blocks: int = 16) -> float:
     """Return how often the best trial of one half of the time is in the worse half of trials in the other half.
 
-    Combinatorially symmetric cross-validation: every choice of half of the blocks is in-sample once. 0.5 is what
-    choosing among worthless trials gives. NaN with fewer than two trials or fewer returns than two a block.
+    Days that fill no whole block are left out. NaN with fewer than two trials or fewer returns than two a block.
 
     Args:
         returns: Shape (days, trials).
         blocks: Even number of equal stretches of time.
 
-    Source:
-        Bailey, Borwein, López de Prado and Zhu (2017), The Probability of Backtest Overfitting.
+    Raises:
+        ValueError: The number of blocks is odd.
     """
-    if blocks % 2:
-        raise ValueError(f"the number of blocks must be even, got {blocks}")
     days, trials = returns.shape
-    if trials < 2 or days < 2 * blocks:
+    if blocks % 2 == 0 and (trials < 2 or days < 2 * blocks):
         return nan
-    parts = returns[: days // blocks * blocks].reshape(blocks, -1, trials)
-    sums, squares, length = parts.sum(axis=1), (parts**2).sum(axis=1), parts.shape[1] * blocks // 2
-    worse = total = 0
-    for chosen in _chunks(blocks):
-        inside = _sharpes(chosen @ sums, chosen @ squares, length)
-        outside = _sharpes((1 - chosen) @ sums, (1 - chosen) @ squares, length)
-        best = np.argmax(inside, axis=1)
-        value = outside[np.arange(len(best)), best][:, None]
-        rank = (outside < value).sum(axis=1) + ((outside == value).sum(axis=1) + 1) / 2
-        worse += int((rank / (trials + 1) <= 0.5).sum())
-        total += len(best)
-    return worse / total
-
-
-def _chunks(blocks: int) -> Iterator[FloatArray]:
-    choices = combinations(range(blocks), blocks // 2)
-    while rows := list(islice(choices, _COMBINATIONS_AT_ONCE)):
-        chosen = np.zeros((len(rows), blocks))
-        np.put_along_axis(chosen, np.array(rows), 1.0, axis=1)
-        yield chosen
-
-
-def _sharpes(sums: FloatArray, squares: FloatArray, length: int) -> FloatArray:
-    mean = sums / length
-    deviation = np.sqrt(np.maximum(squares / length - mean**2, 0))
-    return np.divide(mean, deviation, out=np.zeros_like(mean), where=deviation > 0)
+    return overfitting(returns[: days // blocks * blocks], blocks)
 
 
 def _years(run: Run) -> float:

@@ -20,7 +20,8 @@ from engine.backtest import columns as at
 from engine.backtest.comparison import Trials
 from engine.backtest.fast import Runner
 from engine.backtest.settings import AccountSettings, Listing
-from engine.backtest.statistics import YEAR_S, daily_curve, daily_sharpe
+from engine.backtest.statistics import YEAR_S, daily_curve
+from engine.domain.luck import sharpe
 from engine.domain.market import FloatArray, IntArray
 from engine.domain.strategies import Decisions
 from engine.domain.symbols import TIMEFRAME_S
@@ -57,7 +58,7 @@ class Sweep(Generic[Candidate]):
         """
         if self.daily is None:
             raise ValueError("the sweep did not keep daily returns; run it with keeps_daily=True")
-        return Trials(np.array([daily_sharpe(column) for column in self.daily.T]), self.daily)
+        return Trials(np.array([sharpe(column) for column in self.daily.T]), self.daily)
 
 
 def sweep(

@@ -6,25 +6,14 @@ many worthless ones would have shown.
 
 from __future__ import annotations
 
-from itertools import combinations
-from math import e, sqrt
-from statistics import NormalDist
-
 import numpy as np
 
+from engine.domain import luck
 from engine.domain.market import FloatArray
 
-EULER = 0.5772156649015329
-_NORMAL = NormalDist()
 _PARTS = 10
 _FEWEST = 30
 """Periods below which a Sharpe ratio says nothing."""
-
-
-def sharpe(returns: FloatArray) -> float:
-    """Return mean over standard deviation per period; 0 when nothing varies."""
-    deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-    return float(np.mean(returns)) / deviation if deviation > 1e-12 else 0.0
 
 
 def expected_best_sharpe(sharpes: FloatArray, trials: int) -> float:
@@ -33,16 +22,9 @@ def expected_best_sharpe(sharpes: FloatArray, trials: int) -> float:
     Args:
         sharpes: Per period, of the strategies tried; their spread tells how far luck reaches.
         trials: How many were tried, at least as many as there are ratios.
-
-    Source:
-        Bailey and López de Prado (2014), The Deflated Sharpe Ratio, equation 1.
     """
-    spread = float(np.std(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
-    if trials < 2 or spread == 0.0:
-        return 0.0
-    upper = _NORMAL.inv_cdf(1 - 1 / trials)
-    beyond = _NORMAL.inv_cdf(1 - 1 / (trials * e))
-    return spread * ((1 - EULER) * upper + EULER * beyond)
+    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
+    return luck.expected_best_sharpe(variance, trials)
 
 
 def deflated_sharpe(returns: FloatArray, benchmark: float) -> float:
@@ -58,12 +40,9 @@ def deflated_sharpe(returns: FloatArray, benchmark: float) -> float:
     Source:
         Bailey and López de Prado (2014), The Deflated Sharpe Ratio, equation 2.
     """
-    ratio = sharpe(returns)
-    if len(returns) < _FEWEST or ratio == 0.0:
+    if len(returns) < _FEWEST or luck.sharpe(returns) == 0.0:
         return 0.0
-    standard = (returns - returns.mean()) / returns.std()
-    tail = 1 - float(np.mean(standard**3)) * ratio + (float(np.mean(standard**4)) - 1) / 4 * ratio**2
-    return _NORMAL.cdf((ratio - benchmark) * sqrt(len(returns) - 1) / sqrt(max(tail, 1e-12)))
+    return luck.probabilistic_sharpe(returns, benchmark)
 
 
 def backtest_overfitting(returns: FloatArray, parts: int = _PARTS) -> float:
@@ -81,16 +60,7 @@ def backtest_overfitting(returns: FloatArray, parts: int = _PARTS) -> float:
     """
     if returns.shape[1] < 2 or len(returns) < 2 * parts:
         return float("nan")
-    blocks = np.array_split(np.arange(len(returns)), parts)
-    below = []
-    for chosen in combinations(range(parts), parts // 2):
-        past = np.concatenate([blocks[k] for k in chosen])
-        rest = np.concatenate([blocks[k] for k in range(parts) if k not in chosen])
-        best = int(np.argmax(_sharpes(returns[past])))
-        others = _sharpes(returns[rest])
-        rank = (np.sum(others < others[best]) + np.sum(others <= others[best]) + 1) / 2 / (len(others) + 1)
-        below.append(rank <= 0.5)
-    return float(np.mean(below))
+    return luck.overfitting(returns, parts)
 
 
 def random_entries(payoffs: FloatArray, count: int, *, seed: int, draws: int = 1000) -> tuple[float, float, float]:
@@ -101,8 +71,3 @@ def random_entries(payoffs: FloatArray, count: int, *, seed: int, draws: int = 1
     means = [float(payoffs[rng.integers(0, len(payoffs), count)].mean()) for _ in range(draws)]
     low, middle, high = np.quantile(means, (0.05, 0.5, 0.95))
     return float(low), float(middle), float(high)
-
-
-def _sharpes(returns: FloatArray) -> FloatArray:
-    deviation = returns.std(axis=0, ddof=1)
-    return np.where(deviation > 1e-12, returns.mean(axis=0) / np.maximum(deviation, 1e-12), 0.0)

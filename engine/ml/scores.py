@@ -11,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from engine.domain.luck import sharpe
 from engine.domain.market import FloatArray, IntArray, utc_from_seconds
 from engine.domain.sessions import DAY_S, BoolArray
 from engine.ml.baselines import BASELINES
@@ -18,7 +19,7 @@ from engine.ml.conformal import LEVELS
 from engine.ml.dataset import SIDES, target_name
 from engine.ml.evaluation import Evaluation
 from engine.ml.forward import HORIZONS
-from engine.ml.honesty import backtest_overfitting, deflated_sharpe, expected_best_sharpe, random_entries, sharpe
+from engine.ml.honesty import backtest_overfitting, deflated_sharpe, expected_best_sharpe, random_entries
 from engine.ml.labels import HORIZON, REWARD_RISKS
 from engine.ml.range import coverage
 from engine.ml.tpsl import brier_skill, calibration_error

@@ -10,14 +10,11 @@ import pytest
 from engine.backtest.statistics import (
     DailyCurve,
     daily_curve,
-    daily_sharpe,
     deflated_sharpe,
-    expected_best_sharpe,
     longest_below_peak,
     overfitting_probability,
-    probabilistic_sharpe,
-    sharpe_probability,
 )
+from engine.domain.luck import expected_best_sharpe, probabilistic_sharpe, sharpe, sharpe_probability
 
 DAY = 86_400
 
@@ -33,14 +30,14 @@ def test_a_probabilistic_sharpe_ratio_follows_the_sample_moments() -> None:
     rng = np.random.default_rng(1)
     returns = rng.standard_normal(2000) * 0.01 + 0.0005
     assert probabilistic_sharpe(returns, 0.0) > 0.9
-    assert probabilistic_sharpe(returns, daily_sharpe(returns)) == pytest.approx(0.5)
+    assert probabilistic_sharpe(returns, sharpe(returns)) == pytest.approx(0.5)
     assert isnan(probabilistic_sharpe(np.zeros(10), 0.0))
 
 
 def test_the_best_of_many_worthless_trials_is_deflated() -> None:
     rng = np.random.default_rng(2)
     returns = rng.standard_normal((1000, 200)) * 0.01
-    sharpes = np.array([daily_sharpe(column) for column in returns.T])
+    sharpes = np.array([sharpe(column) for column in returns.T])
     best = returns[:, sharpes.argmax()]
     assert probabilistic_sharpe(best, 0.0) > 0.95
     assert deflated_sharpe(best, sharpes) < 0.95
@@ -94,5 +91,5 @@ def test_the_longest_time_below_a_peak(equity: list[float], days: float) -> None
 
 def test_no_trials_and_no_returns_are_no_error() -> None:
     assert expected_best_sharpe(0.1, 1) == 0.0
-    assert daily_sharpe(np.empty(0)) == 0.0
+    assert sharpe(np.empty(0)) == 0.0
     assert isnan(deflated_sharpe(np.array([nan]), np.array([0.0])))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.ml.honesty import backtest_overfitting, deflated_sharpe, expected_best_sharpe, random_entries, sharpe
+from engine.domain.luck import sharpe
+from engine.ml.honesty import backtest_overfitting, deflated_sharpe, expected_best_sharpe, random_entries
 
 
 def _noise(seed: int, strategies: int = 50, days: int = 1000) -> np.ndarray:  # type: ignore[type-arg]  # plain floats
