@@ -22,7 +22,7 @@ from agents.execution.paper import PaperVenue
 from agents.risk.values import RiskLimits
 from copilot.background import Background
 from copilot.brain.opening import open_brain
-from copilot.brain.situation import KnownFacts, OpenSymbols, Situation
+from copilot.brain.situation import OpenSymbols, Situation
 from copilot.brain.values import Brain
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
@@ -40,7 +40,6 @@ from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
 from engine.sim.market import SimulatedMarket
 from tools.alerts import Alerts
-from tools.facts import Facts
 from tools.notices import Notices
 from tools.profile import Profiles, ProfileTool
 from tools.tickets import Tickets
@@ -123,7 +122,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         open_memory(settings.memory, ttl_s=settings.memory_ttl_s or None, confirmation_s=settings.ticket_ttl_s)
     )
     situation = Situation(
-        market, profiles, tickets.open_for, _held_by(desk), _remembered(memory.facts), memory.context, clock.now
+        market, profiles, tickets.open_for, _held_by(desk), memory.facts.list, memory.context, clock.now
     )
     brain = await open_brain(settings, situation)
     closing.push_async_callback(brain.close)
@@ -147,13 +146,6 @@ def _held_by(desk: Desk) -> OpenSymbols:
         return tuple(sorted(status.position.symbol for status in await desk.positions()))
 
     return held
-
-
-def _remembered(facts: Facts) -> KnownFacts:
-    async def remembered(owner: str) -> tuple[str, ...]:
-        return tuple(fact.text for fact in await facts.list(owner))
-
-    return remembered
 
 
 def prepare_data_dir(settings: Settings) -> None:

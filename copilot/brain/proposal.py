@@ -14,14 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from copilot.brain.schema import ASK, CONVERSATION, MOST_REQUESTS, QUESTIONS
+from copilot.brain.schema import ASK, CHANGING, CONVERSATION, MOST_REQUESTS, QUESTIONS
 from copilot.offline import Call
 from copilot.offline.values import ArgumentValue, Language
 from engine.domain.errors import ModelUnavailable
 from engine.domain.symbols import SYMBOLS
 from tools.schema import ARGUMENTS
 
-_CHANGING = ("configure_agent", "update_profile")
 _LONGEST_TEXT = 200
 
 
@@ -97,7 +96,7 @@ def _proposal(named: Sequence[tuple[str, Mapping[str, Any]]], spoken: object) ->
 def _call(tool: str, slots: Mapping[str, Any]) -> Call | None:
     fields = ARGUMENTS[tool].model_fields
     given = {name: _plain(slots[name]) for name in fields if slots.get(name) not in (None, "", [])}
-    if tool in _CHANGING and (value := _changed_value(slots)) is not None:
+    if tool in CHANGING and (value := _changed_value(slots)) is not None:
         given["value"] = value
     if "symbol" in given and given["symbol"] not in SYMBOLS:
         return None

@@ -36,7 +36,8 @@ QUESTIONS = (
 )
 """What a model may ask for; each is a sentence in `prompts/<language>/questions.yaml`."""
 MOST_REQUESTS = 4
-_CHANGING = ("configure_agent", "update_profile")
+CHANGING = ("configure_agent", "update_profile")
+"""Tools whose `value` is a number, a text or a list of names."""
 _VALUE: dict[str, Any] = {
     "value": {"type": "number"},
     "text": {"type": "string"},
@@ -96,13 +97,13 @@ def _tool(name: str, description: str, slots: dict[str, Any]) -> dict[str, Any]:
 
 def _is_required(tool: str, field: str) -> bool:
     fields = ARGUMENTS[tool].model_fields if tool in ARGUMENTS else {}
-    return field in fields and fields[field].is_required() and tool not in _CHANGING
+    return field in fields and fields[field].is_required() and tool not in CHANGING
 
 
 def _slots(tool: str) -> dict[str, Any]:
     slots: dict[str, Any] = {}
     for name, field in ARGUMENTS[tool].model_fields.items():
-        if name == "value" and tool in _CHANGING:
+        if name == "value" and tool in CHANGING:
             slots.update(_VALUE)
         elif name == "symbol":
             slots[name] = {"type": "string", "enum": list(SYMBOLS)}

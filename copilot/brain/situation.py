@@ -6,7 +6,6 @@ figures come from tools. What cannot be read is left out; a turn never fails for
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from copilot.wording import format_time
 from engine.domain.errors import CopilotError, DataUnavailable
 from engine.domain.protocols import MarketData
 from prompts import load_words
+from tools.facts import Fact, quote_facts
 from tools.profile import Profiles
 from tools.results import TicketView
 
@@ -33,7 +33,7 @@ _DIRECTIONS = ("up", "down", "flat", "unknown")
 OpenTickets = Callable[[str], Sequence[TicketView]]
 OpenSymbols = Callable[[str], Awaitable[Sequence[str]]]
 """Instruments in which an owner holds a position."""
-KnownFacts = Callable[[str], Awaitable[Sequence[str]]]
+KnownFacts = Callable[[str], Awaitable[Sequence[Fact]]]
 """What an owner asked to be remembered, in their own words."""
 
 
@@ -118,8 +118,4 @@ class Situation:
 
     async def _remembered(self, owner: str, words: Mapping[str, str]) -> list[str]:
         facts = await self._facts(owner)
-        return (
-            [words["facts"].format(facts="; ".join(json.dumps(fact, ensure_ascii=False) for fact in facts))]
-            if facts
-            else []
-        )
+        return [words["facts"].format(facts="\n" + quote_facts(facts))] if facts else []

@@ -54,12 +54,10 @@ class Abilities:
     Attributes:
         has_tools: Whether its template takes tools; None when the server does not tell.
         families: Names of its architecture, as far as told.
-        context_tokens: Longest context that it was made for, or None.
     """
 
     has_tools: bool | None = None
     families: tuple[str, ...] = ()
-    context_tokens: int | None = None
 
 
 @dataclass(slots=True)

@@ -17,7 +17,6 @@ from langchain_ollama import ChatOllama
 from copilot.chat_models.local import Abilities, TimeLimits
 
 SEED = 7
-_CONTEXT_KEY = ".context_length"
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,7 @@ class OllamaServer:
         told = None if shown.capabilities is None else "tools" in shown.capabilities
         details = shown.details
         families = () if details is None else tuple(details.families or ()) or ((details.family or ""),)
-        info = shown.modelinfo or {}
-        longest = next((int(value) for key, value in info.items() if key.endswith(_CONTEXT_KEY)), None)
-        return Abilities(told, families, longest)
+        return Abilities(told, families)
 
     def constrained(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call whose reply must follow a JSON schema."""

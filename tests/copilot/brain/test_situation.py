@@ -16,7 +16,7 @@ from tests.copilot.talk import opened, say
 from tests.servers.ollama import FakeOllama
 from tests.servers.replies import always
 from tests.tools.world import OWNER, World, open_fast
-from tools.facts import Facts
+from tools.facts import Fact, Facts
 from tools.results import TicketView
 
 
@@ -46,8 +46,8 @@ def situation(world: World, facts: Facts | None = None, cache: Kept | None = Non
     async def held(owner: str) -> tuple[str, ...]:
         return tuple(status.position.symbol for status in await world.desk.positions())
 
-    async def remembered(owner: str) -> tuple[str, ...]:
-        return () if facts is None else tuple(fact.text for fact in await facts.list(owner))
+    async def remembered(owner: str) -> tuple[Fact, ...]:
+        return () if facts is None else await facts.list(owner)
 
     def waiting(owner: str) -> tuple[TicketView, ...]:
         return world.tickets.open_for(owner)
