@@ -2,7 +2,7 @@
 
 A thread is one hash, so a read is one HGETALL; a change is one script, which Redis runs whole or not at all, in one
 round trip. An owner's threads are a set. How much survives a crash of the Redis server is its own setting
-(`appendonly yes`, `appendfsync always` or `everysec`).
+(`appendonly yes`; with `appendfsync always` nothing acknowledged is lost, with `everysec` up to two seconds of it).
 
 Several processes may share one server. A cluster is not for it: a script here touches a thread and its owner's set.
 """

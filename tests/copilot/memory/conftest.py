@@ -22,12 +22,18 @@ BACKENDS = ("sqlite", "redis")
 
 @dataclass
 class RedisServer:
-    """A Redis server that keeps every write, and can be killed and started again."""
+    """A Redis server that can be killed and started again.
+
+    Attributes:
+        fsync: Only `always` keeps a write that was acknowledged just before a kill: while a slow disk is being written
+            to, `everysec` holds back what came after in the server's own memory, for up to two seconds.
+    """
 
     program: str
     folder: Path
     port: int
     password: str = ""
+    fsync: str = "everysec"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -38,7 +44,7 @@ class RedisServer:
     def start(self) -> None:
         secret = ["--requirepass", self.password] if self.password else []
         place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        options = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+        options = ["--appendonly", "yes", "--appendfsync", self.fsync, "--save", ""]
         command = [self.program, *place, *options, *secret]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self._wait()

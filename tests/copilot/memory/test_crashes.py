@@ -122,7 +122,7 @@ async def test_a_pause_survives_a_kill_right_after_it(memory_url: str) -> None:
 
 
 async def test_memory_comes_back_with_a_killed_redis(tmp_path: Path) -> None:
-    server = RedisServer(redis_program(), tmp_path, free_port())
+    server = RedisServer(redis_program(), tmp_path, free_port(), fsync="always")
     server.start()
     try:
         async with open_memory(server.url) as memory:

@@ -108,7 +108,7 @@ def test_many_programs_killed_in_the_middle_leave_a_whole_conversation(memory_ur
 
 @pytest.mark.parametrize("mode", ["exit", "sync"])
 async def test_redis_that_restarts_in_the_middle_of_a_turn_loses_nothing(tmp_path: Path, mode: Durability) -> None:
-    server = RedisServer(redis_program(), tmp_path, free_port())
+    server = RedisServer(redis_program(), tmp_path, free_port(), fsync="always")
     server.start()
     try:
         async with open_memory(server.url) as memory:
