@@ -88,6 +88,26 @@ class Venue(Protocol):
         """
         ...
 
+    async def protect(
+        self, client_order_id: str, *, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> Sequence[VenueOrder]:
+        """Replace the protection of what an order filled; None takes that part away.
+
+        The new orders are reduce-only children of that order, with the ids `<client_order_id>-sl` and `-tp`, from the
+        second replacement on `-sl2`, `-tp2` and so on. Whatever fails half way, what is held never stands without the
+        old or the new stop. Prices that stand already change nothing.
+
+        Returns:
+            The children that stand now, as the venue confirmed them.
+
+        Raises:
+            OrderRejected: No such order, nothing of it is held, or a price on the wrong side of the market; what stood
+                before still stands.
+            OrderUncertain: No answer; look the children up.
+            VenueUnavailable: Nothing was handed over.
+        """
+        ...
+
     async def fetch_order(self, client_order_id: str) -> VenueOrder | None:
         """Return an order, or None when the venue surely does not have it.
 
