@@ -1,0 +1,1 @@
+"""Markets that run: the feed beneath them is in `tests/agents/feeds`."""
