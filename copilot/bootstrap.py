@@ -112,7 +112,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     drafts = TradeDrafts(desk, market, profiles, signals, limits, settings.ticket_max_drift_bps)
     ttl = timedelta(seconds=settings.ticket_ttl_s)
     tickets = Tickets(database, drafts, desk, notices, clock.now, ttl=ttl)
-    alerts = Alerts(database, market, signals, notices, clock.now)
+    alerts = Alerts(database, market, signals, notices)
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
     toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool)
     closing = AsyncExitStack()

@@ -1,77 +1,38 @@
-"""Alerts: told once, when a condition becomes true, also when it did so while nobody was running.
-
-The rule is pure (`fires`). The watcher looks at every bar that closed since its last look, so that a crossing between
-two looks or during downtime is not missed; bars that opened before the alert was set do not count. One conditional
-UPDATE takes an alert from `active` to `fired`, in one transaction with the notice: told once, and never lost.
-"""
+"""Alerts as tools: set, list, adjust, cancel. What makes one come true is `tools/alert_watch.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from pydantic import AwareDatetime, Field
+from sqlalchemy import Engine, Row, func, insert, select
 
-from engine.domain.errors import CopilotError, InvalidRequest
-from engine.domain.market import Bars
+from engine.domain.errors import InvalidRequest
 from engine.domain.protocols import MarketData
-from engine.domain.symbols import TIMEFRAME_S, Timeframe
-from engine.features.indicators import rsi
+from tools.alert_rows import change, next_revision, view
+from tools.alert_series import DEFAULT_TIMEFRAME
+from tools.alert_watch import AlertWatch
 from tools.instruments import check_symbol
 from tools.notices import Notices
 from tools.registry import ToolContext
 from tools.results import AlertList, AlertsCancelled, AlertSet, AlertView
-from tools.schema import CancelAlert, ListAlerts, SetAlert
+from tools.schema import CancelAlert, ListAlerts, SetAlert, ToolArguments
 from tools.tables import alerts, inserted_id
 from tools.trading import SignalSource
 
-MAX_ALERTS = 1000
-RSI_PERIOD = 14
-_RSI_BARS = 300
-_DEFAULT_TIMEFRAME: Timeframe = "1h"
-_OVERLAP = timedelta(hours=1)
-"""How far a look reaches back before the last one: a bar that was still open then is seen whole only now."""
+MAX_ALERTS = 100_000
+REST_S = 900
+"""How long a repeating alert is silent after it was told, unless its owner wants otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the market did since the last look: extremes of the price, the price now, and one reading."""
+class AdjustAlert(ToolArguments):
+    """What may be changed of an alert; what is left out stays."""
 
-    low: Decimal
-    high: Decimal
-    price: Decimal
-    reading: Decimal | None = None
-    direction: str | None = None
-
-
-def fires(condition: str, value: Decimal | None, baseline: str | None, seen: Seen) -> bool:
-    """Return whether a condition became true.
-
-    Args:
-        condition: As in `SetAlert`.
-        value: Price, percent or RSI; None for `signal_change`.
-        baseline: For changes the price to compare with, for `signal_change` the direction at the start.
-        seen: What the market did.
-    """
-    match condition:
-        case "price_above":
-            return value is not None and seen.high >= value
-        case "price_below":
-            return value is not None and seen.low <= value
-        case "change_up":
-            return value is not None and baseline is not None and seen.high >= Decimal(baseline) * (1 + value / 100)
-        case "change_down":
-            return value is not None and baseline is not None and seen.low <= Decimal(baseline) * (1 - value / 100)
-        case "rsi_above":
-            return value is not None and seen.reading is not None and seen.reading >= value
-        case "rsi_below":
-            return value is not None and seen.reading is not None and seen.reading <= value
-        case _:
-            return seen.direction is not None and seen.direction != baseline
+    alert_id: str
+    repeats: bool = False
+    rest_s: Annotated[int, Field(ge=60, le=7 * 86400)] = REST_S
+    expires_at: AwareDatetime | None = None
 
 
 class Alerts:
@@ -83,13 +44,11 @@ class Alerts:
         market: MarketData,
         signals: SignalSource,
         notices: Notices,
-        now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._market = market
         self._signals = signals
-        self._notices = notices
-        self._now = now
+        self._watch = AlertWatch(database, market, signals, notices)
 
     async def set_alert(self, arguments: SetAlert, context: ToolContext) -> AlertSet:
         """Store an alert.
@@ -100,8 +59,7 @@ class Alerts:
         check_symbol(self._market, arguments.symbol)
         price = self._market.quote(arguments.symbol).mid
         self._check(arguments, context.owner)
-        at = self._market.now()
-        values = {
+        values: dict[str, Any] = {
             "owner": context.owner,
             "symbol": arguments.symbol,
             "condition": arguments.condition,
@@ -109,18 +67,18 @@ class Alerts:
             "timeframe": arguments.timeframe,
             "baseline": self._baseline(arguments, price),
             "state": "active",
-            "created_at": at,
-            "checked_at": at,
+            "created_at": self._market.now(),
         }
         with self._database.begin() as connection:
+            values["revision"] = next_revision(connection)
             alert_id = inserted_id(connection.execute(insert(alerts).values(values)))
         (row,) = self._rows(alerts.c.id == alert_id)
-        return AlertSet(alert=_view(row), price=price)
+        return AlertSet(alert=view(row), price=price)
 
     async def list_alerts(self, arguments: ListAlerts, context: ToolContext) -> AlertList:
         """Return the owner's active alerts, oldest first."""
         rows = self._active(context.owner, arguments.symbol)
-        return AlertList(symbol=arguments.symbol, alerts=tuple(_view(row) for row in rows))
+        return AlertList(symbol=arguments.symbol, alerts=tuple(view(row) for row in rows))
 
     async def cancel_alert(self, arguments: CancelAlert, context: ToolContext) -> AlertsCancelled:
         """Cancel one alert, or all of them.
@@ -134,80 +92,36 @@ class Alerts:
             if not rows:
                 raise InvalidRequest("alert_not_found", alert_id=arguments.alert_id)
         with self._database.begin() as connection:
-            gone = [row for row in rows if _leave(connection, row.id, "cancelled")]
-        return AlertsCancelled(alerts=tuple(_view(row) for row in gone))
+            gone = [row for row in rows if change(connection, row.id, {"state": "cancelled"})]
+        return AlertsCancelled(alerts=tuple(view(row) for row in gone))
+
+    def adjust(self, arguments: AdjustAlert, owner: str) -> AlertView:
+        """Make an alert repeat or not, rest longer, or end by itself; for surfaces, where people press for it.
+
+        Raises:
+            InvalidRequest: `alert_not_found`, or `alert_expiry` for one that is not ahead.
+        """
+        if arguments.expires_at is not None and arguments.expires_at <= self._market.now():
+            raise InvalidRequest("alert_expiry", expires_at=arguments.expires_at.isoformat())
+        values = arguments.model_dump(exclude={"alert_id"}, exclude_unset=True)
+        if values.get("repeats"):
+            values.setdefault("rest_s", REST_S)
+        rows = [row for row in self._active(owner, None) if str(row.id) == arguments.alert_id.removeprefix("#")]
+        if rows:
+            with self._database.begin() as connection:
+                if change(connection, rows[0].id, values):
+                    return view(connection.execute(select(alerts).where(alerts.c.id == rows[0].id)).one())
+        raise InvalidRequest("alert_not_found", alert_id=arguments.alert_id)
 
     def check(self) -> int:
         """Look at every active alert and tell those that became true; return how many."""
-        at, fired, quiet = self._market.now(), 0, []
-        for row in self._rows(alerts.c.state == "active"):
-            try:
-                seen = self._see(row, at)
-            except CopilotError:
-                continue  # nothing is known: the next look reaches back to where this one would have begun
-            if fires(row.condition, row.value, row.baseline, seen):
-                fired += self._fire(row, seen.price)
-            else:
-                quiet.append(row.id)
-        if quiet:
-            looked = update(alerts).where(alerts.c.id.in_(quiet), alerts.c.checked_at < at).values(checked_at=at)
-            with self._database.begin() as connection:
-                connection.execute(looked)
-        return fired
-
-    def _fire(self, row: Row[Any], price: Decimal) -> bool:
-        params = {
-            "alert_id": str(row.id),
-            "symbol": row.symbol,
-            "condition": row.condition,
-            "value": "" if row.value is None else str(row.value),
-            "price": str(price),
-        }
-        params |= {} if row.timeframe is None else {"timeframe": row.timeframe}
-        with self._database.begin() as connection:
-            if not _leave(connection, row.id, "fired"):
-                return False
-            self._notices.add(connection, row.owner, "alert_fired", params)
-        return True
-
-    def _see(self, row: Row[Any], at: datetime) -> Seen:
-        mid = self._market.quote(row.symbol).mid
-        if row.condition in ("rsi_above", "rsi_below"):
-            return Seen(mid, mid, mid, reading=self._rsi(row))
-        if row.condition == "signal_change":
-            signal = self._signals.signal(row.symbol, row.timeframe or _DEFAULT_TIMEFRAME)
-            return Seen(mid, mid, mid, direction=signal.direction.value)
-        bars = self._bars_since_last_look(row, at)
-        low = min(mid, Decimal(repr(float(bars.low.min())))) if len(bars) else mid
-        high = max(mid, Decimal(repr(float(bars.high.max())))) if len(bars) else mid
-        return Seen(low, high, mid)
-
-    def _bars_since_last_look(self, row: Row[Any], at: datetime) -> Bars:
-        bars = self._market.bars_between(row.symbol, max(row.created_at, row.checked_at - _OVERLAP), at)
-        step = timedelta(seconds=TIMEFRAME_S[bars.timeframe])
-        if step <= _OVERLAP:
-            return bars
-        return self._market.bars_between(row.symbol, max(row.created_at, row.checked_at - step), at)
-
-    def _rsi(self, row: Row[Any]) -> Decimal | None:
-        """Return the RSI farthest in the alert's direction, of the bars closed since the last look or of the last."""
-        timeframe = row.timeframe or _DEFAULT_TIMEFRAME
-        bars = self._market.bars(row.symbol, timeframe, _RSI_BARS)
-        if len(bars) <= RSI_PERIOD:
-            return None
-        closed = bars.time + TIMEFRAME_S[timeframe]
-        fresh = max(int((closed > row.checked_at.timestamp()).sum()), 1)
-        readings = rsi(bars.close, RSI_PERIOD)[-fresh:]
-        readings = readings[~np.isnan(readings)]
-        if not len(readings):
-            return None
-        return Decimal(repr(float(readings.max() if row.condition == "rsi_above" else readings.min())))
+        return self._watch.look()
 
     def _baseline(self, arguments: SetAlert, price: Decimal) -> str | None:
         if arguments.condition in ("change_up", "change_down"):
             return str(price)
         if arguments.condition == "signal_change":
-            timeframe = arguments.timeframe or _DEFAULT_TIMEFRAME
+            timeframe = arguments.timeframe or DEFAULT_TIMEFRAME
             return self._signals.signal(arguments.symbol, timeframe).direction.value
         return None
 
@@ -218,29 +132,18 @@ class Alerts:
             raise InvalidRequest("bad_rsi", value=arguments.value)
         if arguments.condition == "change_down" and arguments.value is not None and arguments.value >= 100:
             raise InvalidRequest("over_hundred_percent", value=arguments.value)
-        if len(self._active(owner, None)) >= MAX_ALERTS:
+        if self._count(owner) >= MAX_ALERTS:
             raise InvalidRequest("too_many_alerts", limit=MAX_ALERTS)
 
     def _active(self, owner: str, symbol: str | None) -> list[Row[Any]]:
         where = [alerts.c.owner == owner, alerts.c.state == "active"]
         return self._rows(*where, *([] if symbol is None else [alerts.c.symbol == symbol]))
 
+    def _count(self, owner: str) -> int:
+        mine = select(func.count()).where(alerts.c.owner == owner, alerts.c.state == "active")
+        with self._database.connect() as connection:
+            return int(connection.execute(mine).scalar_one())
+
     def _rows(self, *where: Any) -> list[Row[Any]]:
         with self._database.connect() as connection:
             return list(connection.execute(select(alerts).where(*where).order_by(alerts.c.id)))
-
-
-def _leave(connection: Connection, alert_id: int, state: str) -> bool:
-    change = update(alerts).where(alerts.c.id == alert_id, alerts.c.state == "active").values(state=state)
-    return connection.execute(change).rowcount == 1
-
-
-def _view(row: Row[Any]) -> AlertView:
-    return AlertView(
-        alert_id=str(row.id),
-        symbol=row.symbol,
-        condition=row.condition,
-        value=row.value,
-        timeframe=row.timeframe,
-        created_at=row.created_at,
-    )

@@ -296,7 +296,13 @@ class OrdersCancelled(Result):
 
 
 class AlertView(Result):
-    """One alert."""
+    """One alert.
+
+    Attributes:
+        timeframe: Of the bars of an RSI or a signal; of a percent move the window, None for "since it was set".
+        repeats: Whether it goes on after it was told; `rest_s` seconds must pass before it is told again.
+        told_at: When it was last told.
+    """
 
     alert_id: str
     symbol: str
@@ -304,6 +310,10 @@ class AlertView(Result):
     value: Decimal | None
     timeframe: str | None
     created_at: datetime
+    repeats: bool = False
+    rest_s: int = 0
+    expires_at: datetime | None = None
+    told_at: datetime | None = None
 
 
 class AlertSet(Result):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, CursorResult, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, CursorResult, Index, Integer, String, Table, Text, false
 
 from engine.data.database import ExactDecimal, UtcTime, metadata
 
@@ -61,12 +61,34 @@ alerts = Table(
     Column("baseline", String(80)),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    Column("checked_at", UtcTime, nullable=False),
+    Column("repeats", Boolean, nullable=False, server_default=false()),
+    Column("rest_s", Integer, nullable=False, server_default="0"),
+    Column("expires_at", UtcTime),
+    Column("told_at", UtcTime),
+    Column("is_reached", Boolean, nullable=False, server_default=false()),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Index("ix_alerts_state", "state"),
     Index("ix_alerts_owner_state", "owner", "state"),
+    Index("ix_alerts_revision", "revision"),
     mysql_charset="utf8mb4",
     sqlite_autoincrement=True,
 )
+
+alert_revisions = Table(
+    "alert_revisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last", Integer, nullable=False),
+)
+"""One row, id 1: the lock under which alerts change, and the number of the last change."""
+
+alert_looks = Table(
+    "alert_looks",
+    metadata,
+    Column("series", String(64), primary_key=True),
+    Column("looked_at", UtcTime, nullable=False),
+)
+"""How far each series was watched for alerts."""
 
 profiles = Table(
     "profiles",

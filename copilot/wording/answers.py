@@ -465,8 +465,9 @@ def _orders_cancelled(result: OrdersCancelled, words: Words, language: Language)
 
 
 def _what(alert: AlertView, language: Language) -> str:
-    params = {"symbol": alert.symbol, "condition": alert.condition, "timeframe": alert.timeframe or "1h"}
-    return render_condition(params | ({} if alert.value is None else {"value": str(alert.value)}), language)
+    told = {"value": alert.value, "timeframe": alert.timeframe}
+    known = {name: str(value) for name, value in told.items() if value is not None}
+    return render_condition({"symbol": alert.symbol, "condition": alert.condition, **known}, language)
 
 
 def _alert_set(result: AlertSet, words: Words, language: Language) -> str:
@@ -483,7 +484,10 @@ def _alert_list(result: AlertList, words: Words, language: Language) -> str:
     told = words["alert"]
     if not result.alerts:
         return str(told["list_none"])
-    items = [told["item"].format(alert_id=alert.alert_id, what=_what(alert, language)) for alert in result.alerts]
+    items = [
+        told["item"].format(alert_id=alert.alert_id, what=_what(alert, language)) + (told["repeats"] * alert.repeats)
+        for alert in result.alerts
+    ]
     return "\n".join([told["list_title"], *items])
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from copilot.wording.formats import escape, format_number, format_price
+from copilot.wording.formats import escape, format_number, format_price, format_time
 from engine.domain.errors import DataUnavailable, InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
 from prompts import load_words
 
@@ -102,8 +103,11 @@ def render_notice(kind: str, params: Mapping[str, str], language: Language) -> s
     if "reasons" in told:
         codes = [code for code in told["reasons"].split(",") if code]
         told["reasons"] = render_reasons(codes, language, symbol=told.get("symbol", ""))
-    if kind == "alert_fired":
+    if kind.startswith("alert_"):
         told["what"] = render_condition(told, language)
+    if "at" in told:
+        told["at"] = format_time(datetime.fromisoformat(told["at"]), language)
+        kind = f"{kind}_late"
     if kind == "ticket_executed" and not told.get("price"):
         kind = "ticket_unfilled"
     return _fill(words.get(kind, words["default"]), {**told, "kind": kind}, language)
@@ -111,8 +115,10 @@ def render_notice(kind: str, params: Mapping[str, str], language: Language) -> s
 
 def render_condition(alert: Mapping[str, str], language: Language) -> str:
     """Return when an alert speaks, as the rest of a sentence."""
-    words = load_words(language, "answers")["alert"]["what"]
-    return _fill(words[alert["condition"]], {"timeframe": "1h", **alert}, language)
+    words, condition = load_words(language, "answers")["alert"]["what"], alert["condition"]
+    if condition.startswith("change") and "timeframe" in alert:
+        condition = f"{condition}_within"
+    return _fill(words[condition], {"timeframe": "1h", **alert}, language)
 
 
 def _fill(sentence: str, params: Mapping[str, str], language: Language) -> str:

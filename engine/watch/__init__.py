@@ -1,5 +1,5 @@
 """Watching many levels on many series at once."""
 
-from engine.watch.levels import Crossing, Levels
+from engine.watch.levels import Crossing, Level, Levels
 
-__all__ = ["Crossing", "Levels"]
+__all__ = ["Crossing", "Level", "Levels"]

@@ -94,6 +94,11 @@ class Levels:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def grow(self, n_series: int) -> None:
+        """Make room for more series, which are numbered on."""
+        self._n_series = max(n_series, self._n_series)
+        self._arrange(np.arange(len(self._keys)))
+
     def add(self, levels: Iterable[Level]) -> None:
         """Add levels.
 
@@ -120,16 +125,14 @@ class Levels:
         gone = np.isin(self._keys, np.fromiter(keys, np.int64))
         self._arrange(np.flatnonzero(~gone))
 
-    def is_armed(self, key: int) -> bool:
-        """Return whether a level would fire when it is reached.
+    def has(self, series: int) -> bool:
+        """Return whether any level lies on a series."""
+        return bool(self._bounds[2 * series] < self._bounds[2 * series + 2])
 
-        Raises:
-            KeyError: No such level.
-        """
-        (found,) = np.nonzero(self._keys == key)
-        if not len(found):
-            raise KeyError(key)
-        return bool(self._armed[found[0]])
+    def reached(self, series: int) -> set[int]:
+        """Return the levels of a series that would not fire now, because the value has not gone back over them."""
+        mine = slice(self._bounds[2 * series], self._bounds[2 * series + 2])
+        return set(self._keys[mine][~self._armed[mine]].tolist())
 
     def feed(self, series: Sequence[int] | IntArray, values: FloatArray, at: FloatArray) -> list[Crossing]:
         """Take ticks in order of time and return what they crossed.

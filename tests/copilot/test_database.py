@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, inspect, select
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, insert, inspect, select
 
-from copilot.database import metadata, open_database
+from copilot.database import metadata, migration_config, open_database
 from engine.data.database import ExactDecimal, UtcTime, connect_database
 from engine.domain.errors import ConfigError
+from tools.tables import alerts
 
 values = Table(
     "values",
@@ -102,3 +106,37 @@ def test_unusable_database_stops_with_a_clear_line_and_no_password(url: str) -> 
         open_database(url)
     assert "COPILOT_DATABASE_URL" in str(caught.value)
     assert "secretword" not in str(caught.value)
+
+
+def _upgrade_with_an_alert(url: str) -> None:
+    database = connect_database(url)
+    with database.begin() as connection:
+        _migrate(connection, command.upgrade, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO alerts (owner, symbol, `condition`, value, state, created_at, checked_at)"
+            " VALUES ('ana', 'BTC/USDT', 'price_above', '120', 'active', 1000, 2000)"
+        )
+    database.dispose()
+    database = open_database(url)
+    with database.connect() as connection:
+        (row,) = connection.execute(select(alerts)).all()
+    assert (row.owner, row.value, row.state, row.repeats, row.rest_s) == ("ana", Decimal(120), "active", False, 0)
+    assert _differences(database) == []
+    with database.begin() as connection:
+        _migrate(connection, command.downgrade, "0001")
+    database.dispose()
+
+
+def _migrate(connection: Connection, way: Callable[[Config, str], None], revision: str) -> None:
+    config = migration_config()
+    config.attributes["connection"] = connection
+    way(config, revision)
+
+
+def test_alerts_of_the_first_version_go_on(tmp_path: Path) -> None:
+    _upgrade_with_an_alert(f"sqlite:///{tmp_path / 'a.db'}")
+
+
+@pytest.mark.mariadb
+def test_alerts_of_the_first_version_go_on_in_mariadb(mariadb_url: str) -> None:
+    _upgrade_with_an_alert(mariadb_url)

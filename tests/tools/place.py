@@ -91,7 +91,7 @@ class Place:
         self.notices = Notices(self.database, self.now)
         self.drafts = TradeDrafts(self.desk, self.market, self.profiles, self.signals, limits, DRIFT_BPS)
         self.tickets = Tickets(self.database, self.drafts, self.desk, self.notices, self.now, ttl=TTL)
-        self.alerts = Alerts(self.database, self.market, self.signals, self.notices, self.now)
+        self.alerts = Alerts(self.database, self.market, self.signals, self.notices)
         self.toolbox: Toolbox = build_toolbox(
             self.market,
             self.signals,

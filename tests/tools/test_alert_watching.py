@@ -5,19 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.domain.errors import InvalidRequest
 from engine.domain.signals import Direction
-from tests.agents.execution.fakes import D
+from tests.agents.execution.fakes import D, FakeMarket
 from tests.tools.world import HERE, OWNER, STRANGER, World, open_fast
-from tools.alerts import Seen, fires
+from tools.alerts import AdjustAlert
 from tools.results import AlertList, AlertsCancelled, AlertSet
 
 MINUTE = timedelta(minutes=1)
@@ -216,19 +213,126 @@ async def test_signal_change_without_a_model_is_told_at_once(world: World) -> No
     assert told.kind == "unavailable"
 
 
-prices = st.decimals("0.01", "1000000", places=2)
+async def test_repeating_alert_is_told_again_once_the_price_has_gone_back(world: World) -> None:
+    alert = await watch(world, "price_above", "110")
+    world.alerts.adjust(AdjustAlert(alert_id=alert, repeats=True, rest_s=60), OWNER)
+    told = []
+    for price in ("110", "111", "109", "111", "111"):
+        for _ in range(2):
+            world.market.minute(price, price, price, price)
+            told.append(world.alerts.check())
+    assert told == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+    assert heard(world) == [alert, alert]
+    assert await listed(world) == [alert]
 
 
-@given(low=prices, high=prices, value=prices)
-def test_price_fires_exactly_when_the_range_reaches_it(low: Decimal, high: Decimal, value: Decimal) -> None:
-    low, high = min(low, high), max(low, high)
-    seen = Seen(low, high, high)
-    assert fires("price_above", value, None, seen) == (value <= high)
-    assert fires("price_below", value, None, seen) == (value >= low)
-    assert fires("change_up", Decimal(10), str(value), seen) == (high * 10 >= value * 11)
-    assert fires("change_down", Decimal(10), str(value), seen) == (low * 10 <= value * 9)
+async def test_repeating_alert_rests(world: World) -> None:
+    alert = await watch(world, "price_above", "110")
+    world.alerts.adjust(AdjustAlert(alert_id=alert, repeats=True, rest_s=600), OWNER)
+    told = 0
+    for n in range(40):
+        price = "111" if n % 2 else "109"
+        world.market.minute(price, price, price, price)
+        told += world.alerts.check()
+    assert told == 4
 
 
-@pytest.mark.parametrize("condition", ["price_above", "change_up", "change_down", "rsi_above", "rsi_below"])
-def test_nothing_fires_on_what_is_not_known(condition: str) -> None:
-    assert not fires(condition, None, None, Seen(D(1), D(1000), D(1)))
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_price_that_stayed_beyond_is_not_told_again(world: World, is_restarted: bool) -> None:
+    alert = await watch(world, "price_above", "110")
+    world.alerts.adjust(AdjustAlert(alert_id=alert, repeats=True, rest_s=60), OWNER)
+    world.market.minute("111", "111", "111", "111")
+    assert world.alerts.check() == 1
+    for _ in range(5):
+        world.market.minute("112", "113", "111", "112")
+        now = world.again() if is_restarted else world
+        assert now.alerts.check() == 0
+    world.market.minute("109", "109", "108", "109")
+    assert world.again().alerts.check() == 0
+    world.market.minute("111", "111", "111", "111")
+    assert world.again().alerts.check() == 1
+
+
+async def test_crossing_during_downtime_is_told_with_its_time(world: World) -> None:
+    await watch(world, "price_above", "120")
+    assert world.alerts.check() == 0
+    world.market.minute("100", "121", "99", "100")
+    crossed_at = world.market.present
+    for _ in range(60):
+        world.market.minute("100", "100", "100", "100")
+    assert world.again().alerts.check() == 1
+    (notice,) = world.notices.pending(OWNER, "test")
+    assert notice.params["at"] == crossed_at.isoformat()
+
+
+@pytest.mark.parametrize(("condition", "sign"), [("change_up", 1), ("change_down", -1)])
+async def test_move_over_a_window_is_measured_from_one_window_before(world: World, condition: str, sign: int) -> None:
+    await watch(world, condition, "5", timeframe="5m")
+    told = []
+    for step in (1, 2, 3, 4, 4, 4, 5, 6, 7, 7, 7, 13):  # at most 3 within five minutes, then 8
+        price = str(100 + sign * step)
+        world.market.minute(price, price, price, price)
+        told.append(world.alerts.check())
+    assert told == [0] * 11 + [1]
+
+
+async def test_window_longer_than_the_history_is_silent(world: World) -> None:
+    await watch(world, "change_up", "5", timeframe="1d")
+    world.market.minute("100", "200", "100", "200")
+    assert world.alerts.check() == 0
+
+
+async def test_alert_ends_when_its_time_is_over(world: World) -> None:
+    alert = await watch(world, "price_above", "120")
+    end = world.market.present + timedelta(minutes=3)
+    world.alerts.adjust(AdjustAlert(alert_id=alert, expires_at=end), OWNER)
+    for _ in range(4):
+        world.market.minute("100", "100", "100", "100")
+    world.market.minute("130", "130", "130", "130")
+    assert world.alerts.check() == 0
+    assert await listed(world) == []
+    assert [notice.kind for notice in world.notices.pending(OWNER, "test")] == ["alert_expired"]
+
+
+async def test_crossing_before_the_end_counts_when_it_is_noticed_after(world: World) -> None:
+    alert = await watch(world, "price_above", "120")
+    end = world.market.present + timedelta(minutes=3)
+    world.alerts.adjust(AdjustAlert(alert_id=alert, expires_at=end), OWNER)
+    world.market.minute("100", "121", "100", "100")
+    for _ in range(5):
+        world.market.minute("100", "100", "100", "100")
+    assert world.alerts.check() == 1
+
+
+async def test_only_ones_own_alert_with_a_future_end_is_adjusted(world: World) -> None:
+    alert = await watch(world, "price_above", "120")
+    with pytest.raises(InvalidRequest, match="alert_not_found"):
+        world.alerts.adjust(AdjustAlert(alert_id=alert, repeats=True), "eve")
+    with pytest.raises(InvalidRequest, match="alert_expiry"):
+        world.alerts.adjust(AdjustAlert(alert_id=alert, expires_at=world.market.present), OWNER)
+
+
+async def test_signal_change_can_repeat(world: World) -> None:
+    world.signals.directions["BTC/USDT"] = Direction.NONE
+    alert = await watch(world, "signal_change")
+    world.alerts.adjust(AdjustAlert(alert_id=alert, repeats=True, rest_s=60), OWNER)
+    told = []
+    for direction in (Direction.LONG, Direction.LONG, Direction.SHORT):
+        world.signals.directions["BTC/USDT"] = direction
+        for _ in range(2):
+            world.market.minute("100", "100", "100", "100")
+            told.append(world.alerts.check())
+    assert told == [1, 0, 0, 0, 1, 0]
+
+
+async def test_a_look_at_many_alerts_asks_the_market_once_per_series(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(200):
+        await watch(world, "price_above", str(101 + n))
+    asked = []
+    monkeypatch.setattr(
+        world.market, "bars_between", lambda *_: asked.append(1) or FakeMarket.bars_between(world.market, *_)
+    )
+    world.alerts.check()
+    assert len(asked) == 1

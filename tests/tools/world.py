@@ -121,7 +121,7 @@ class World:
         self.profiles = Profiles(database)
         drafts = TradeDrafts(self.desk, market, self.profiles, self.signals, self.limits, DRIFT_BPS)
         self.tickets = Tickets(database, drafts, self.desk, self.notices, self.clock.now, ttl=TTL)
-        self.alerts = Alerts(database, market, self.signals, self.notices, self.clock.now)
+        self.alerts = Alerts(database, market, self.signals, self.notices)
         profile = ProfileTool(self.profiles, market.instruments(), "en")
         self.toolbox = build_toolbox(market, self.signals, self.desk, self.tickets, self.alerts, profile)
 

@@ -48,7 +48,7 @@ def test_what_was_reached_before_waits_until_it_was_left() -> None:
     levels = Levels(1)
     levels.add([Level(1, 0, 110, is_rising=True, is_armed=False)])
     assert feed(levels, 115) == []
-    assert not levels.is_armed(1)
+    assert levels.reached(0) == {1}
     assert feed(levels, 109, 110) == [(1, 1)]
 
 
@@ -64,8 +64,17 @@ def test_unknown_series_and_endless_value_are_refused() -> None:
         Levels(1).add([Level(7, 1, 1.0, is_rising=True)])
     with pytest.raises(ValueError, match="level 7 has the value nan"):
         Levels(1).add([Level(7, 0, float("nan"), is_rising=True)])
-    with pytest.raises(KeyError):
-        Levels(1).is_armed(3)
+
+
+def test_series_can_be_added() -> None:
+    levels = Levels(0)
+    levels.grow(1)
+    levels.add([Level(1, 0, 110, is_rising=True)])
+    levels.grow(3)
+    assert [levels.has(n) for n in range(3)] == [True, False, False]
+    levels.add([Level(2, 2, 5, is_rising=False)])
+    assert feed(levels, 110) == [(0, 1)]
+    assert feed(levels, 5, series=2) == [(0, 2)]
 
 
 @dataclass
