@@ -1,0 +1,1 @@
+"""Binance behind the `Venue` protocol, over ccxt."""

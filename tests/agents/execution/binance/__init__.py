@@ -1,0 +1,1 @@
+"""Tests of the Binance adapter, against a protocol server of the exchange."""
