@@ -46,6 +46,10 @@ class Conversations:
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
+    def is_busy(self, conversation_id: str) -> bool:
+        """Return whether a turn of the conversation is under way."""
+        return conversation_id in self._locks
+
     @asynccontextmanager
     async def turn(self, conversation_id: str) -> AsyncIterator[None]:
         """Hold the conversation for one turn."""
@@ -96,6 +100,7 @@ class Copilot:
         self._remembering = remembering
         self._speaker = speaker
         self._conversations = Conversations()
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
         """Take what a person says and tell what happens, ending with `TurnEnded`.
@@ -118,15 +123,29 @@ class Copilot:
     async def decide(
         self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
     ) -> AsyncIterator[Event]:
-        """Take the owner's decision on a ticket; the nonce must be the one that its present version carries."""
+        """Take the owner's decision on a ticket; the nonce must be the one that its present version carries.
+
+        It never waits for a chat model: while a turn of the same conversation is under way the decision is carried out
+        at once, and the conversation hears of it after that turn.
+        """
         seen = self._tickets.view(ticket_id, owner)
-        async with self._conversations.turn("" if seen is None else seen.conversation_id):
-            events = self._decide(owner, ticket_id, nonce, decision, surface)
-            async for event in self._ending(owner, events):
+        conversation_id = "" if seen is None else seen.conversation_id
+        if self._conversations.is_busy(conversation_id):
+            async for event in self._ending(owner, self._decide(owner, ticket_id, nonce, decision, surface, True)):
+                yield event
+            return
+        async with self._conversations.turn(conversation_id):
+            async for event in self._ending(owner, self._decide(owner, ticket_id, nonce, decision, surface, False)):
                 yield event
 
     async def _decide(
-        self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
+        self,
+        owner: str,
+        ticket_id: int,
+        nonce: str,
+        decision: Literal["approve", "reject"],
+        surface: str,
+        is_busy: bool,
     ) -> AsyncIterator[Event]:
         act = self._tickets.approve if decision == "approve" else self._tickets.reject
         decided = await act(ticket_id, nonce, owner, surface)
@@ -139,10 +158,34 @@ class Copilot:
         elif decided.outcome == "repriced":
             yield TicketOpened(ticket)
             events = self._closing(render_message("ticket_repriced", ticket.language), ticket.language)
+        elif is_busy:
+            events = self._carry_out_beside(owner, ticket, is_new=decided.outcome != "already")
         else:
             events = self._carry_out(owner, ticket, is_new=decided.outcome != "already")
         async for event in events:
             yield event
+
+    async def _carry_out_beside(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
+        """Carry a decision out beside a turn that is under way."""
+        try:
+            done = await self._tickets.execute(ticket.ticket_id)
+        finally:
+            self._tickets.carry_on(ticket.ticket_id)
+        async for event in self._closed(done):
+            yield event
+        if is_new:
+            task = asyncio.create_task(self._note(owner, done))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+
+    async def _note(self, owner: str, ticket: TicketView) -> None:
+        """Write a decision into its conversation, once the turn under way has ended."""
+        try:
+            async with self._conversations.turn(ticket.conversation_id):
+                async for _ in self._resume(owner, ticket, is_new=True):
+                    pass
+        except Exception:
+            log.exception("the conversation could not be told of ticket %s", ticket.ticket_id)
 
     async def _carry_out(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
         """Go on with the turn that the decision was awaited for; an approved ticket is carried out whatever fails."""

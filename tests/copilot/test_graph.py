@@ -13,6 +13,7 @@ from langgraph.types import Command
 
 from agents.execution.values import Execution, OrderIntent
 from copilot.brain.offline import OfflineBrain
+from copilot.brain.values import Heard, Plan, Tell
 from copilot.events import AnswerToken, Event, ToolFinished, TurnEnded
 from copilot.graph import Nodes, TurnContext, build_graph
 from copilot.service import MESSAGE_LIMIT, Copilot
@@ -394,6 +395,32 @@ async def test_history_is_bounded_and_kept_in_order(copilot: Copilot, memory: In
         {"role": "user", "text": "line 59"},
         {"role": "assistant", "text": "you said line 59", "brain": "scripted", "prompt": ""},
     ]
+
+
+async def test_button_does_not_wait_for_a_slow_model(world: World, memory: InMemorySaver) -> None:
+    ticket = opened(await say(build_copilot(world, memory), "buy"))
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(OfflineBrain):
+        async def plan(self, heard: Heard, tell: Tell) -> Plan:
+            reached.set()
+            await go_on.wait()
+            return await super().plan(heard, tell)
+
+    graph = build_graph(Nodes(Slow(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
+    copilot = Copilot(graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en")
+    talking = asyncio.create_task(say(copilot, "hello there"))
+    await reached.wait()
+    told = await approve(copilot, ticket)
+    assert [each.state for each in closed(told)] == ["executed"]
+    assert answer(told)
+    assert not talking.done()
+    go_on.set()
+    assert answer(await talking) == "you said hello there"
+    assert await world.orders() == 1
+    assert answer(await say(copilot, "and now")) == "you said and now"
+    history = (await graph.aget_state({"configurable": {"thread_id": CHAT, "owner": OWNER}})).values["history"]
+    assert [answer(told) in str(line) for line in history].count(True) == 1
 
 
 async def test_conversations_do_not_wait_for_each_other(copilot: Copilot) -> None:
