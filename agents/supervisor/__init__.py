@@ -1,0 +1,28 @@
+"""The supervisor: workers that are restarted, and one leader among the processes that share a database."""
+
+from agents.supervisor.leadership import NotLeading
+from agents.supervisor.lease import LeaseStore, has_fence
+from agents.supervisor.supervisor import Supervisor
+from agents.supervisor.values import (
+    Job,
+    ProcessStatus,
+    Pulse,
+    SupervisorSettings,
+    Worker,
+    WorkerState,
+    WorkerStatus,
+)
+
+__all__ = [
+    "Job",
+    "LeaseStore",
+    "NotLeading",
+    "ProcessStatus",
+    "Pulse",
+    "Supervisor",
+    "SupervisorSettings",
+    "Worker",
+    "WorkerState",
+    "WorkerStatus",
+    "has_fence",
+]
