@@ -1,0 +1,1 @@
+"""Funds: investment accounts that hold units of an agent's book."""
