@@ -159,7 +159,14 @@ class Gateway:
         difference = int(self.connection.options.get("timeDifference") or 0)
         return self._clock.now() - timedelta(milliseconds=difference)
 
-    async def read(self, call: Call, *, attempts: int = _ATTEMPTS, urgency: Urgency = Urgency.READ) -> Any:
+    async def read(
+        self,
+        call: Call,
+        *,
+        attempts: int = _ATTEMPTS,
+        urgency: Urgency = Urgency.READ,
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> Any:
         """Return the answer to a question, asked again after a failure that may pass.
 
         Raises:
@@ -170,7 +177,7 @@ class Gateway:
             try:
                 await self._ensure_clock()
                 await self.limiter.take(call.weight, urgency=urgency)
-                return await self._send(call, READ_TIMEOUT_S, None)
+                return await self._send(call, timeout_s, None)
             except Failure as failure:
                 if not await self._may_go_on(failure, attempt, attempts):
                     if failure.meaning in (Meaning.NOT_FOUND, Meaning.REFUSED):

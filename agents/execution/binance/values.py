@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from engine.domain.orders import OrderRequest, OrderStatus, Side
+from engine.domain.orders import OrderRequest, OrderStatus, OrderType, Side
 
 
 class Phase(StrEnum):
@@ -89,6 +89,7 @@ class Leg:
         settled_quantity: Of which the trades are stored.
         dies_at: After it the venue refuses a request that has not arrived.
         misses: How often in a row a known leg was not found.
+        is_confirmed: Whether it was read back from the venue after it was placed.
     """
 
     leg_id: str
@@ -96,6 +97,7 @@ class Leg:
     client_order_id: str
     entry_id: str
     role: Role
+    order_type: OrderType
     list_id: str | None
     symbol: str
     side: Side
@@ -111,6 +113,7 @@ class Leg:
     handed_at: datetime
     dies_at: datetime
     misses: int
+    is_confirmed: bool
     updated_at: datetime
 
     @property
@@ -200,3 +203,32 @@ class FeeDetail:
     fee_amount: Decimal
     fee_price: Decimal
     fee: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the trades of one entry brought, and what became of it.
+
+    Attributes:
+        received: Base units, less fees that were taken in the base asset.
+        closed: What protection and closing orders have given away of it.
+        fills: When how much of it came, oldest first.
+    """
+
+    received: Decimal
+    closed: Decimal
+    fills: tuple[tuple[datetime, Decimal], ...]
+
+    @property
+    def held(self) -> Decimal:
+        """Return what is left."""
+        return max(self.received - self.closed, Decimal(0))
+
+    def uncovered_since(self, covered: Decimal) -> datetime | None:
+        """Return when the first fill happened that is neither covered nor closed; None when there is none."""
+        reach = covered + self.closed
+        for at, quantity in self.fills:
+            reach -= quantity
+            if reach < 0:
+                return at
+        return None
