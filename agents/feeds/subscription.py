@@ -53,7 +53,6 @@ class BarSubscription:
         self._told = dict.fromkeys(self.symbols, after_s)
         """The last moment at which a symbol was told."""
         self._ahead: dict[str, deque[int]] = {}
-        self._second: BarsClosed | None = None
         self._news = asyncio.Event()
         self._is_closed = False
 
@@ -84,9 +83,6 @@ class BarSubscription:
 
     def _next(self) -> BarsClosed | None:
         """Return what is to be told now, or None when nothing is."""
-        if self._second is not None:
-            event, self._second = self._second, None
-            return event
         labels = {symbol: label for symbol in self.symbols if (label := self._label(symbol)) is not None}
         if not labels:
             return None
@@ -127,18 +123,18 @@ class BarSubscription:
         )
 
     def _tell(self, moment: int, ready: list[str]) -> BarsClosed:
-        """Move on to a moment and return its event; bars that lag behind it get a second one, unless all are late."""
-        lagging = [symbol for symbol in ready if (self._next_close(symbol, self._cursors[symbol]) or 0) < moment]
+        """Move on to a moment and return its event; symbols that lag behind it come after those that do not."""
         is_late = self._is_late(moment)
-        for symbol in ready:
+        on_time = [] if is_late else [symbol for symbol in ready if not self._lags(symbol, moment)]
+        told = on_time or ready
+        for symbol in told:
             self._advance(symbol, moment)
         self._moment = moment
-        on_time = [symbol for symbol in ready if symbol not in lagging]
-        if is_late or not on_time:
-            return self._event(moment, ready, is_late=True)
-        if lagging:
-            self._second = self._event(moment, lagging, is_late=True)
-        return self._event(moment, on_time, is_late=False)
+        return BarsClosed(self.timeframe, utc_from_seconds(moment), tuple(told), is_late=not on_time)
+
+    def _lags(self, symbol: str, moment: int) -> bool:
+        close = self._next_close(symbol, self._cursors[symbol])
+        return close is not None and close < moment
 
     def _advance(self, symbol: str, moment: int) -> None:
         """Take all bars of a symbol up to a moment as told."""
@@ -156,6 +152,3 @@ class BarSubscription:
         """Tell whether a moment is overtaken by the next one, or too long ago to act on."""
         age_s = self._watcher.now_s() - moment
         return age_s >= self._watcher.step or age_s > self._grace_s * self._watcher.pace.speed
-
-    def _event(self, moment: int, symbols: list[str], *, is_late: bool) -> BarsClosed:
-        return BarsClosed(self.timeframe, utc_from_seconds(moment), tuple(sorted(symbols)), is_late)
