@@ -61,7 +61,8 @@ class MandateMachine(RuleBasedStateMachine):
     @rule()
     def revoke(self) -> None:
         assert self.standing is not None
-        assert self.world.mandates.revoke(self.standing.id, OWNER) == (self._stored() is MandateState.CONFIRMED)
+        stands = self._stored() is MandateState.CONFIRMED
+        assert self.world.mandates.revoke(self.standing.id, OWNER) == stands
         self.standing = None
 
     @rule(hours=strategies.integers(1, 30))
