@@ -165,6 +165,7 @@ class Entry:
         source: What it comes from; once in the life of the fund.
         account: Whose; empty when it is the fund's.
         postings: Those in `money` and those in `units` sum to zero.
+        is_whole: False when only some of its postings are at hand, which then prove nothing.
     """
 
     kind: EntryKind
@@ -174,9 +175,10 @@ class Entry:
     postings: tuple[Posting, ...]
     deal: Deal | None = None
     valuation: Valuation | None = None
+    is_whole: bool = True
 
     def __post_init__(self) -> None:
-        for ledger in DOUBLE_ENTRY:
+        for ledger in DOUBLE_ENTRY if self.is_whole else ():
             off = exact_sum(each.amount for each in self.postings if each.ledger is ledger)
             if off:
                 raise ValueError(f"entry {self.source!r} is off by {off} in {ledger}")
@@ -320,7 +322,6 @@ class Payment:
 
     source: str
     payable: str
-    to_book: str
     amount: Decimal
 
 
@@ -365,9 +366,6 @@ class FundBooks(Protocol):
             DataUnavailable, VenueUnavailable: It may have been moved or not; ask again.
         """
         ...
-
-
-NO_PAYMENTS: tuple[Payment, ...] = ()
 
 
 @dataclass(slots=True)
