@@ -1,0 +1,1 @@
+"""A local exchange that speaks Binance's REST and WebSocket protocol, with faults on demand."""

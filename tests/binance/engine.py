@@ -1,0 +1,516 @@
+"""Matching: books fed by resting orders and by a scripted market, shared by spot and futures.
+
+The market itself is an account, the house. It quotes around the scripted price and, when the price moves, first takes
+every resting order in its way, up to the volume it brings. So a thin level fills in part, and a jump fills stops at
+the price behind it. Nothing here waits or reads a clock other than the one it was given: the same calls give the same
+books, trades and reports.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from tests.binance.accounts import Account, Ledger
+from tests.binance.clock import Clock
+from tests.binance.errors import (
+    ApiError,
+    duplicate_order,
+    filter_failure,
+    rejected,
+    unknown_order,
+    unknown_symbol,
+)
+from tests.binance.market import Candle, Print, Tape
+from tests.binance.orders import Book, Order, Trade
+from tests.binance.rules import SymbolRules, floor_to
+
+ZERO = Decimal(0)
+BASIS = Decimal(10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """How the house quotes around the scripted price.
+
+    Args:
+        levels: Price levels a side; 0 for a market without makers.
+        spread_ticks: Steps between the scripted price and the first quote of each side.
+        step_ticks: Steps between two levels.
+        notional: Worth of each level in quote units.
+    """
+
+    levels: int = 20
+    spread_ticks: int = 1
+    step_ticks: int = 1
+    notional: Decimal = Decimal(50_000)
+
+
+class Watcher(Protocol):
+    """Who hears what happens; the streams of the server."""
+
+    def on_print(self, engine: Engine, symbol: str, print_: Print) -> None:
+        """Hear a public trade."""
+
+    def on_candle(self, engine: Engine, symbol: str, interval: str, candle: Candle, is_closed: bool) -> None:
+        """Hear a bar that changed."""
+
+    def on_book(self, engine: Engine, symbol: str, changes: dict[str, list[tuple[Decimal, Decimal]]]) -> None:
+        """Hear changed levels."""
+
+    def on_user(self, engine: Engine, account: Account, event: dict[str, Any]) -> None:
+        """Hear what one account is told."""
+
+
+class Engine(ABC):
+    """Books, orders and trades of one kind of market."""
+
+    kind: str
+
+    def __init__(
+        self, clock: Clock, ledger: Ledger, rules: Iterable[SymbolRules], liquidity: Liquidity | None = None
+    ) -> None:
+        self.clock = clock
+        self.ledger = ledger
+        self.rules = {rule.symbol: rule for rule in rules}
+        self.liquidity: dict[str, Liquidity] = {symbol: liquidity or Liquidity() for symbol in self.rules}
+        self.books = {symbol: Book() for symbol in self.rules}
+        self.tapes = {symbol: Tape() for symbol in self.rules}
+        self.orders: dict[int, Order] = {}
+        self.stops: dict[str, list[Order]] = {symbol: [] for symbol in self.rules}
+        self.watchers: list[Watcher] = []
+        self._open: dict[tuple[str, str, str], Order] = {}
+        self._quotes: dict[str, list[Order]] = {symbol: [] for symbol in self.rules}
+        self._ready: list[Order] = []
+        self._next = {"order": 1, "trade": 1}
+        self._depth = 0
+
+    # What spot and futures do differently.
+
+    @abstractmethod
+    def reserve(self, order: Order) -> None:
+        """Set aside what the order needs, or refuse it."""
+
+    @abstractmethod
+    def release(self, order: Order) -> None:
+        """Give back what is still set aside for an order that ended."""
+
+    @abstractmethod
+    def settle(self, order: Order, trade: Trade, other: Order) -> None:
+        """Move what one side of a trade gives to the other side."""
+
+    @abstractmethod
+    def charge(self, order: Order, trade: Trade) -> None:
+        """Take the fee of one side and note it on its trade."""
+
+    @abstractmethod
+    def report(self, order: Order, execution: str, trade: Trade | None = None) -> None:
+        """Tell the owner what happened to an order."""
+
+    @abstractmethod
+    def report_account(self, account: Account, symbol: str) -> None:
+        """Tell the owner the balances that changed."""
+
+    def affordable(self, order: Order, price: Decimal) -> Decimal:
+        """Return how much of a market order its owner can pay at a price."""
+        return order.remaining
+
+    def trigger_price(self, order: Order) -> Decimal:
+        """Return the price that a stop order watches."""
+        return self.tapes[order.symbol].last
+
+    def after(self, order: Order) -> None:
+        """Do what follows when an order ended or traded: lists of orders, positions."""
+        return None
+
+    # What everybody asks.
+
+    def number(self, name: str) -> int:
+        """Return the next number of a series."""
+        value = self._next.setdefault(name, 1)
+        self._next[name] = value + 1
+        return value
+
+    def rule(self, symbol: str) -> SymbolRules:
+        """Return a symbol's filters, or refuse the symbol."""
+        if symbol not in self.rules:
+            raise unknown_symbol()
+        return self.rules[symbol]
+
+    def last(self, symbol: str) -> Decimal:
+        """Return the last traded price, 0 before the first trade."""
+        return self.tapes[symbol].last
+
+    def tell(self, account: Account, event: dict[str, Any]) -> None:
+        """Give an account an event."""
+        if not account.is_house:
+            for watcher in self.watchers:
+                watcher.on_user(self, account, event)
+
+    def open_orders(self, account: Account, symbol: str | None = None) -> list[Order]:
+        """Return an account's open orders, oldest first."""
+        found = [order for order in self._open.values() if order.account is account]
+        return sorted((order for order in found if symbol in (None, order.symbol)), key=lambda order: order.order_id)
+
+    def orders_of(self, account: Account, symbol: str | None = None) -> list[Order]:
+        """Return all orders an account ever had accepted, oldest first."""
+        return [o for o in self.orders.values() if o.account is account and symbol in (None, o.symbol)]
+
+    def find(self, account: Account, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
+        """Return an order by its number or by its client's id: the open one, else the latest."""
+        if order_id is not None:
+            order = self.orders.get(order_id)
+            return order if order and order.account is account and order.symbol == symbol else None
+        opened = self._open.get((account.name, symbol, client_id or ""))
+        if opened:
+            return opened
+        found = [order for order in self.orders_of(account, symbol) if order.client_id == client_id]
+        return found[-1] if found else None
+
+    # Orders.
+
+    def settling(self, symbol: str) -> AbstractContextManager[None]:
+        """Return a context at whose end, when it is the outermost, triggered stops start and changes are told."""
+        return _Settled(self, symbol)
+
+    def place(self, order: Order) -> Order:
+        """Accept an order, match it, and let what is left rest or wait; or refuse it and change nothing."""
+        with self.settling(order.symbol):
+            self.admit(order)
+            self.enter(order)
+        return order
+
+    def admit(self, order: Order) -> None:
+        """Check an order, set aside what it needs and number it; its owner is told in `enter`."""
+        self._check_new(order)
+        self.reserve(order)
+        order.order_id = self.number("order")
+        order.created_ms = order.updated_ms = self.clock.now_ms()
+        self.orders[order.order_id] = order
+        self._open[(order.account.name, order.symbol, order.client_id)] = order
+
+    def enter(self, order: Order) -> None:
+        """Tell of an accepted order and put it to work, or among the waiting stops."""
+        order.original_type = order.original_type or order.type
+        if order.is_stop:
+            order.status = "NEW"
+            order.extreme = ZERO if order.stop_price and order.trailing_delta else self.trigger_price(order)
+            self.stops[order.symbol].append(order)
+            self.report(order, "NEW")
+            if self._would_trigger(order, self.trigger_price(order)):
+                self._ready.append(order)
+        else:
+            order.status = "NEW"
+            order.working_ms = self.clock.now_ms()
+            self.report(order, "NEW")
+            self._match(order)
+        self.report_account(order.account, order.symbol)
+
+    def _check_new(self, order: Order) -> None:
+        rule = self.rule(order.symbol)
+        if rule.status != "TRADING":
+            raise ApiError(-1013, "Market is closed.")
+        if (order.account.name, order.symbol, order.client_id) in self._open:
+            raise duplicate_order()
+        if order.account.is_house:
+            return
+        opened = self.open_orders(order.account, order.symbol)
+        if len(opened) >= rule.max_orders:
+            raise filter_failure("MAX_NUM_ORDERS")
+        if order.is_stop:
+            if sum(one.is_stop for one in opened) >= rule.max_algo_orders:
+                raise filter_failure("MAX_NUM_ALGO_ORDERS")
+            if self._would_trigger(order, self.trigger_price(order)):
+                raise rejected("Stop price would trigger immediately.")
+        elif order.type == "LIMIT_MAKER" and self.books[order.symbol].crosses(order):
+            raise rejected("Order would immediately match and take.")
+
+    def cancel(self, order: Order, cancel_id: str = "") -> Order:
+        """Cancel an open order, or refuse when there is nothing left to cancel."""
+        if not order.is_open:
+            raise unknown_order()
+        with self.settling(order.symbol):
+            order.cancel_id = cancel_id or f"web_{self.number('cancel'):020d}"
+            self.end(order, "CANCELED")
+            self.after(order)
+            self.report_account(order.account, order.symbol)
+        return order
+
+    def end(self, order: Order, status: str) -> None:
+        """Take an order out of the market with its final state and tell its owner."""
+        self._take_out(order)
+        order.status = status
+        order.updated_ms = self.clock.now_ms()
+        self.release(order)
+        self.report(order, "EXPIRED" if status == "EXPIRED" else "TRADE_PREVENTION" if "MATCH" in status else status)
+
+    def _take_out(self, order: Order) -> None:
+        self.books[order.symbol].side_of(order).remove(order)
+        if order in self.stops[order.symbol]:
+            self.stops[order.symbol].remove(order)
+        if order in self._ready:
+            self._ready.remove(order)
+        key = (order.account.name, order.symbol, order.client_id)
+        if self._open.get(key) is order:
+            del self._open[key]
+
+    # Matching.
+
+    def _match(self, order: Order) -> None:
+        book = self.books[order.symbol]
+        if order.tif == "FOK" and book.opposite_of(order).available(order.price) < order.remaining:
+            self.end(order, "EXPIRED")
+            self.after(order)
+            return
+        if order.tif == "GTX" and book.crosses(order):
+            self.end(order, "EXPIRED")
+            self.after(order)
+            return
+        self._take(order)
+        if not order.is_open:
+            return
+        if order.takes_any_price or order.tif in ("IOC", "FOK"):
+            self.end(order, "EXPIRED")
+            self.after(order)
+        else:
+            book.side_of(order).add(order)
+
+    def _take(self, order: Order) -> None:
+        """Trade with the best opposite orders until the order is done or nothing matches."""
+        side = self.books[order.symbol].opposite_of(order)
+        while order.is_open and (level := side.best) and side.reaches(level.price, order.price):
+            maker = level.orders[0]
+            if maker.account is order.account and not order.account.is_house and order.stp != "NONE":
+                self._prevent(order, maker)
+                continue
+            quantity = min(self._wanted(order, level.price), maker.remaining)
+            if quantity <= 0:
+                break
+            self._trade(order, maker, quantity)
+
+    def _wanted(self, order: Order, price: Decimal) -> Decimal:
+        if not order.takes_any_price or order.account.is_house:
+            return order.remaining
+        step = self.rules[order.symbol].step
+        if order.quote_quantity:
+            return floor_to((order.quote_quantity - order.executed_quote) / price, step)
+        return floor_to(self.affordable(order, price), step)
+
+    def _prevent(self, taker: Order, maker: Order) -> None:
+        """Keep an account from trading with itself, in the way its order asks for."""
+        if taker.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
+            self.end(maker, "EXPIRED_IN_MATCH")
+            self.after(maker)
+        if taker.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH"):
+            self.end(taker, "EXPIRED_IN_MATCH")
+            self.after(taker)
+
+    def _trade(self, taker: Order, maker: Order, quantity: Decimal) -> None:
+        number, now = self.number("trade"), self.clock.now_ms()
+        self._print(taker.symbol, Print(number, maker.price, quantity, now, not taker.is_buy))
+        sides = ((taker, maker), (maker, taker))
+        trades = [Trade(number, maker.price, quantity, ZERO, "", order is maker, now) for order, _ in sides]
+        for (order, other), trade in zip(sides, trades, strict=True):
+            self.settle(order, trade, other)
+        for (order, _), trade in zip(sides, trades, strict=True):
+            order.executed += quantity
+            order.executed_quote += trade.notional
+            order.updated_ms = now
+            if not order.account.is_house:
+                self.charge(order, trade)
+                order.trades.append(trade)
+        for (order, _), trade in zip(sides, trades, strict=True):
+            self._advance(order, trade)
+
+    def _advance(self, order: Order, trade: Trade) -> None:
+        """Give an order that traded its new state, and tell its owner."""
+        step = self.rules[order.symbol].step
+        if order.quote_quantity:
+            done = order.quote_quantity - order.executed_quote < step * trade.price
+        else:
+            done = order.remaining <= 0
+        order.status = "FILLED" if done else "PARTIALLY_FILLED"
+        if done:
+            self._take_out(order)
+            if order.quote_quantity:
+                order.quantity = order.executed
+            self.release(order)
+        if order.account.is_house:
+            return
+        self.report(order, "TRADE", trade)
+        self.after(order)
+        self.report_account(order.account, order.symbol)
+
+    def _print(self, symbol: str, print_: Print) -> None:
+        tape = self.tapes[symbol]
+        closed = tape.add(print_)
+        for watcher in self.watchers:
+            for interval, candle in closed:
+                watcher.on_candle(self, symbol, interval, candle, is_closed=True)
+            watcher.on_print(self, symbol, print_)
+            for interval, bars in tape.bars.items():
+                watcher.on_candle(self, symbol, interval, bars[-1], is_closed=False)
+        self.watch_stops(symbol, print_.price, "CONTRACT_PRICE")
+
+    # Stops.
+
+    def watch_stops(self, symbol: str, price: Decimal, working_type: str) -> None:
+        """Mark the waiting orders that a price sets off; they start when the present trade is settled."""
+        for order in tuple(self.stops[symbol]):
+            if order.working_type == working_type and order not in self._ready and self._sets_off(order, price):
+                self._ready.append(order)
+
+    def _sets_off(self, order: Order, price: Decimal) -> bool:
+        if not order.trailing_delta:
+            return self._would_trigger(order, price)
+        falls = order.is_buy == order.type.startswith("TAKE_PROFIT")
+        if not order.extreme:
+            if price >= order.stop_price if falls else price <= order.stop_price:
+                order.extreme = price
+            return False
+        share = Decimal(order.trailing_delta) / BASIS
+        if falls:
+            order.extreme = max(order.extreme, price)
+            return price <= order.extreme * (1 - share)
+        order.extreme = min(order.extreme, price)
+        return price >= order.extreme * (1 + share)
+
+    def _would_trigger(self, order: Order, price: Decimal) -> bool:
+        if order.trailing_delta or not price or not order.stop_price:
+            return False
+        rises = order.is_buy != order.type.startswith("TAKE_PROFIT")
+        return price >= order.stop_price if rises else price <= order.stop_price
+
+    def start(self, order: Order) -> None:
+        """Put a stop order to work."""
+        self.stops[order.symbol].remove(order)
+        order.is_triggered = True
+        order.working_ms = order.updated_ms = self.clock.now_ms()
+        self._match(order)
+        self.report_account(order.account, order.symbol)
+
+    # The market.
+
+    def move(self, symbol: str, price: Decimal | str | float, volume: Decimal | str | None = None) -> None:
+        """Take the market to a price: fill what rests in its way, set off stops, quote anew.
+
+        Args:
+            symbol: What moves.
+            price: The new last price, rounded down to the symbol's steps.
+            volume: Quantity the move brings; None for as much as it takes.
+        """
+        rule = self.rule(symbol)
+        target = floor_to(Decimal(str(price)), rule.tick)
+        brought = None if volume is None else Decimal(str(volume))
+        with self.settling(symbol):
+            self.clear_quotes(symbol)
+            for side in ("BUY", "SELL"):
+                self._sweep(symbol, side, target, brought)
+            traded = rule.min_quantity if brought is None else max(brought, rule.step)
+            before = self.last(symbol)
+            now = self.clock.now_ms()
+            self._print(symbol, Print(self.number("trade"), target, traded, now, target < before))
+            self.quote(symbol)
+
+    def _sweep(self, symbol: str, side: str, limit: Decimal, volume: Decimal | None) -> None:
+        """Let the house take the resting orders up to a price."""
+        taker = Order(self.ledger.house, symbol, side, "LIMIT", price=limit, tif="IOC")
+        available = self.books[symbol].opposite_of(taker).available(limit)
+        taker.quantity = available if volume is None else min(available, volume)
+        if taker.quantity > 0:
+            self._take(taker)
+
+    def trade(self, symbol: str, price: Decimal | str, quantity: Decimal | str, side: str) -> None:
+        """Let somebody else buy or sell a quantity at a limit price, taking only what rests there."""
+        with self.settling(symbol):
+            self._sweep(symbol, side, Decimal(str(price)), Decimal(str(quantity)))
+
+    def fill(self, order: Order, share: Decimal | str = "1") -> None:
+        """Let somebody take a resting order, whole or in part, whoever stands before it."""
+        step = self.rules[order.symbol].step
+        quantity = max(step, floor_to(order.remaining * Decimal(share), step))
+        side = self.books[order.symbol].side_of(order)
+        with self.settling(order.symbol):
+            side.remove(order)
+            other = Order(self.ledger.house, order.symbol, "SELL" if order.is_buy else "BUY", "LIMIT", quantity)
+            self._trade(other, order, min(quantity, order.remaining))
+            if order.is_open:
+                side.add(order)
+
+    def clear_quotes(self, symbol: str) -> None:
+        """Take the house's quotes away."""
+        book = self.books[symbol]
+        for order in self._quotes[symbol]:
+            book.side_of(order).remove(order)
+        self._quotes[symbol] = []
+
+    def quote(self, symbol: str) -> None:
+        """Lay the house's quotes around the last price, never crossing what rests."""
+        rule, book, plan = self.rules[symbol], self.books[symbol], self.liquidity[symbol]
+        mid = self.last(symbol)
+        for level in range(plan.levels):
+            distance = rule.tick * (plan.spread_ticks + level * plan.step_ticks)
+            for side, price in (("BUY", mid - distance), ("SELL", mid + distance)):
+                if price <= 0:
+                    continue
+                quantity = max(rule.min_quantity, floor_to(plan.notional / price, rule.step))
+                order = Order(self.ledger.house, symbol, side, "LIMIT", quantity, price=price)
+                if not book.crosses(order):
+                    book.side_of(order).add(order)
+                    self._quotes[symbol].append(order)
+
+    def set_quotes(self, symbol: str, bids: Iterable[tuple[Any, Any]], asks: Iterable[tuple[Any, Any]]) -> None:
+        """Replace the house's quotes by given (price, quantity) levels, until the next move."""
+        with self.settling(symbol):
+            self.clear_quotes(symbol)
+            for side, levels in (("BUY", bids), ("SELL", asks)):
+                for price, quantity in levels:
+                    order = Order(
+                        self.ledger.house, symbol, side, "LIMIT", Decimal(str(quantity)), price=Decimal(str(price))
+                    )
+                    self._take(order)
+                    if order.remaining > 0:
+                        self.books[symbol].side_of(order).add(order)
+                        self._quotes[symbol].append(order)
+
+    def tick(self) -> None:
+        """Close the bars whose time is over."""
+        now = self.clock.now_ms()
+        for symbol, tape in self.tapes.items():
+            for interval, candle in tape.roll(now):
+                for watcher in self.watchers:
+                    watcher.on_candle(self, symbol, interval, candle, is_closed=True)
+
+    def settled(self, symbol: str) -> None:
+        """Start the stops that were set off, then tell the book's changes; each may set off more."""
+        while self._ready:
+            order = self._ready.pop(0)
+            if order.is_open:
+                self.start(order)
+        changes = self.books[symbol].changes()
+        if changes["b"] or changes["a"]:
+            for watcher in self.watchers:
+                watcher.on_book(self, symbol, changes)
+        self.books[symbol].sent_id = self.books[symbol].update_id
+
+
+class _Settled(AbstractContextManager[None]):
+    """The outermost of nested operations on a symbol settles what they set off."""
+
+    def __init__(self, engine: Engine, symbol: str) -> None:
+        self.engine = engine
+        self.symbol = symbol
+
+    def __enter__(self) -> None:
+        self.engine._depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            if self.engine._depth == 1 and self.symbol in self.engine.books:
+                self.engine.settled(self.symbol)
+        finally:
+            self.engine._depth -= 1
