@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engine.domain.orders import Fill, OrderRequest, Position, VenueOrder
+from engine.ledger import MAIN_BOOK
 
 
 class IntentState(StrEnum):
@@ -37,12 +38,14 @@ class OrderIntent:
         owner: Login of the person (or the agent's name) on whose behalf.
         source: What allowed it: `ticket:<id>` or `mandate:<id>`; the client order id is derived from it.
         quoted_price: The price that the person saw, for the slippage report.
+        book: Whose money it is: `main` is the owner's, each agent has one of its own name.
     """
 
     owner: str
     source: str
     request: OrderRequest
     quoted_price: Decimal | None = None
+    book: str = MAIN_BOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class SettledFill:
     fill: Fill
     realised: Decimal
     owner: str
+    book: str = MAIN_BOOK
 
 
 @dataclass(frozen=True, slots=True)

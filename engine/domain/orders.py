@@ -62,6 +62,9 @@ class OrderRequest:
         stop_loss, take_profit: Prices of protection that the venue attaches once the order fills: two reduce-only
             children of which one fill cancels the other, with ids `<client_order_id>-sl` and `-tp`.
         is_reduce_only: Never opens or turns a position.
+        takes: For an order that closes: from which entries it takes how much (client order id, base units), in this
+            order; their protection shrinks by what fills. What is left of the quantity comes from what has no
+            protection. Empty: the venue chooses, what has no protection first, then the oldest entry.
     """
 
     client_order_id: str
@@ -73,6 +76,7 @@ class OrderRequest:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     is_reduce_only: bool = False
+    takes: tuple[tuple[str, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,10 @@ class Fill:
 
     Attributes:
         fill_id: The venue's, unique within the venue.
-        fee: In quote currency, at least 0 (a rebate would be negative).
+        fee: Worth of the fee in quote currency, at least 0 (a rebate would be negative).
         is_maker: Whether the order rested before it filled.
+        fee_asset: What the venue took the fee in (`BTC` of a spot buy, `BNB`); empty for quote currency.
+        fee_quantity: Units of `fee_asset` that left its balance; 0 when the fee was taken in quote currency.
     """
 
     fill_id: str
@@ -93,6 +99,23 @@ class Fill:
     price: Decimal
     fee: Decimal
     is_maker: bool
+    at: datetime
+    fee_asset: str = ""
+    fee_quantity: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """What a venue paid (below 0: took) for holding a symbol over a funding time.
+
+    Attributes:
+        payment_id: The venue's, unique within the venue.
+        amount: In quote currency, for the whole net position of the account.
+    """
+
+    payment_id: str
+    symbol: str
+    amount: Decimal
     at: datetime
 
 

@@ -2,6 +2,7 @@
 
 from engine.ledger.books import (
     ACCOUNT_CURRENCY,
+    MAIN_BOOK,
     Books,
     Entry,
     Holding,
@@ -17,6 +18,7 @@ from engine.ledger.curve import Deposit, EquityPoint, equity_curve
 
 __all__ = [
     "ACCOUNT_CURRENCY",
+    "MAIN_BOOK",
     "Books",
     "Deposit",
     "Entry",

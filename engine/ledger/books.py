@@ -23,6 +23,8 @@ from decimal import ROUND_DOWN, Context, Decimal, Inexact, InvalidOperation, Ove
 from engine.domain.orders import Fill, Position
 
 ACCOUNT_CURRENCY = "USD"
+MAIN_BOOK = "main"
+"""The owner's own book; every other book belongs to an agent of the same name."""
 COST_QUANTUM = Decimal("1E-12")
 """Grid of the cost that a partial close takes out, in account currency: a trillionth, far below any price step."""
 
