@@ -90,6 +90,9 @@ class BarSubscription:
         ready = [symbol for symbol, label in labels.items() if label == moment]
         if self._watcher.is_gathering(moment) and self._awaits_more(moment, ready):
             return None
+        if moment > self._watcher.now_s():
+            # The clock was put back: the market does not show these bars now.
+            return None
         return self._tell(moment, ready)
 
     def _label(self, symbol: str) -> int | None:

@@ -60,6 +60,7 @@ class Watcher:
         self.moment = bucket_start_of(int(market.now().timestamp()), timeframe)
         """The last moment of the grid that has been passed; never goes back."""
         self.pace = Pace()
+        self._passed = self.moment
         self._market, self._timing, self._gather_s = market, timing, gather_s
         self._gather_until: float | None = None
         self._pokes: list[Poke] = []
@@ -126,9 +127,9 @@ class Watcher:
         """Watch until cancelled."""
         while True:
             try:
-                self._pass_grid()
+                is_passed = self._pass_grid()
                 is_new = await self._read_due()
-                if self._end_gathering() or is_new:
+                if self._end_gathering() or is_new or is_passed:
                     self._poke_all()
                 nap_s = self._nap_s()
             except Exception:
@@ -136,16 +137,19 @@ class Watcher:
                 nap_s = _LONGEST_NAP_S
             await self._timing.sleep(nap_s)
 
-    def _pass_grid(self) -> None:
-        """See whether a moment of the grid has been passed; then all symbols are due at once."""
+    def _pass_grid(self) -> bool:
+        """Return whether a moment of the grid has been passed; when it is a new one, all symbols are due at once."""
         wall, now_s = self._timing.wall(), self.now_s()
         self.pace.observe(wall, now_s)
-        passed = bucket_start_of(int(now_s), self.timeframe)
+        before, passed = self._passed, bucket_start_of(int(now_s), self.timeframe)
+        self._passed = passed
         if passed <= self.moment:
-            return
+            # After a clock was put back: what is still to be told waits for its time to come again.
+            return passed != before
         self.moment = passed
         self._gather_until = wall + min(self._gather_s, self.step / 4 / self.pace.speed)
         self._retries = {symbol: _Retry(wall, _FIRST_RETRY_S) for symbol in self._interest}
+        return False
 
     def _end_gathering(self) -> bool:
         if self._gather_until is None or self._timing.wall() < self._gather_until:
