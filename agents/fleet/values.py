@@ -61,7 +61,7 @@ class Leg:
         valid_until: When a waiting entry lapses; None for never.
         max_bars: Bars that the position may last; 0 for no end.
         stop, target: Protection wanted now; `applied_stop` and `applied_target` what was last put in place.
-        must_cancel: Whether a waiting entry is to be taken back.
+        cancel_reason: Why a waiting entry is to be taken back; empty while it may wait.
         exit_reason: Why what is held is to be closed; empty while it may stand.
         exits: Closing orders written down so far; the last one is for `exit_quantity`.
         is_entry_final: Whether the entry can fill no further.
@@ -84,7 +84,7 @@ class Leg:
     target: Decimal | None = None
     applied_stop: Decimal | None = None
     applied_target: Decimal | None = None
-    must_cancel: bool = False
+    cancel_reason: str = ""
     exit_reason: str = ""
     exits: int = 0
     exit_quantity: Decimal = ZERO
@@ -131,7 +131,7 @@ class Leg:
     @property
     def is_waiting(self) -> bool:
         """Return whether its entry may still fill."""
-        return not self.state.is_final and not self.is_entry_final and not self.must_cancel
+        return not self.state.is_final and not self.is_entry_final and not self.cancel_reason
 
     @property
     def exit_source(self) -> str:

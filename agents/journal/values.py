@@ -28,10 +28,6 @@ class WishKind(StrEnum):
     ENTER = "enter"
     EXIT = "exit"
     PROTECT = "protect"
-    EXPIRE = "expire"
-    """An entry that waited long enough is taken back."""
-    REPLACE = "replace"
-    """An entry that waits makes room for a new one."""
 
 
 class FactKind(StrEnum):
@@ -44,6 +40,8 @@ class FactKind(StrEnum):
     PROTECTION = "protection"
     APPROVAL = "approval"
     """The owner answered."""
+    VOID = "void"
+    """Nothing filled, and nothing will."""
     RESULT = "result"
     """The round trip is over."""
 
@@ -175,6 +173,7 @@ class Fact:
         key: What makes it one fact among those of its kind; writing it twice keeps the first.
         order_id: Client order id that it is about, empty for none.
         trade: Number of the settled fill, 0 for none.
+        side: Of the fill, `buy` or `sell`; empty elsewhere.
         codes: Stable words: a state, a role, reasons.
         figures: Exact numbers by name.
     """
@@ -187,6 +186,7 @@ class Fact:
     at: datetime
     order_id: str = ""
     trade: int = 0
+    side: str = ""
     codes: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Decimal] = field(default_factory=dict)
 
@@ -227,6 +227,7 @@ class DecisionQuery:
         order_id: Client order id of an entry, its protection or a closing order.
         trade: Number of a settled fill.
         verdict: Taken, refused or asked.
+        side: Of what was wished for; with `explain`, of the fill that is meant.
     """
 
     agent: str = ""
