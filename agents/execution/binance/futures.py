@@ -133,6 +133,8 @@ class FuturesDialect:
         """
         wallet = await gateway.read(Call("fapiPrivateV3GetBalance", weight=_ACCOUNT_WEIGHT))
         positions = await gateway.read(Call("fapiPrivateV3GetPositionRisk", weight=_ACCOUNT_WEIGHT))
+        if not wallet:
+            raise VenueUnavailable("the venue told of no balances at all")
         held: dict[str, Decimal] = half(lambda: {text(row, "asset"): number(row, "balance") for row in rows(wallet)})
         for row in rows(positions):
             base, quote, quantity, entry = half(partial(_read_position, row))

@@ -21,7 +21,7 @@ from agents.execution.binance.replies import Failure, Meaning
 from agents.execution.binance.rules import Rules
 from agents.execution.binance.store import Store
 from agents.execution.binance.values import Incident, Leg, Phase, Told, VenueState
-from engine.domain.errors import DataUnavailable, VenueUnavailable
+from engine.domain.errors import VenueUnavailable
 from engine.domain.orders import OrderStatus
 from engine.ledger import exact_product
 from engine.sim.matching import FEE_QUANTUM
@@ -308,15 +308,12 @@ class Keeper:
         return await self._bid_ask(symbol, Urgency.ORDER)
 
     async def balances(self) -> dict[str, Decimal]:
-        """Return whole holdings by asset; an empty answer is no answer once something was traded.
+        """Return whole holdings by asset.
 
         Raises:
             VenueUnavailable: No answer, or one that cannot be.
         """
         try:
-            held = await self.dialect.balances(self.gateway)
-        except (Failure, DataUnavailable) as failure:
+            return await self.dialect.balances(self.gateway)
+        except Failure as failure:
             raise VenueUnavailable(f"balances: {failure}") from failure
-        if not held:
-            raise VenueUnavailable("the venue told of no balances at all")
-        return held

@@ -142,6 +142,8 @@ class SpotDialect:
         """Return whole holdings by asset: what is free and what orders lock."""
         answer = await gateway.read(Call("privateGetAccount", weight=_ACCOUNT_WEIGHT))
         told = answer.get("balances") if isinstance(answer, dict) else None
+        if not told:
+            raise VenueUnavailable("the venue told of no balances at all")
         held = half(lambda: {text(row, "asset"): number(row, "free") + number(row, "locked") for row in rows(told)})
         return {asset: quantity for asset, quantity in held.items() if quantity}
 
