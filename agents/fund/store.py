@@ -6,13 +6,13 @@ becomes paid once. A crash before a commit leaves everything as it was, one afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, Engine, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Insert, RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from agents.fund.details import read_details, write_details
@@ -83,11 +83,11 @@ class Writing:
         balances: Likewise; hand changed ones to nobody else.
     """
 
-    def __init__(self, connection: Connection, fund: FundRecord, balances: Balances) -> None:
+    def __init__(self, connection: Connection, fund: FundRecord, stored: Mapping[tuple[Ledger, str], Decimal]) -> None:
         self.fund = fund
-        self.balances = balances
+        self.balances = Balances(stored)
         self._connection = connection
-        self._known = set(balances.amounts())
+        self._known = set(stored)
         self._last_entry = fund.last_entry
 
     def append(self, entries: Sequence[Entry], balances: Balances, *, valued_at: datetime | None = None) -> None:
@@ -146,19 +146,11 @@ class Writing:
 
     def _write_balances(self, balances: Balances, entries: Sequence[Entry]) -> None:
         changed = balances.changed(entries)
-        fresh = [key for key in changed if key not in self._known]
-        stored = set()
-        if fresh:  # a balance that has returned to zero is stored, though it is not among the amounts
-            stored = set(_read_balances(self._connection, self.fund.name))
-        new, old = [], []
-        for (ledger, account), amount in changed.items():
-            values = {"_fund": self.fund.name, "_ledger": ledger.value, "_account": account, "amount": amount}
-            known = (ledger, account) in self._known or (ledger, account) in stored
-            (old if known else new).append(values)
-        if new:
-            self._connection.execute(insert(fund_balances), [_without_marks(values) for values in new])
-        if old:
-            self._connection.execute(_UPDATE_BALANCE, old)
+        new = [_balance_values(self.fund.name, *each) for each in changed.items() if each[0] not in self._known]
+        old = [_balance_values(self.fund.name, *each, mark="_") for each in changed.items() if each[0] in self._known]
+        for statement, values in ((insert(fund_balances), new), (_UPDATE_BALANCE, old)):
+            if values:
+                self._connection.execute(statement, values)
         self._known |= set(changed)
 
 
@@ -169,7 +161,7 @@ _UPDATE_BALANCE = (
         fund_balances.c.ledger == bindparam("_ledger"),
         fund_balances.c.account == bindparam("_account"),
     )
-    .values(amount=bindparam("amount"))
+    .values(amount=bindparam("_amount"))
 )
 
 
@@ -195,7 +187,7 @@ class FundStore:
                     if owner is not None:
                         connection.execute(insert(fund_accounts).values(_account_values(name, owner)))
                     record = FundRecord(name, terms, entry.at, entry.at, 0)
-                    Writing(connection, record, Balances()).append([entry], balances)
+                    Writing(connection, record, {}).append([entry], balances)
             except IntegrityError:
                 return False
         return True
@@ -221,7 +213,7 @@ class FundStore:
         """Open a transaction with the fund's lock."""
         with self._our_errors(), self._database.begin() as connection:
             fund = _find_fund(connection, name, is_locked=True)
-            yield Writing(connection, fund, Balances(_read_balances(connection, name)))
+            yield Writing(connection, fund, _read_balances(connection, name))
 
     def open_account(self, fund: str, account: AccountRecord) -> AccountRecord:
         """Open an account unless it is open, and return it as it stands."""
@@ -296,11 +288,11 @@ class FundStore:
                 by_entry.setdefault(row["entry"], []).append(_posting(row))
         return [_entry(row, by_entry.get(row["number"], []), is_whole=account is None) for row in rows]
 
-    def _insert_once(self, statement: object) -> None:
+    def _insert_once(self, statement: Insert) -> None:
         with self._our_errors():
             try:
                 with self._database.begin() as connection:
-                    connection.execute(statement)  # type: ignore[call-overload]  # any of our inserts
+                    connection.execute(statement)
             except IntegrityError:
                 return
 
@@ -339,8 +331,9 @@ def _read_balances(connection: Connection, fund: str) -> dict[tuple[Ledger, str]
     return {(Ledger(row["ledger"]), row["account"]): row["amount"] for row in connection.execute(query).mappings()}
 
 
-def _without_marks(values: dict[str, object]) -> dict[str, object]:
-    return {name.removeprefix("_"): value for name, value in values.items()}
+def _balance_values(fund: str, key: tuple[Ledger, str], amount: Decimal, mark: str = "") -> dict[str, object]:
+    values = {"fund": fund, "ledger": key[0].value, "account": key[1], "amount": amount}
+    return {mark + name: value for name, value in values.items()}
 
 
 def _account_values(fund: str, account: AccountRecord) -> dict[str, object]:
