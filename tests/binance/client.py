@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import ccxt.async_support
-import ccxt.pro
+import ccxt.async_support  # type: ignore[import-untyped]  # ccxt ships no types
+import ccxt.pro  # type: ignore[import-untyped]  # ccxt ships no types
 
 from tests.binance.server import KEY, SECRET, BinanceServer
 

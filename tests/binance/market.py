@@ -119,6 +119,11 @@ class Print:
         )
 
 
+def _since(bars: deque[Candle], open_ms: int) -> list[Candle]:
+    """Return the bars from an opening time on, latest first."""
+    return list(takewhile(lambda bar: bar.open_ms >= open_ms, reversed(bars)))
+
+
 class Tape:
     """The prints and bars of one symbol."""
 
@@ -178,8 +183,7 @@ class Tape:
                 continue
             close = bars[-1].close
             self._fill(interval, opening)
-            ended = [bar for bar in takewhile(lambda bar, known=known: bar.open_ms >= known, reversed(bars))]
-            closed += [(interval, bar) for bar in reversed(ended)]
+            closed += [(interval, bar) for bar in reversed(_since(bars, known))]
             bars.append(Candle(opening, close, close, close, close))
         return closed
 

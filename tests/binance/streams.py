@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -118,8 +119,8 @@ class Hub:
         self.publish(engine.kind, f"{low}@trade", lambda: trade("trade"))
         self.publish(engine.kind, f"{low}@aggTrade", lambda: trade("aggTrade"))
         for name, build in (("ticker", day_ticker), ("miniTicker", mini_ticker)):
-            self.publish(engine.kind, f"{low}@{name}", lambda build=build: build(engine, symbol))
-            self.publish(engine.kind, f"!{name}@arr", lambda build=build: [build(engine, symbol)])
+            self.publish(engine.kind, f"{low}@{name}", partial(build, engine, symbol))
+            self.publish(engine.kind, f"!{name}@arr", partial(_alone, build, engine, symbol))
 
     def on_candle(self, engine: Engine, symbol: str, interval: str, candle: Candle, is_closed: bool) -> None:
         """Send a bar."""
@@ -137,7 +138,7 @@ class Hub:
                 body |= {"T": now, "pu": book.sent_id}
             return body | {"b": levels(changes["b"]), "a": levels(changes["a"])}
 
-        def partial(length: int) -> Json:
+        def top(length: int) -> Json:
             bids, asks = book.snapshot(length)
             if engine.kind == "futures":
                 return diff() | {"b": levels(bids), "a": levels(asks)}
@@ -146,7 +147,7 @@ class Hub:
         for speed in ("", "@100ms", "@0ms", "@250ms", "@500ms"):
             self.publish(engine.kind, f"{low}@depth{speed}", diff)
             for length in (5, 10, 20):
-                self.publish(engine.kind, f"{low}@depth{length}{speed}", lambda length=length: partial(length))
+                self.publish(engine.kind, f"{low}@depth{length}{speed}", partial(top, length))
         self.publish(engine.kind, f"{low}@bookTicker", lambda: best_event(engine, symbol, now))
 
     # User streams.
@@ -219,6 +220,10 @@ class Hub:
             for key, owner in connection.listen_keys.items():
                 if owner is account:
                     connection.send({"stream": key, "data": event} if connection.is_combined else event)
+
+
+def _alone(build: Callable[[Engine, str], Json], engine: Engine, symbol: str) -> list[Json]:
+    return [build(engine, symbol)]
 
 
 def kline_event(symbol: str, interval: str, bar: Candle, is_closed: bool, now_ms: int) -> Json:
