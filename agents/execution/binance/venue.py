@@ -9,13 +9,16 @@ and what is left is protected again before the call returns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
+from agents.execution.binance.access import LIVE_SETTING, KeyPermissions, check_keys
 from agents.execution.binance.family import Family
+from agents.execution.binance.gateway import Gateway
 from agents.execution.binance.guard import STOP_SUFFIX, TARGET_SUFFIX, Guard
 from agents.execution.binance.keeper import Keeper
 from agents.execution.binance.limiter import Limiter, Urgency
@@ -32,6 +35,18 @@ RULES_AGE_S = 3600.0
 _CANCEL_ATTEMPTS = 3
 _INFO_TIMEOUT_S = 20.0
 ZERO = Decimal(0)
+
+
+class Background(Protocol):
+    """What runs beside a venue while it is started."""
+
+    async def start(self) -> None:
+        """Begin; harmless when it has begun."""
+        ...
+
+    async def close(self) -> None:
+        """End."""
+        ...
 
 
 class BinanceVenue:
@@ -52,11 +67,15 @@ class BinanceVenue:
         self._submitting: dict[str, asyncio.Task[VenueOrder]] = {}
         self._looked_at: datetime | None = None
         self._ruled_at: datetime | None = None
-        self.on_start: Callable[[], Awaitable[None]] | None = None
-        self.on_close: Callable[[], Awaitable[None]] | None = None
+        self.background: Background | None = None
 
     def __repr__(self) -> str:
         return f"BinanceVenue({self.name})"
+
+    @property
+    def gateway(self) -> Gateway:
+        """Return the door to the exchange."""
+        return self._keeper.gateway
 
     @property
     def limiter(self) -> Limiter:
@@ -77,13 +96,13 @@ class BinanceVenue:
         await self._read_rules()
         await self._look_for_strangers()
         await self.advance()
-        if self.on_start is not None:
-            await self.on_start()
+        if self.background is not None:
+            await self.background.start()
 
     async def close(self) -> None:
         """Stop listening and close every connection; what rests at the exchange stays."""
-        if self.on_close is not None:
-            await self.on_close()
+        if self.background is not None:
+            await self.background.close()
         await self._keeper.gateway.close()
 
     async def advance(self) -> int:
@@ -100,6 +119,14 @@ class BinanceVenue:
         return self._store.last_sequence() - before
 
     reconcile = advance
+
+    async def check_keys(self) -> KeyPermissions:
+        """Ask what the key may do; not known on test networks, which have no such question.
+
+        Raises:
+            VenueUnavailable: No answer.
+        """
+        return await check_keys(self.gateway, has_endpoint=self.name == LIVE_SETTING)
 
     def nudge(self) -> None:
         """Forget that we looked just now: something happened."""
