@@ -354,6 +354,7 @@ def _count(connection: Connection, **values: int) -> None:
 
 def _order_values(order: Tracked) -> dict[str, object]:
     return {
+        "takes": json.dumps([[entry_id, str(quantity)] for entry_id, quantity in order.request.takes]),
         "status": order.status.value,
         "reason": order.reason,
         "parent_id": order.parent_id,
@@ -383,8 +384,9 @@ def _read_leg(row: RowMapping) -> Leg:
 
 def _read_order(row: RowMapping) -> Tracked:
     request: OrderRequest = read_request(row)
+    takes = tuple((entry_id, Decimal(quantity)) for entry_id, quantity in json.loads(row["takes"]))
     return Tracked(
-        request,
+        replace(request, takes=takes),
         row["number"],
         OrderStatus(row["status"]),
         row["reason"],
@@ -396,6 +398,7 @@ def _read_order(row: RowMapping) -> Tracked:
 
 
 def _read_fill(row: RowMapping) -> Fill:
+    in_kind = row["fee_amount"] and row["fee_asset"] != row["symbol"].rpartition("/")[2]
     return Fill(
         f"{row['symbol']}:{row['trade_id']}",
         row["client_order_id"],
@@ -406,4 +409,6 @@ def _read_fill(row: RowMapping) -> Fill:
         row["fee"],
         bool(row["is_maker"]),
         row["at"],
+        row["fee_asset"] if in_kind else "",
+        row["fee_amount"] if in_kind else ZERO,
     )

@@ -40,6 +40,7 @@ binance_orders = Table(
     Column("stop_loss", ExactDecimal),
     Column("take_profit", ExactDecimal),
     Column("is_reduce_only", Boolean, nullable=False),
+    Column("takes", Text, nullable=False),
     Column("status", _CODE, nullable=False),
     Column("reason", String(64), nullable=False),
     Column("parent_id", _ID),

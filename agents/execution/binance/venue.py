@@ -333,25 +333,30 @@ class BinanceVenue:
                 await self._guard.tend(family.entry.request.client_order_id)
 
     def _taken(self, order: OrderRequest, quantity: Decimal) -> tuple[tuple[str, Decimal], ...]:
-        """Return from which entries a closing order takes: first what has no protection, then the oldest."""
+        """Return from which entries a closing order takes: those that it names, else what has no protection first.
+
+        An empty id stands for what has no protection.
+        """
         if order.side is Side.BUY and not order.is_reduce_only:
             return ()
-        families = [
-            family
+        families = {
+            entry.request.client_order_id: family.held
             for entry, family in self._guard.held_by_entries(order.symbol)
             if entry.request.side is order.side.opposite
-        ]
-        free = max(self._held(order.symbol) * -order.side.sign - sum((each.held for each in families), ZERO), ZERO)
-        if not order.is_reduce_only:
-            free = max(free, quantity if not families else free)
-        parts = [("", min(free, quantity))]
-        left = quantity - parts[0][1]
-        for family in families:
-            part = min(left, family.held)
+        }
+        free = max(self._held(order.symbol) * -order.side.sign - sum(families.values(), ZERO), ZERO)
+        if not order.is_reduce_only and not families:
+            free = quantity
+        wanted = [(entry_id, min(part, families.get(entry_id, ZERO))) for entry_id, part in order.takes]
+        if not order.takes:
+            wanted = [("", free), *families.items()]
+        parts, left = [], quantity
+        for entry_id, most in wanted:
+            part = min(left, most)
             if part > 0:
-                parts.append((family.entry.request.client_order_id, part))
+                parts.append((entry_id, part))
                 left -= part
-        return tuple(parts)
+        return (*parts, ("", left)) if left > 0 and order.takes else tuple(parts)
 
     def _held(self, symbol: str) -> Decimal:
         """Return the signed quantity that our own trades of a symbol left."""
