@@ -115,6 +115,10 @@ class Engine(ABC):
     def report_account(self, account: Account, symbol: str) -> None:
         """Tell the owner the balances that changed."""
 
+    def capped(self, order: Order, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity an order may still trade."""
+        return quantity
+
     def affordable(self, order: Order, price: Decimal) -> Decimal:
         """Return how much of a market order its owner can pay at a price."""
         return order.remaining
@@ -287,7 +291,8 @@ class Engine(ABC):
             if maker.account is order.account and not order.account.is_house and order.stp != "NONE":
                 self._prevent(order, maker)
                 continue
-            quantity = min(self._wanted(order, level.price), maker.remaining)
+            wanted, offered = self._wanted(order, level.price), maker.remaining
+            quantity = min(self.capped(order, wanted), self.capped(maker, offered))
             if quantity <= 0:
                 break
             self._trade(order, maker, quantity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from tests.binance import security
@@ -10,6 +11,8 @@ from tests.binance.calls import Call, Endpoint
 from tests.binance.clock import Clock
 from tests.binance.errors import ApiError, key_refused
 from tests.binance.limits import Limits, RateLimited
+
+KEPT = 200_000
 
 
 class Gateway:
@@ -26,7 +29,7 @@ class Gateway:
         self.ledger = ledger
         self.limits = limits
         self.table: dict[tuple[str, str], Endpoint] = {}
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=KEPT)
 
     def limits_of(self, path: str) -> Limits:
         """Return the limits that count for a path."""

@@ -34,6 +34,8 @@ from tests.binance.faults import (
     Slow,
     Truncate,
 )
+from tests.binance.futures import DEFAULT_FUTURES, FuturesExchange
+from tests.binance.futures_api import FuturesApi
 from tests.binance.gateway import Gateway
 from tests.binance.limits import Limits
 from tests.binance.rules import DEFAULT_PRICES, DEFAULT_SPOT, SymbolRules
@@ -55,30 +57,38 @@ class BinanceServer:
 
     Args:
         symbols: Spot pairs.
+        futures_symbols: USD-M perpetuals.
         prices: First price of each pair, by symbol.
         balances: What the first account owns.
+        futures_balance: Its margin in USDT.
         clock: The exchange's time; the machine's by default.
         liquidity: How the house quotes.
         limits: Limits of spot requests.
+        futures_limits: Limits of futures requests.
         faults: What goes wrong.
         seed: Seed of faults with a chance.
         latency_s: Time each answer takes.
         port: Port to listen on, 0 for a free one.
+        futures_port: A second port, where WebSocket paths without a prefix are those of futures; 0 for none.
     """
 
     def __init__(
         self,
         *,
         symbols: Iterable[SymbolRules] = DEFAULT_SPOT,
+        futures_symbols: Iterable[SymbolRules] = DEFAULT_FUTURES,
         prices: dict[str, Any] | None = None,
         balances: dict[str, Any] | None = None,
+        futures_balance: Any = 0,
         clock: Clock | None = None,
         liquidity: Liquidity | None = None,
         limits: Limits | None = None,
+        futures_limits: Limits | None = None,
         faults: Iterable[Fault] = (),
         seed: int = 0,
         latency_s: float = 0.0,
         port: int = 0,
+        futures_port: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
         self.clock = clock or SystemClock()
@@ -87,31 +97,40 @@ class BinanceServer:
         self.latency_s = latency_s
         self.host, self.port = host, port
         self.spot = SpotExchange(self.clock, self.ledger, symbols, liquidity)
+        self.futures = FuturesExchange(self.clock, self.ledger, futures_symbols, liquidity)
         self.hub = Hub(self.clock, self.faults)
-        self.spot.watchers.append(self.hub)
-        spot_limits = limits or Limits()
-        self.gateway = Gateway(self.clock, self.ledger, {"api": spot_limits, "sapi": Limits(12_000)})
-        self.listen_keys = {"spot": ListenKeys(self.hub, self.clock, "spot")}
-        self._fill_table(spot_limits)
+        for engine in (self.spot, self.futures):
+            engine.watchers.append(self.hub)
+        by_root = {"api": limits or Limits(), "sapi": Limits(12_000), "fapi": futures_limits or Limits(2400, 300)}
+        self.gateway = Gateway(self.clock, self.ledger, by_root)
+        self.listen_keys = {kind: ListenKeys(self.hub, self.clock, kind) for kind in ("spot", "futures")}
+        self._fill_table(by_root)
         self.hub.expire = self.expire_listen_key
         self.sockets = Sockets(self.hub, self.gateway, self.faults, self.listen_keys)
+        self.sockets.futures_port = self.futures_port = futures_port
         self.maintenance_until_ms = 0
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._open_market({**DEFAULT_PRICES, **(prices or {})})
-        self.account = self.add_account("owner", KEY, SECRET, balances or {"USDT": 10_000})
+        self.account = self.add_account("owner", KEY, SECRET, {"USDT": 10_000} if balances is None else balances)
+        if futures_balance:
+            self.futures.deposit(self.account, futures_balance)
 
-    def _fill_table(self, limits: Limits) -> None:
-        spot = SpotApi(self.spot, limits.published())
-        self.gateway.table |= spot.endpoints()
-        self.gateway.table |= WalletApi(spot, limits).endpoints()
-        self.gateway.table |= self.listen_keys["spot"].endpoints("/api/v3/userDataStream")
+    def _fill_table(self, limits: dict[str, Limits]) -> None:
+        spot = SpotApi(self.spot, limits["api"].published())
+        table = self.gateway.table
+        table |= spot.endpoints()
+        table |= WalletApi(spot, self.futures, limits["api"]).endpoints()
+        table |= FuturesApi(self.futures, limits["fapi"].published()).endpoints()
+        table |= self.listen_keys["spot"].endpoints("/api/v3/userDataStream")
+        table |= self.listen_keys["futures"].endpoints("/fapi/v1/listenKey")
 
     def _open_market(self, prices: dict[str, Any]) -> None:
-        for symbol in self.spot.rules:
-            if symbol in prices:
-                self.spot.move(symbol, prices[symbol])
+        for engine in (self.spot, self.futures):
+            for symbol in engine.rules:
+                if symbol in prices:
+                    engine.move(symbol, prices[symbol])
 
     # For tests.
 
@@ -128,7 +147,7 @@ class BinanceServer:
     @property
     def requests(self) -> list[Call]:
         """Return every request received, oldest first."""
-        return self.gateway.calls
+        return list(self.gateway.calls)
 
     def add_account(self, name: str, key: str, secret: str, balances: dict[str, Any], **rights: Any) -> Account:
         """Open an account with an API key and what it owns."""
@@ -138,8 +157,10 @@ class BinanceServer:
         return account
 
     def move(self, symbol: str, price: Any, volume: Any = None) -> None:
-        """Take the spot market of a symbol to a price."""
-        self.spot.move(symbol, price, volume)
+        """Take the markets of a symbol, spot and futures, to a price."""
+        for engine in (self.spot, self.futures):
+            if symbol in engine.rules:
+                engine.move(symbol, price, volume)
 
     def advance(self, seconds: float) -> None:
         """Move a simulated clock, and do what falls due."""
@@ -158,7 +179,9 @@ class BinanceServer:
 
     def orders_by_client_id(self) -> Counter[str]:
         """Count the orders that the exchange accepted under each client order id."""
-        return Counter(o.client_id for o in self.spot.orders.values() if not o.account.is_house)
+        orders = (*self.spot.orders.values(), *self.futures.orders.values())
+        found = Counter(order.client_id for order in orders if not order.account.is_house)
+        return found + Counter(algo.client_id for algo in self.futures.algos.values() if algo.actual is None)
 
     def expire_listen_key(self, kind: str = "spot", account: Account | None = None) -> None:
         """Let an account's listen keys and subscriptions end now."""
@@ -190,6 +213,8 @@ class BinanceServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
         await site.start()
+        if self.futures_port:
+            await web.TCPSite(self._runner, self.host, self.futures_port, reuse_address=True).start()
         if not self.port:
             self.port = self._runner.addresses[0][1]
         if not isinstance(self.clock, SimulatedClock):
@@ -221,6 +246,7 @@ class BinanceServer:
     def tick(self) -> None:
         """Do what the passing of time asks for: close bars, end listen keys and old connections."""
         self.spot.tick()
+        self.futures.tick()
         for keys in self.listen_keys.values():
             keys.expire_old()
         self.sockets.tick()
@@ -297,9 +323,10 @@ class BinanceServer:
 
     def _fill_first(self, call: Call, effect: FillFirst) -> None:
         names = {call.text("origClientOrderId"), call.text("orderId")} - {""}
-        for order in tuple(self.spot.orders.values()):
+        engine = self.futures if call.path.startswith("/fapi") else self.spot
+        for order in tuple(engine.orders.values()):
             if order.is_open and not order.is_stop and {order.client_id, str(order.order_id)} & names:
-                self.spot.fill(order, effect.share)
+                engine.fill(order, effect.share)
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -84,7 +84,7 @@ class Sockets:
 
     def _kind(self, request: web.Request) -> str:
         name = request.transport.get_extra_info("sockname") if request.transport else None
-        on_port = name is not None and name[1] == self.futures_port
+        on_port = name is not None and self.futures_port != 0 and name[1] == self.futures_port
         return "futures" if on_port or request.path.startswith(("/futures", "/ws-fapi")) else "spot"
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -30,6 +31,7 @@ from tests.binance.render import levels
 from tests.binance.rules import plain
 
 Json = dict[str, Any]
+KEPT = 100_000
 
 
 class Connection:
@@ -82,7 +84,7 @@ class Hub:
         self.connections: set[Connection] = set()
         self.listen_keys: dict[str, tuple[str, Account, int]] = {}
         self.expire: Callable[[str, Account], None] = lambda kind, account: None
-        self.sent: list[tuple[Account, Json]] = []
+        self.sent: deque[tuple[Account, Json]] = deque(maxlen=KEPT)
         self._reordered: dict[str, list[Json]] = {}
         self._held: list[tuple[Engine, Account, Json]] = []
 

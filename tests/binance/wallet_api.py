@@ -9,6 +9,7 @@ from tests.binance.accounts import Account
 from tests.binance.calls import Call, Endpoint
 from tests.binance.clock import Clock
 from tests.binance.errors import ApiError
+from tests.binance.futures import ASSET, FuturesExchange
 from tests.binance.limits import Limits
 from tests.binance.rules import plain
 from tests.binance.spot_api import SpotApi
@@ -85,8 +86,9 @@ class ListenKeys:
 class WalletApi:
     """Answers under `/sapi`, and the counts of orders."""
 
-    def __init__(self, spot: SpotApi, limits: Limits) -> None:
+    def __init__(self, spot: SpotApi, futures: FuturesExchange, limits: Limits) -> None:
         self.spot = spot
+        self.futures = futures
         self.limits = limits
 
     def endpoints(self) -> dict[tuple[str, str], Endpoint]:
@@ -95,6 +97,7 @@ class WalletApi:
         return {
             ("GET", f"{root}/capital/config/getall"): Endpoint(self.coins, 10, "signed"),
             ("GET", f"{root}/account/apiRestrictions"): Endpoint(self.rights, 1, "signed"),
+            ("POST", f"{root}/asset/transfer"): Endpoint(self.transfer, 1, "signed", needs_trading=True),
             ("GET", f"{root}/account/status"): Endpoint(lambda call: {"data": "Normal"}, 1, "signed"),
             ("GET", f"{root}/asset/tradeFee"): Endpoint(self.fees, 1, "signed"),
             ("GET", f"{root}/bnbBurn"): Endpoint(self.burn, 1, "signed"),
@@ -160,6 +163,22 @@ class WalletApi:
             "enableSpotAndMarginTrading": owner.can_trade,
             "enablePortfolioMarginTrading": False,
         }
+
+    def transfer(self, call: Call) -> dict[str, int]:
+        """Move USDT between the spot and the futures wallet."""
+        kind = call.choice("type", ("MAIN_UMFUTURE", "UMFUTURE_MAIN"))
+        amount, owner = call.need_decimal("amount"), call.owner
+        if call.need("asset") != ASSET:
+            raise ApiError(-4018, "We don't have this asset.")
+        if kind == "MAIN_UMFUTURE":
+            self.spot.engine.deposit(owner, ASSET, -amount)
+            self.futures.deposit(owner, amount)
+        else:
+            if amount > self.futures.available(owner):
+                raise ApiError(-4026, "You have insufficient balance.")
+            self.futures.deposit(owner, -amount)
+            self.spot.engine.deposit(owner, ASSET, amount)
+        return {"tranId": self.futures.number("transfer")}
 
     def fees(self, call: Call) -> list[dict[str, str]]:
         """Return the fee rates of all symbols, or of one."""

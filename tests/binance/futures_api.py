@@ -1,0 +1,688 @@
+"""The USD-M endpoints under `/fapi`: market, orders, conditional orders, account, settings."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from tests.binance.accounts import Account
+from tests.binance.calls import Call, Endpoint
+from tests.binance.errors import ApiError, missing_parameter, no_such_order, unknown_order
+from tests.binance.futures import ASSET, MAINTENANCE, Algo, FuturesExchange, Position
+from tests.binance.orders import Order
+from tests.binance.public_data import PublicData
+from tests.binance.rules import FUTURES_TYPES, SymbolRules, decimals, plain, short
+
+ZERO = Decimal(0)
+EIGHT = Decimal("0.00000001")
+SIDES = ("BUY", "SELL")
+TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "GTE_GTC")
+ALGO_TYPES = FUTURES_TYPES[2:]
+PERPETUAL_UNTIL_MS = 4_133_404_800_000
+FUNDING_MS = 8 * 3600 * 1000
+SWITCH = "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
+
+
+class FuturesApi:
+    """Answers of the futures exchange."""
+
+    def __init__(self, engine: FuturesExchange, limits: list[dict[str, Any]]) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.public = PublicData(engine)
+
+    def endpoints(self) -> dict[tuple[str, str], Endpoint]:
+        """Return the table of paths."""
+        one, all_of = lambda call: 1 if call.text("symbol") else 40, self.account_orders
+        signed: dict[tuple[str, str], tuple[Any, Any, int]] = {
+            ("POST", "v1/order"): (self.new_order, 0, 1),
+            ("POST", "v1/order/test"): (self.test_order, 0, 0),
+            ("POST", "v1/batchOrders"): (self.batch, 5, 5),
+            ("GET", "v1/order"): (self.get_order, 1, 0),
+            ("GET", "v1/openOrder"): (self.get_order, 1, 0),
+            ("DELETE", "v1/order"): (self.cancel_order, 1, 0),
+            ("DELETE", "v1/allOpenOrders"): (self.cancel_all, 1, 0),
+            ("GET", "v1/openOrders"): (self.open_orders, one, 0),
+            ("GET", "v1/allOrders"): (all_of, 5, 0),
+            ("GET", "v1/userTrades"): (self.user_trades, 5, 0),
+            ("POST", "v1/algoOrder"): (self.new_algo, 0, 1),
+            ("GET", "v1/algoOrder"): (self.get_algo, 1, 0),
+            ("DELETE", "v1/algoOrder"): (self.cancel_algo, 1, 0),
+            ("GET", "v1/openAlgoOrders"): (self.open_algos, one, 0),
+            ("GET", "v1/allAlgoOrders"): (self.all_algos, 5, 0),
+            ("DELETE", "v1/algoOpenOrders"): (self.cancel_algos, 1, 0),
+            ("GET", "v1/positionSide/dual"): (self.get_dual, 30, 0),
+            ("POST", "v1/positionSide/dual"): (self.set_dual, 1, 0),
+            ("POST", "v1/leverage"): (self.set_leverage, 1, 0),
+            ("POST", "v1/marginType"): (self.set_margin_type, 1, 0),
+            ("GET", "v1/leverageBracket"): (self.brackets, 1, 0),
+            ("GET", "v1/income"): (self.income, 30, 0),
+            ("GET", "v1/commissionRate"): (self.commission, 20, 0),
+            ("GET", "v1/multiAssetsMargin"): (lambda call: {"multiAssetsMargin": False}, 30, 0),
+            ("GET", "v1/symbolConfig"): (self.symbol_config, 5, 0),
+            ("GET", "v1/accountConfig"): (self.account_config, 5, 0),
+        }
+        for version in ("v2", "v3"):
+            signed |= {
+                ("GET", f"{version}/account"): (self.account, 5, 0),
+                ("GET", f"{version}/balance"): (self.balance, 5, 0),
+                ("GET", f"{version}/positionRisk"): (self.position_risk, 5, 0),
+            }
+        table = {
+            (method, f"/fapi/{path}"): Endpoint(handler, weight, "signed", orders, needs_trading=method != "GET")
+            for (method, path), (handler, weight, orders) in signed.items()
+        }
+        table |= self.public.endpoints("/fapi/v1")
+        table |= {
+            ("GET", "/fapi/v1/exchangeInfo"): Endpoint(self.exchange_info),
+            ("GET", "/fapi/v1/premiumIndex"): Endpoint(self.premium_index),
+            ("GET", "/fapi/v1/fundingRate"): Endpoint(self.funding_rates),
+            ("GET", "/fapi/v2/ticker/price"): Endpoint(self.public.prices, 1),
+        }
+        return table
+
+    # Market.
+
+    def exchange_info(self, call: Call) -> dict[str, Any]:
+        """Return the contracts with their filters."""
+        return {
+            "timezone": "UTC",
+            "serverTime": self.engine.clock.now_ms(),
+            "futuresType": "U_MARGINED",
+            "rateLimits": self.limits,
+            "exchangeFilters": [],
+            "assets": [{"asset": ASSET, "marginAvailable": True, "autoAssetExchange": "0"}],
+            "symbols": [contract_info(rule) for rule in self.engine.rules.values()],
+        }
+
+    def premium_index(self, call: Call) -> Any:
+        """Return mark prices and the coming funding."""
+        now = self.engine.clock.now_ms()
+        rows = [
+            {
+                "symbol": symbol,
+                "markPrice": plain(self.engine.mark(symbol)),
+                "indexPrice": plain(self.engine.last(symbol)),
+                "estimatedSettlePrice": plain(self.engine.last(symbol)),
+                "lastFundingRate": plain(self.engine.rates[symbol]),
+                "interestRate": "0.00010000",
+                "nextFundingTime": (now // FUNDING_MS + 1) * FUNDING_MS,
+                "time": now,
+            }
+            for symbol in self.public.symbols(call)
+        ]
+        return rows[0] if call.text("symbol") else rows
+
+    def funding_rates(self, call: Call) -> list[dict[str, Any]]:
+        """Return past funding, oldest first."""
+        symbols = self.public.symbols(call)
+        rows = [row for row in self.engine.funding if row[0] in symbols]
+        return [
+            {"symbol": symbol, "fundingRate": plain(rate), "fundingTime": at, "markPrice": plain(mark)}
+            for symbol, rate, at, mark in rows[-call.limit(100, 1000) :]
+        ]
+
+    # Orders.
+
+    def _order(self, call: Call, types: tuple[str, ...], kind_name: str = "type") -> Order:
+        rule = self.engine.rule(call.need("symbol"))
+        kind = call.choice(kind_name, FUTURES_TYPES)
+        if kind not in types:
+            raise ApiError(-4120, SWITCH)
+        side = call.choice("side", SIDES)
+        order = Order(
+            call.owner,
+            rule.symbol,
+            side,
+            kind,
+            quantity=call.decimal("quantity") or ZERO,
+            client_id=call.client_id("newClientOrderId") or f"auto{self.engine.number('client'):018d}",
+            price=call.decimal("price") or ZERO,
+            tif=call.choice("timeInForce", TIFS, "GTC"),
+            position_side=call.choice("positionSide", ("BOTH", "LONG", "SHORT"), "BOTH"),
+            reduce_only=call.flag("reduceOnly"),
+            close_position=call.flag("closePosition"),
+            working_type=call.choice("workingType", ("MARK_PRICE", "CONTRACT_PRICE"), "CONTRACT_PRICE"),
+            good_till_ms=call.integer("goodTillDate") or 0,
+        )
+        self._check(order, call)
+        return order
+
+    def _check(self, order: Order, call: Call) -> None:
+        is_dual = self.engine.settings[order.account.name].is_dual
+        if is_dual == (order.position_side == "BOTH"):
+            raise ApiError(-4061, "Order's position side does not match user's setting.")
+        if is_dual and (order.side == "BUY") != (order.position_side == "LONG"):
+            order.reduce_only = True
+        if order.type in ("LIMIT", "STOP", "TAKE_PROFIT") and not order.price:
+            raise missing_parameter("price")
+        if order.type == "LIMIT" and not call.text("timeInForce"):
+            raise missing_parameter("timeInForce")
+        if order.close_position:
+            if order.quantity or order.reduce_only:
+                raise ApiError(-4136, "Target strategy invalid for orderType, closePosition.")
+        else:
+            if not order.quantity:
+                raise missing_parameter("quantity")
+            self._check_quantity(order)
+        if order.price:
+            self._check_price(order, order.price)
+
+    def _check_quantity(self, order: Order) -> None:
+        rule = self.engine.rules[order.symbol]
+        if order.quantity % rule.step:
+            raise ApiError(-1111, "Precision is over the maximum defined for this asset.")
+        if order.quantity < rule.min_quantity:
+            raise ApiError(-4003, "Quantity less than or equal to zero.")
+        most = rule.max_market_quantity if not order.price else rule.max_quantity
+        if order.quantity > most:
+            raise ApiError(-4005, "Quantity greater than max quantity.")
+        worth = order.quantity * (order.price or self.engine.last(order.symbol))
+        if worth < rule.min_notional and not order.reduce_only:
+            least = short(rule.min_notional)
+            raise ApiError(-4164, f"Order's notional must be no smaller than {least} (unless you choose reduce only).")
+
+    def _check_price(self, order: Order, price: Decimal) -> None:
+        rule, last = self.engine.rules[order.symbol], self.engine.mark(order.symbol)
+        if decimals(price) > decimals(rule.tick):
+            raise ApiError(-1111, "Precision is over the maximum defined for this asset.")
+        if price % rule.tick:
+            raise ApiError(-4014, "Price not increased by tick size.")
+        if order.type != "LIMIT":
+            return
+        high, low = last * rule.multiplier_up, last * rule.multiplier_down
+        if order.is_buy and price > high:
+            raise ApiError(-4016, f"Limit price can't be higher than {short(high)}.")
+        if not order.is_buy and price < low:
+            raise ApiError(-4024, f"Limit price can't be lower than {short(low)}.")
+
+    def new_order(self, call: Call) -> dict[str, Any]:
+        """Accept an order; conditional ones have an endpoint of their own."""
+        return order_state(self.engine.place(self._order(call, ("LIMIT", "MARKET"))))
+
+    def test_order(self, call: Call) -> dict[str, Any]:
+        """Check an order without sending it."""
+        return order_state(self._order(call, ("LIMIT", "MARKET")))
+
+    def batch(self, call: Call) -> list[dict[str, Any]]:
+        """Accept up to five orders, each on its own."""
+        try:
+            rows = json.loads(call.need("batchOrders"))
+        except ValueError as error:
+            raise ApiError(-1130, "Data sent for parameter 'batchOrders' is not valid.") from error
+        answers = []
+        for row in rows[:5]:
+            single = Call("POST", "/fapi/v1/order", {k: str(v) for k, v in row.items()}, account=call.account)
+            try:
+                answers.append(self.new_order(single))
+            except ApiError as error:
+                answers.append(error.body())
+        return answers
+
+    def _find(self, call: Call, missing: ApiError) -> Order:
+        symbol = self.engine.rule(call.need("symbol")).symbol
+        order_id, client_id = call.integer("orderId"), call.text("origClientOrderId")
+        if order_id is None and not client_id:
+            raise missing_parameter("orderId")
+        order = self.engine.find(call.owner, symbol, order_id, client_id or None)
+        if order is None:
+            raise missing
+        return order
+
+    def get_order(self, call: Call) -> dict[str, Any]:
+        """Return one order."""
+        return order_state(self._find(call, no_such_order()))
+
+    def cancel_order(self, call: Call) -> dict[str, Any]:
+        """Cancel one order."""
+        return order_state(self.engine.cancel(self._find(call, unknown_order())))
+
+    def cancel_all(self, call: Call) -> dict[str, Any]:
+        """Cancel all open orders of a symbol."""
+        for order in self.engine.open_orders(call.owner, self.engine.rule(call.need("symbol")).symbol):
+            if order.is_open:
+                self.engine.cancel(order)
+        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+    def open_orders(self, call: Call) -> list[dict[str, Any]]:
+        """Return the open orders, conditional ones apart."""
+        symbol = self.engine.rule(call.text("symbol")).symbol if call.text("symbol") else None
+        return [order_state(order) for order in self.engine.open_orders(call.owner, symbol)]
+
+    def account_orders(self, call: Call) -> list[dict[str, Any]]:
+        """Return orders of a symbol, whatever became of them."""
+        first, start, end = call.integer("orderId"), call.integer("startTime"), call.integer("endTime")
+        rows = [
+            order
+            for order in self.engine.orders_of(call.owner, self.engine.rule(call.need("symbol")).symbol)
+            if (first is None or order.order_id >= first)
+            and (start is None or order.created_ms >= start)
+            and (end is None or order.created_ms <= end)
+        ]
+        return [order_state(order) for order in rows[-call.limit(500, 1000) :]]
+
+    def user_trades(self, call: Call) -> list[dict[str, Any]]:
+        """Return the account's trades of a symbol."""
+        only, first, start = call.integer("orderId"), call.integer("fromId"), call.integer("startTime")
+        rows = [
+            user_trade(order, trade_number)
+            for order in self.engine.orders_of(call.owner, self.engine.rule(call.need("symbol")).symbol)
+            if only is None or order.order_id == only
+            for trade_number, trade in enumerate(order.trades)
+            if (first is None or trade.trade_id >= first) and (start is None or trade.time_ms >= start)
+        ]
+        return sorted(rows, key=lambda row: int(row["id"]))[-call.limit(500, 1000) :]
+
+    # Conditional orders.
+
+    def new_algo(self, call: Call) -> dict[str, Any]:
+        """Accept a conditional order."""
+        call.choice("algoType", ("CONDITIONAL",))
+        order = self._order(call, ALGO_TYPES)
+        if order.type == "TRAILING_STOP_MARKET":
+            rate = call.need_decimal("callbackRate")
+            if not Decimal("0.1") <= rate <= 10:
+                raise ApiError(-2007, "Invalid callBack rate.")
+            order.trailing_delta = int(rate * 100)
+            order.stop_price = call.decimal("activatePrice") or ZERO
+        else:
+            order.stop_price = call.need_decimal("triggerPrice")
+            self._check_price(order, order.stop_price)
+        client_id = call.client_id("clientAlgoId") or f"algo{self.engine.number('client'):018d}"
+        return algo_state(self.engine.place_algo(client_id, order))
+
+    def _find_algo(self, call: Call, missing: ApiError) -> Algo:
+        number, client_id = call.integer("algoId"), call.text("clientAlgoId")
+        if number is None and not client_id:
+            raise missing_parameter("algoId")
+        for algo in reversed(self.engine.algos.values()):
+            mine = algo.order.account is call.owner
+            if mine and (algo.algo_id == number if number is not None else algo.client_id == client_id):
+                return algo
+        raise missing
+
+    def get_algo(self, call: Call) -> dict[str, Any]:
+        """Return one conditional order."""
+        return algo_state(self._find_algo(call, no_such_order()))
+
+    def cancel_algo(self, call: Call) -> dict[str, Any]:
+        """Cancel one conditional order."""
+        algo = self.engine.cancel_algo(self._find_algo(call, unknown_order()))
+        return {"algoId": algo.algo_id, "clientAlgoId": algo.client_id, "code": "200", "msg": "success"}
+
+    def cancel_algos(self, call: Call) -> dict[str, Any]:
+        """Cancel all conditional orders of a symbol."""
+        for algo in self.engine.open_algos(call.owner, self.engine.rule(call.need("symbol")).symbol):
+            self.engine.cancel_algo(algo)
+        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+    def open_algos(self, call: Call) -> list[dict[str, Any]]:
+        """Return the waiting conditional orders."""
+        return [algo_state(algo) for algo in self.engine.open_algos(call.owner, call.text("symbol") or None)]
+
+    def all_algos(self, call: Call) -> list[dict[str, Any]]:
+        """Return conditional orders of a symbol, whatever became of them."""
+        symbol = self.engine.rule(call.need("symbol")).symbol
+        rows = [a for a in self.engine.algos.values() if a.order.account is call.owner and a.order.symbol == symbol]
+        return [algo_state(algo) for algo in rows[-call.limit(500, 1000) :]]
+
+    # The account.
+
+    def _balance(self, owner: Account) -> dict[str, Any]:
+        engine = self.engine
+        wallet, profit = engine.wallets[owner.name], engine.unrealized(owner)
+        positions, orders = engine.position_margin(owner), engine.order_margin(owner)
+        return {
+            "asset": ASSET,
+            "walletBalance": plain(wallet),
+            "unrealizedProfit": plain(profit),
+            "marginBalance": plain(wallet + profit),
+            "maintMargin": plain(engine.maintenance_margin(owner)),
+            "initialMargin": plain(positions + orders),
+            "positionInitialMargin": plain(positions),
+            "openOrderInitialMargin": plain(orders),
+            "crossWalletBalance": plain(wallet),
+            "crossUnPnl": plain(profit),
+            "availableBalance": plain(engine.available(owner)),
+            "maxWithdrawAmount": plain(engine.available(owner)),
+            "updateTime": engine.clock.now_ms(),
+        }
+
+    def account(self, call: Call) -> dict[str, Any]:
+        """Return margin, balances and positions."""
+        row = self._balance(call.owner)
+        totals = {f"total{name[0].upper()}{name[1:]}": row[name] for name in list(row)[1:-3]}
+        return totals | {
+            "feeTier": 0,
+            "canTrade": call.owner.can_trade,
+            "canDeposit": True,
+            "canWithdraw": call.owner.can_withdraw,
+            "multiAssetsMargin": False,
+            "availableBalance": row["availableBalance"],
+            "maxWithdrawAmount": row["maxWithdrawAmount"],
+            "assets": [row],
+            "positions": [self._account_position(call.owner, p) for p in self.engine.positions_of(call.owner)],
+        }
+
+    def balance(self, call: Call) -> list[dict[str, Any]]:
+        """Return the balances."""
+        row = self._balance(call.owner)
+        names = ("asset", "crossWalletBalance", "crossUnPnl", "availableBalance", "maxWithdrawAmount", "updateTime")
+        return [
+            {name: row[name] for name in names}
+            | {"accountAlias": f"a{call.owner.uid}", "balance": row["walletBalance"], "marginAvailable": True}
+        ]
+
+    def _account_position(self, owner: Account, position: Position) -> dict[str, Any]:
+        mark = self.engine.mark(position.symbol)
+        settings = self.engine.settings[owner.name]
+        worth = position.quantity * mark
+        return {
+            "symbol": position.symbol,
+            "positionSide": position.side,
+            "positionAmt": short(position.quantity),
+            "unrealizedProfit": plain(position.unrealized(mark)),
+            "isolatedMargin": "0",
+            "notional": plain(worth),
+            "isolatedWallet": "0",
+            "initialMargin": plain(abs(worth) / settings.leverage[position.symbol]),
+            "maintMargin": plain(abs(worth) * MAINTENANCE),
+            "entryPrice": short(position.entry.quantize(EIGHT)),
+            "leverage": str(settings.leverage[position.symbol]),
+            "isolated": False,
+            "updateTime": position.updated_ms,
+        }
+
+    def position_risk(self, call: Call) -> list[dict[str, Any]]:
+        """Return the open positions; the older version lists the empty ones as well."""
+        owner, wanted = call.owner, call.text("symbol") or None
+        held = self.engine.positions_of(owner, wanted)
+        if call.path.startswith("/fapi/v2"):
+            found = {position.symbol for position in held}
+            symbols = [wanted] if wanted else list(self.engine.rules)
+            held += [Position(symbol) for symbol in symbols if symbol not in found]
+        return [self._risk(owner, position) for position in held]
+
+    def _risk(self, owner: Account, position: Position) -> dict[str, Any]:
+        row = self._account_position(owner, position)
+        row["unRealizedProfit"] = row.pop("unrealizedProfit")
+        return row | {
+            "markPrice": plain(self.engine.mark(position.symbol)),
+            "liquidationPrice": plain(self._liquidation_price(owner, position)),
+            "breakEvenPrice": row["entryPrice"],
+            "marginAsset": ASSET,
+            "marginType": self.engine.settings[owner.name].margin_type[position.symbol],
+            "positionInitialMargin": row["initialMargin"],
+            "openOrderInitialMargin": "0",
+            "adl": 1,
+            "bidNotional": "0",
+            "askNotional": "0",
+            "maxNotionalValue": "1000000",
+        }
+
+    def _liquidation_price(self, owner: Account, position: Position) -> Decimal:
+        if not position.quantity:
+            return ZERO
+        mark = self.engine.mark(position.symbol)
+        spare = self.engine.wallets[owner.name] + self.engine.unrealized(owner) - self.engine.maintenance_margin(owner)
+        side = 1 if position.quantity > 0 else -1
+        return max(ZERO, mark - spare / (position.quantity * (1 - side * MAINTENANCE))).quantize(EIGHT)
+
+    # Settings.
+
+    def get_dual(self, call: Call) -> dict[str, bool]:
+        """Tell whether long and short are held apart."""
+        return {"dualSidePosition": self.engine.settings[call.owner.name].is_dual}
+
+    def set_dual(self, call: Call) -> dict[str, Any]:
+        """Hold long and short apart, or not; only while nothing is open."""
+        wanted = call.need("dualSidePosition").lower() == "true"
+        settings = self.engine.settings[call.owner.name]
+        if wanted == settings.is_dual:
+            raise ApiError(-4059, "No need to change position side.")
+        if self.engine.open_orders(call.owner) or self.engine.open_algos(call.owner):
+            raise ApiError(-4067, "Position side cannot be changed if there exists open orders.")
+        if self.engine.positions_of(call.owner):
+            raise ApiError(-4068, "Position side cannot be changed if there exists position.")
+        settings.is_dual = wanted
+        return {"code": 200, "msg": "success"}
+
+    def set_leverage(self, call: Call) -> dict[str, Any]:
+        """Set a symbol's leverage."""
+        symbol = self.engine.rule(call.need("symbol")).symbol
+        leverage = call.integer("leverage")
+        if leverage is None or not 1 <= leverage <= 125:
+            raise ApiError(-4028, f"Leverage {leverage} is not valid")
+        self.engine.settings[call.owner.name].leverage[symbol] = leverage
+        now = self.engine.clock.now_ms()
+        event = {"e": "ACCOUNT_CONFIG_UPDATE", "E": now, "T": now, "ac": {"s": symbol, "l": leverage}}
+        self.engine.tell(call.owner, event)
+        return {"leverage": leverage, "maxNotionalValue": "1000000", "symbol": symbol}
+
+    def set_margin_type(self, call: Call) -> dict[str, Any]:
+        """Choose crossed or isolated margin; the margin itself is always counted as crossed."""
+        symbol = self.engine.rule(call.need("symbol")).symbol
+        wanted = call.choice("marginType", ("ISOLATED", "CROSSED"))
+        name = "cross" if wanted == "CROSSED" else "isolated"
+        settings = self.engine.settings[call.owner.name]
+        if settings.margin_type[symbol] == name:
+            raise ApiError(-4046, "No need to change margin type.")
+        if self.engine.positions_of(call.owner, symbol):
+            raise ApiError(-4048, "Margin type cannot be changed if there exists position.")
+        settings.margin_type[symbol] = name
+        return {"code": 200, "msg": "success"}
+
+    def brackets(self, call: Call) -> list[dict[str, Any]]:
+        """Return the one leverage bracket of each symbol."""
+        bracket = {
+            "bracket": 1,
+            "initialLeverage": 125,
+            "notionalCap": 1_000_000_000,
+            "notionalFloor": 0,
+            "maintMarginRatio": float(MAINTENANCE),
+            "cum": 0,
+        }
+        return [{"symbol": symbol, "brackets": [bracket]} for symbol in self.public.symbols(call)]
+
+    def income(self, call: Call) -> list[dict[str, Any]]:
+        """Return the changes of the wallet, oldest first."""
+        kind, symbol, start = call.text("incomeType"), call.text("symbol"), call.integer("startTime")
+        rows = [
+            {
+                "symbol": row.symbol,
+                "incomeType": row.kind,
+                "income": plain(row.amount),
+                "asset": ASSET,
+                "info": row.kind,
+                "time": row.time_ms,
+                "tranId": row.number,
+                "tradeId": str(row.trade_id or ""),
+            }
+            for row in self.engine.incomes
+            if row.account == call.owner.name
+            and kind in ("", row.kind)
+            and symbol in ("", row.symbol)
+            and (start is None or row.time_ms >= start)
+        ]
+        return rows[-call.limit(100, 1000) :]
+
+    def commission(self, call: Call) -> dict[str, str]:
+        """Return the fee rates of a symbol."""
+        owner = call.owner
+        return {
+            "symbol": self.engine.rule(call.need("symbol")).symbol,
+            "makerCommissionRate": plain(owner.futures_maker_fee),
+            "takerCommissionRate": plain(owner.futures_taker_fee),
+        }
+
+    def symbol_config(self, call: Call) -> list[dict[str, Any]]:
+        """Return leverage and margin type of the symbols."""
+        settings = self.engine.settings[call.owner.name]
+        return [
+            {
+                "symbol": symbol,
+                "marginType": "CROSSED" if settings.margin_type[symbol] == "cross" else "ISOLATED",
+                "isAutoAddMargin": False,
+                "leverage": settings.leverage[symbol],
+                "maxNotionalValue": "1000000",
+            }
+            for symbol in self.public.symbols(call)
+        ]
+
+    def account_config(self, call: Call) -> dict[str, Any]:
+        """Return the account's settings."""
+        return {
+            "feeTier": 0,
+            "canTrade": call.owner.can_trade,
+            "canDeposit": True,
+            "canWithdraw": call.owner.can_withdraw,
+            "dualSidePosition": self.engine.settings[call.owner.name].is_dual,
+            "updateTime": 0,
+            "multiAssetsMargin": False,
+            "tradeGroupId": -1,
+        }
+
+
+def contract_info(rule: SymbolRules) -> dict[str, Any]:
+    """Return a contract's entry in the exchange information."""
+    return {
+        "symbol": rule.symbol,
+        "pair": rule.symbol,
+        "contractType": "PERPETUAL",
+        "deliveryDate": PERPETUAL_UNTIL_MS,
+        "onboardDate": 1_569_398_400_000,
+        "status": rule.status,
+        "baseAsset": rule.base,
+        "quoteAsset": rule.quote,
+        "marginAsset": rule.quote,
+        "pricePrecision": decimals(rule.tick),
+        "quantityPrecision": decimals(rule.step),
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "triggerProtect": "0.0500",
+        "liquidationFee": "0.012500",
+        "marketTakeBound": "0.05",
+        "orderTypes": list(FUTURES_TYPES),
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": short(rule.tick),
+                "maxPrice": "1000000",
+                "tickSize": short(rule.tick),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": short(rule.min_quantity),
+                "maxQty": short(rule.max_quantity),
+                "stepSize": short(rule.step),
+            },
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": short(rule.min_quantity),
+                "maxQty": short(rule.max_market_quantity),
+                "stepSize": short(rule.step),
+            },
+            {"filterType": "MAX_NUM_ORDERS", "limit": rule.max_orders},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10},
+            {"filterType": "MIN_NOTIONAL", "notional": short(rule.min_notional)},
+            {
+                "filterType": "PERCENT_PRICE",
+                "multiplierUp": short(rule.multiplier_up),
+                "multiplierDown": short(rule.multiplier_down),
+                "multiplierDecimal": "4",
+            },
+        ],
+    }
+
+
+def order_state(order: Order) -> dict[str, Any]:
+    """Return an order as every answer shows it."""
+    average = order.executed_quote / order.executed if order.executed else ZERO
+    return {
+        "orderId": order.order_id,
+        "symbol": order.symbol,
+        "status": order.status,
+        "clientOrderId": order.client_id,
+        "price": short(order.price),
+        "avgPrice": short(average.quantize(EIGHT)),
+        "origQty": short(order.quantity),
+        "executedQty": short(order.executed),
+        "cumQty": short(order.executed),
+        "cumQuote": short(order.executed_quote),
+        "timeInForce": order.tif,
+        "type": order.type,
+        "reduceOnly": order.reduce_only,
+        "closePosition": order.close_position,
+        "side": order.side,
+        "positionSide": order.position_side,
+        "stopPrice": short(order.stop_price),
+        "workingType": order.working_type,
+        "priceProtect": False,
+        "origType": order.original_type or order.type,
+        "priceMatch": "NONE",
+        "selfTradePreventionMode": order.stp,
+        "goodTillDate": order.good_till_ms,
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+    }
+
+
+def algo_state(algo: Algo) -> dict[str, Any]:
+    """Return a conditional order as every answer shows it."""
+    order, actual = algo.order, algo.actual
+    average = actual.executed_quote / actual.executed if actual and actual.executed else ZERO
+    return {
+        "algoId": algo.algo_id,
+        "clientAlgoId": algo.client_id,
+        "algoType": "CONDITIONAL",
+        "orderType": order.original_type or order.type,
+        "symbol": order.symbol,
+        "side": order.side,
+        "positionSide": order.position_side,
+        "timeInForce": order.tif,
+        "quantity": short(order.quantity),
+        "algoStatus": algo.status,
+        "actualOrderId": str(actual.order_id) if actual else "",
+        "actualPrice": short(average.quantize(EIGHT)),
+        "actualQty": short(actual.executed if actual else ZERO),
+        "triggerPrice": short(order.stop_price),
+        "price": short(order.price),
+        "icebergQuantity": None,
+        "selfTradePreventionMode": order.stp,
+        "workingType": order.working_type,
+        "priceMatch": "NONE",
+        "closePosition": order.close_position,
+        "priceProtect": False,
+        "reduceOnly": order.reduce_only,
+        "createTime": algo.created_ms,
+        "updateTime": algo.updated_ms,
+        "triggerTime": algo.trigger_ms,
+        "goodTillDate": order.good_till_ms,
+        "callbackRate": short(Decimal(order.trailing_delta) / 100) if order.trailing_delta else None,
+        "activatePrice": short(order.stop_price) if order.trailing_delta else None,
+    }
+
+
+def user_trade(order: Order, number: int) -> dict[str, Any]:
+    """Return one trade of an account."""
+    trade = order.trades[number]
+    return {
+        "symbol": order.symbol,
+        "id": trade.trade_id,
+        "orderId": order.order_id,
+        "side": order.side,
+        "price": short(trade.price),
+        "qty": short(trade.quantity),
+        "realizedPnl": short(trade.realized),
+        "quoteQty": short(trade.notional),
+        "commission": short(trade.fee),
+        "commissionAsset": trade.fee_asset,
+        "time": trade.time_ms,
+        "positionSide": order.position_side,
+        "buyer": order.is_buy,
+        "maker": trade.is_maker,
+    }
