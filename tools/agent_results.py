@@ -118,7 +118,7 @@ class AgentUnchanged(Result):
 
     agent: str
     code: str
-    params: dict[str, str] = {}
+    params: dict[str, str] = Field(default_factory=dict)
 
 
 class ProposedAction(Result):
@@ -221,7 +221,7 @@ class ItemOutcome(Result):
     index: int
     is_done: bool
     code: str = ""
-    params: dict[str, str] = {}
+    params: dict[str, str] = Field(default_factory=dict)
 
 
 class ProposalView(Result):

@@ -1,7 +1,7 @@
 """Tables of proposals, on the shared metadata; shaped like those of tickets.
 
 `begun` counts the items whose carrying out was begun: it is raised, and committed, before each one, so that after a
-crash nothing is ever done a second time.
+crash nothing is ever done a second time. `claimed_by` is the process that carries it out.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ proposals = Table(
     Column("outcomes", Text, nullable=False),
     Column("reasons", Text, nullable=False),
     Column("surface", String(32), nullable=False),
+    Column("claimed_by", String(160), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Index("ix_proposals_owner_state", "owner", "state"),
