@@ -69,6 +69,10 @@ class Funds:
         """Return the records, to be read."""
         return self._store
 
+    def now(self) -> datetime:
+        """Return the market's present."""
+        return self._books.now()
+
     async def open_fund(self, name: str, terms: FundTerms, *, holder_name: str = "") -> FundRecord:
         """Open a fund on an agent's book; what is in the book becomes units of the account `owner`.
 

@@ -30,7 +30,8 @@ h1{font-size:1.55rem;line-height:1.2;margin:0}h2{font-size:1.05rem;margin:2rem 0
 header p,.note,footer{color:var(--soft);margin:0}.right{text-align:right}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.7rem;margin:1.2rem 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem}
-.card span{color:var(--soft);font-size:.85rem;display:block}.card b{font-size:1.25rem;font-weight:600;white-space:nowrap}
+.card span{color:var(--soft);font-size:.85rem;display:block}
+.card b{font-size:1.25rem;font-weight:600;white-space:nowrap}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th{color:var(--soft);font-weight:500;font-size:.85rem}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .55rem;text-align:right;white-space:nowrap}
@@ -158,7 +159,8 @@ def _cards(statement: Statement, say: _Speech) -> str:
         ("result", say.signed(result)),
         ("fees", say.money(statement.fees)),
     )
-    return f'<div class="cards">{"".join(f"<div class=card><span>{say(key)}</span><b>{b}</b></div>" for key, b in cards)}</div>'  # noqa: E501  # one line of markup
+    shown = "".join(f'<div class="card"><span>{say(key)}</span><b>{figure}</b></div>' for key, figure in cards)
+    return f'<div class="cards">{shown}</div>'
 
 
 def _chart(points: Sequence[Point], say: _Speech) -> str:
