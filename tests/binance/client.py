@@ -79,6 +79,7 @@ def ccxt_client(
         options: Settings of the client; `options` among them is merged into ccxt's own options.
     """
     settings: dict[str, Any] = {"apiKey": key, "secret": secret, "enableRateLimit": False, "timeout": 10_000}
+    settings |= {"timeout_on_exit": 0}
     settings |= options
     exchange = ccxt.pro.binance(settings) if pro else ccxt.async_support.binance(settings)
     point(exchange, server.rest_url, server.ws_url)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.binance.accounts import Account
 from tests.binance.engine import Engine
-from tests.binance.errors import duplicate_order, insufficient_balance, unknown_order
+from tests.binance.errors import ApiError, duplicate_order, insufficient_balance, unknown_order
 from tests.binance.orders import Order, OrderList, Trade
 from tests.binance.rules import plain
 
@@ -161,7 +161,7 @@ class SpotExchange(Engine):
                 for leg in sorted(legs, key=lambda leg: not leg.is_stop):
                     self.admit(leg)
                     admitted.append(leg)
-            except Exception:
+            except ApiError:
                 for leg in admitted:
                     self._forget(leg)
                 raise
@@ -225,7 +225,7 @@ class SpotExchange(Engine):
         for leg in sorted(waiting, key=lambda leg: not leg.is_stop):
             try:
                 self.reserve(leg)
-            except Exception:  # the proceeds do not cover it: the whole rest of the list ends
+            except ApiError:  # the proceeds do not cover it: the whole rest of the list ends
                 self.end(leg, "EXPIRED")
                 continue
             self.enter(leg)
