@@ -15,7 +15,6 @@ import numpy as np
 
 from engine.data.live.history import TIERS, BarSeries, SymbolHistory
 from engine.data.live.rest import PAGE_BARS, PublicRest
-from engine.data.live.rows import read_bars
 from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, utc_from_seconds
@@ -110,13 +109,10 @@ class Backfill:
 
     async def _page(self, series: BarSeries, symbol_id: str, start: int, limit: int) -> tuple[Bars, bool]:
         """Return the closed bars of one page, and whether it reaches the present."""
-        timeframe: Timeframe = series.timeframe
         limit = max(2, min(PAGE_BARS, limit + 1))
         begun_s = int(self._now().timestamp())
-        rows = await self._rest.klines(symbol_id, timeframe, start, limit)
-        bars = read_bars(series.symbol, timeframe, rows)
-        is_last = len(rows) < limit
-        return bars[: int(np.searchsorted(bars.time, begun_s - series.step, side="right"))], is_last
+        bars, count = await self._rest.klines(series.symbol, symbol_id, series.timeframe, start, limit)
+        return bars[: int(np.searchsorted(bars.time, begun_s - series.step, side="right"))], count < limit
 
     def _rows_until_now(self, since: int, timeframe: Timeframe = "1m") -> int:
         """Return how many bars have closed since a time."""

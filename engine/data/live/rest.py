@@ -14,8 +14,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 from engine.data.chunked import TryAgain
+from engine.data.live.rows import read_bars
 from engine.data.live.weight import WeightBudget
 from engine.domain.errors import DataUnavailable
+from engine.domain.market import Bars
 from engine.domain.symbols import Timeframe
 
 PAGE_BARS = 1000
@@ -132,10 +134,25 @@ class PublicRest:
         """Return the rules of every spot symbol."""
         return await self._ask("publicGetExchangeInfo", {}, 20, _symbol_rows)
 
-    async def klines(self, symbol_id: str, timeframe: Timeframe, start_s: int, limit: int) -> list[list[Any]]:
-        """Return bars that open at a time or later, oldest first, the open one included; rows as Binance sends them."""
+    async def klines(
+        self, symbol: str, symbol_id: str, timeframe: Timeframe, start_s: int, limit: int
+    ) -> tuple[Bars, int]:
+        """Return bars that open at a time or later, the open one included, and how many rows were sent.
+
+        Args:
+            symbol: Our name of the symbol.
+            symbol_id: The exchange's.
+            timeframe: Length of the bars.
+            start_s: From when, in seconds since the epoch.
+            limit: How many at most, up to `PAGE_BARS`.
+        """
+
+        def read(answer: Any) -> tuple[Bars, int]:
+            rows = _list_rows(answer)
+            return read_bars(symbol, timeframe, rows), len(rows)
+
         params = {"symbol": symbol_id, "interval": timeframe, "startTime": start_s * 1000, "limit": limit}
-        return await self._ask("publicGetKlines", params, 2, _list_rows)
+        return await self._ask("publicGetKlines", params, 2, read)
 
     async def best_prices(self, symbol_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """Return the present best bid and ask of some symbols (of all, when they are many)."""
