@@ -123,7 +123,10 @@ class Life:
         run = self.entries[max(n for n, each in enumerate(self.entries) if each.kind is EntryKind.VALUATION) :]
         dealt = [each.deal for each in run if each.deal is not None]
         units = self.balances.units + sum((abs(deal.units) for deal in dealt), ZERO)
-        bound = units * PRICE_STEP + len(dealt) * (self.balances.price * UNIT_STEP + Decimal("0.01"))
+        found = run[0].valuation
+        assert found is not None
+        carried = ZERO if found.units else found.rounding  # with nobody to share it, it waits
+        bound = carried + units * PRICE_STEP + len(dealt) * (self.balances.price * UNIT_STEP + Decimal("0.01"))
         if self.balances.price:
             assert rounding <= bound
         self.peak_rounding = max(self.peak_rounding, rounding)
