@@ -1,9 +1,9 @@
 """Bars that the owner keeps current, as a running market: what ingestion puts into the store can be read at once.
 
 The store is looked at every few seconds, and a refresher, when one is given, is run now and then (an ingestion from
-MySQL or from a file); both in threads of their own, while the market is open. The last three years are offered. There are no quotes in bars: a price is the last close with the instrument's
-usual spread around it. It counts as known until the next bar is due, and grows old from then on, so that a feed that
-is not kept current is seen.
+MySQL or from a file); both in threads of their own, while the market is open. The last three years are offered. There
+are no quotes in bars: a price is the last close with the instrument's usual spread around it. It counts as known until
+the next bar is due, and grows old from then on, so that a feed that is not kept current is seen.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ class Local:
 
     def __init__(self, days: int = 5, **options: Any) -> None:
         self.clock = SimulatedClock(START_S * 1000)
+        self.markets: list[BinanceMarket] = []
         self.server = BinanceServer(clock=self.clock, **options)
         for seed, (symbol_id, price) in enumerate((("BTCUSDT", 60_000.0), ("ETHUSDT", 3_000.0))):
             tape = self.server.spot.tapes[symbol_id]
@@ -85,25 +86,63 @@ class Local:
         ][:-1]
 
 
+class Meddler:
+    """Stands between the exchange and its streams of minutes, and does to each closed one what the next word says.
+
+    Words: `lose`, `twice`, `late` (sent with the next), `half` (cut off), anything else sends it.
+    """
+
+    def __init__(self, local: Local, words: Iterable[str] = ()) -> None:
+        self.words = list(words)
+        self.done: list[str] = []
+        self._hub = local.server.hub
+        self._send, self._hub.publish = self._hub.publish, self._publish  # type: ignore[method-assign]
+        self._held: list[tuple[str, str, Callable[[], Any]]] = []
+
+    def _publish(self, kind: str, stream: str, payload: Callable[[], Any]) -> None:
+        is_closed = stream.endswith("kline_1m") and payload()["k"]["x"]
+        word = self.words.pop(0) if is_closed and self.words else ""
+        if word:
+            self.done.append(word)
+        if word == "late":
+            body = payload()
+            self._held.append((kind, stream, lambda: body))
+        elif word == "half":
+            self._send(kind, stream, lambda: {"e": "kline", "s": payload()["s"], "k": {"x": True, "i": "1m"}})
+        elif word != "lose":
+            for _ in range(2 if word == "twice" else 1):
+                self._send(kind, stream, payload)
+            if is_closed:
+                held, self._held = self._held, []
+                for one in held:
+                    self._send(*one)
+
+
 @asynccontextmanager
 async def local_exchange(**options: Any) -> AsyncIterator[Local]:
     """Run one."""
     local = Local(**options)
     async with local.server:
-        yield local
+        try:
+            yield local
+        finally:
+            for market in local.markets:
+                await market.close()
 
 
 def make_market(local: Local, folder: Path, *, limits: LiveLimits = QUICK, **options: Any) -> BinanceMarket:
-    return BinanceMarket(
+    market = BinanceMarket(
         BarStore(folder),
         options.pop("symbols", SYMBOLS),
-        clock=local,
+        clock=options.pop("clock", local),
         rest_url=local.server.rest_url,
         ws_url=local.server.ws_url,
         depth=options.pop("depth", SHALLOW),
         limits=limits,
         **options,
     )
+    local.markets.append(market)
+    return market
 
 
 async def until(is_true: Callable[[], bool], within_s: float = 5.0) -> None:

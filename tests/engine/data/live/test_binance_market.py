@@ -39,7 +39,6 @@ async def test_history_is_the_exchange_s_in_every_timeframe(tmp_path: Path) -> N
         assert shares[-1] == 1.0
         assert shares == sorted(shares)
         assert {market.trouble(symbol) for symbol in SYMBOLS} == {""}
-        await market.close()
 
 
 async def test_bars_close_as_the_stream_tells(tmp_path: Path) -> None:
@@ -57,7 +56,6 @@ async def test_bars_close_as_the_stream_tells(tmp_path: Path) -> None:
                 assert_same(market, local, symbol, timeframe)
         klines = [call for call in local.server.requests[asked:] if call.path.endswith("/klines")]
         assert klines == [], "what the stream tells is not asked for again"
-        await market.close()
 
 
 async def test_quotes_follow_the_book(tmp_path: Path) -> None:
@@ -70,7 +68,6 @@ async def test_quotes_follow_the_book(tmp_path: Path) -> None:
         assert quote.bid <= quote.ask
         assert instrument.round_price(quote.bid) == quote.bid
         assert quote.at <= market.now()
-        await market.close()
 
 
 async def test_nothing_after_the_present_is_shown(tmp_path: Path) -> None:
@@ -82,7 +79,6 @@ async def test_nothing_after_the_present_is_shown(tmp_path: Path) -> None:
         now_s = local.now().timestamp()
         for timeframe in ("1m", "5m", "1h", "1d"):
             assert market.bars(BTC, timeframe, 1).time[-1] + TIMEFRAME_S[timeframe] <= now_s
-        await market.close()
 
 
 async def test_a_restart_asks_only_for_what_is_missing(tmp_path: Path) -> None:
@@ -98,7 +94,6 @@ async def test_a_restart_asks_only_for_what_is_missing(tmp_path: Path) -> None:
             assert_same(second, local, BTC, timeframe)
         klines = [call for call in local.server.requests[asked:] if call.path.endswith("/klines")]
         assert sum(int(call.params["limit"]) for call in klines) < 40
-        await second.close()
 
 
 async def test_a_symbol_that_is_not_traded_is_left_out_with_a_reason(tmp_path: Path) -> None:
@@ -109,7 +104,6 @@ async def test_a_symbol_that_is_not_traded_is_left_out_with_a_reason(tmp_path: P
         assert market.missing() == {"NOPE/USDT": "not_traded"}
         with pytest.raises(DataUnavailable, match="NOPE"):
             market.quote("NOPE/USDT")
-        await market.close()
 
 
 async def test_symbols_are_listed_and_ranked(tmp_path: Path) -> None:
@@ -119,7 +113,6 @@ async def test_symbols_are_listed_and_ranked(tmp_path: Path) -> None:
         assert set(SYMBOLS) <= set(market.list_symbols())
         assert market.top_symbols(1) == (BTC,)
         assert market.top_symbols(2, ranking=["NOPE", "ETH", "BTC"]) == ("ETH/USDT", BTC)
-        await market.close()
 
 
 async def test_an_exchange_that_does_not_answer_is_said(tmp_path: Path) -> None:
