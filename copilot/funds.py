@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import uuid4
 
 import typer
@@ -24,8 +24,8 @@ from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
+    from agents.execution.desk import Desk
     from agents.fund import AccountStatus, BookValue, FundOrder, Funds, FundStatus, Period, RunReport, Statement
-    from engine.ledger import EquityPoint
 
 app = typer.Typer(
     name="funds",
@@ -42,39 +42,30 @@ SourceOption = Annotated[str | None, typer.Option("--source", help="What it come
 JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
-class BookDesk(Protocol):
-    """What the funds need of the desk."""
-
-    async def equity_point(self, at: datetime, book: str) -> EquityPoint:
-        """Return a book at a time; its `deposits` are all that was moved into it, less what was moved out."""
-        ...
-
-    async def transfer(self, amount: Decimal, from_book: str, to_book: str, source: str) -> bool:
-        """Move money once for a source; return whether it stands moved, False when there is not enough cash."""
-        ...
-
-
 class DeskBooks:
     """The desk's books as funds want them.
 
     Args:
         desk: Knows the books.
-        now: The market's present.
     """
 
-    def __init__(self, desk: BookDesk, now: Callable[[], datetime]) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.now = now
+
+    def now(self) -> datetime:
+        """Return the market's present."""
+        return self._desk.market.now()
 
     async def value(self, book: str, at: datetime) -> BookValue:
-        """Return a book at a time."""
+        """Return a book at a time, at the last closed prices before it; what the venue filled is booked first."""
         from agents.fund import BookValue
 
-        point = await self._desk.equity_point(at, book)
+        await self._desk.account(book)
+        (point,) = await self._desk.equity_curve([at], book)
         return BookValue(point.equity, point.deposits)
 
     async def transfer(self, amount: Decimal, from_book: str, to_book: str, source: str) -> bool:
-        """Move money once for a source."""
+        """Move money once for a source; return whether it stands moved, False when there is not enough cash."""
         return await self._desk.transfer(amount, from_book, to_book, source)
 
 
@@ -85,8 +76,6 @@ async def open_funds(settings: Settings) -> AsyncIterator[Funds]:
     Raises:
         ConfigError: A setting cannot be used.
     """
-    from typing import cast
-
     from agents.execution.desk import Desk
     from agents.execution.paper import PaperVenue
     from agents.fund import Funds
@@ -101,7 +90,7 @@ async def open_funds(settings: Settings) -> AsyncIterator[Funds]:
         venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
         desk = Desk(database, venue, market, RiskLimits(), starting_cash=settings.starting_balance)
         await desk.start()
-        yield Funds(database, DeskBooks(cast(BookDesk, desk), market.now))
+        yield Funds(database, DeskBooks(desk))
     finally:
         database.dispose()
 

@@ -30,7 +30,7 @@ h1{font-size:1.55rem;line-height:1.2;margin:0}h2{font-size:1.05rem;margin:2rem 0
 header p,.note,footer{color:var(--soft);margin:0}.right{text-align:right}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.7rem;margin:1.2rem 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem}
-.card span{color:var(--soft);font-size:.85rem;display:block}
+.card{display:flex;flex-direction:column;justify-content:space-between}.card>span{color:var(--soft);font-size:.85rem}
 .card b{font-size:1.25rem;font-weight:600;white-space:nowrap}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th{color:var(--soft);font-weight:500;font-size:.85rem}
@@ -42,7 +42,8 @@ th:first-child,td:first-child{padding-left:0}th:last-child,td:last-child{padding
 break-inside:avoid}.calculation h3{font-size:.95rem;margin:0 0 .3rem}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:12px}
 footer{border-top:1px solid var(--line);margin-top:2rem;padding-top:.7rem;font-size:.85rem}footer p{margin:.2rem 0}
-@media(max-width:560px){header{display:block}.right{text-align:left}}
+@media(max-width:560px){header{display:block}.right{text-align:left}th,td{padding:.35rem .3rem;font-size:.82rem}
+.text{white-space:normal}}
 @media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--card:#fff;--tint:#0b6e5f;--fill:#0b6e5f1f;
 --bad:#b3261e}body{font-size:11px;max-width:none;padding:0}@page{margin:16mm}tr,section{break-inside:avoid}}
 """

@@ -90,8 +90,8 @@ async def run_with(folder: Path, stop_at: int | None) -> tuple[tuple[object, ...
     except Stopped:
         database.dispose()
         await live(database, desk, fuse)
-    found = outcome(database, desk)
     seen = fuse.seen
+    found = outcome(database, desk)
     await live(database, desk, Fuse(None))
     assert outcome(database, desk) == found, "a second start changed something"
     database.dispose()
