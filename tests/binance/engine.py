@@ -86,6 +86,7 @@ class Engine(ABC):
         self._open: dict[tuple[str, str, str], Order] = {}
         self._quotes: dict[str, list[Order]] = {symbol: [] for symbol in self.rules}
         self._ready: list[Order] = []
+        self._changed: dict[tuple[str, str], Account] = {}
         self._next = {"order": 1, "trade": 1}
         self._depth = 0
 
@@ -110,6 +111,11 @@ class Engine(ABC):
     @abstractmethod
     def report(self, order: Order, execution: str, trade: Trade | None = None) -> None:
         """Tell the owner what happened to an order."""
+
+    def touch(self, account: Account, symbol: str) -> None:
+        """Note that an account's balances may have changed, to be told when the operation is over."""
+        if not account.is_house:
+            self._changed[(account.name, symbol)] = account
 
     @abstractmethod
     def report_account(self, account: Account, symbol: str) -> None:
@@ -212,7 +218,7 @@ class Engine(ABC):
             order.working_ms = self.clock.now_ms()
             self.report(order, "NEW")
             self._match(order)
-        self.report_account(order.account, order.symbol)
+        self.touch(order.account, order.symbol)
 
     def _check_new(self, order: Order) -> None:
         rule = self.rule(order.symbol)
@@ -241,7 +247,7 @@ class Engine(ABC):
             order.cancel_id = cancel_id or f"web_{self.number('cancel'):020d}"
             self.end(order, "CANCELED")
             self.after(order)
-            self.report_account(order.account, order.symbol)
+            self.touch(order.account, order.symbol)
         return order
 
     def end(self, order: Order, status: str) -> None:
@@ -348,7 +354,7 @@ class Engine(ABC):
             return
         self.report(order, "TRADE", trade)
         self.after(order)
-        self.report_account(order.account, order.symbol)
+        self.touch(order.account, order.symbol)
 
     def _print(self, symbol: str, print_: Print) -> None:
         tape = self.tapes[symbol]
@@ -396,7 +402,7 @@ class Engine(ABC):
         order.is_triggered = True
         order.working_ms = order.updated_ms = self.clock.now_ms()
         self._match(order)
-        self.report_account(order.account, order.symbol)
+        self.touch(order.account, order.symbol)
 
     # The market.
 
@@ -415,7 +421,7 @@ class Engine(ABC):
             self.clear_quotes(symbol)
             for side in ("BUY", "SELL"):
                 self._sweep(symbol, side, target, brought)
-            traded = rule.min_quantity if brought is None else max(brought, rule.step)
+            traded = rule.min_quantity if brought is None else max(floor_to(brought, rule.step), rule.step)
             before = self.last(symbol)
             now = self.clock.now_ms()
             self._print(symbol, Print(self.number("trade"), target, traded, now, target < before))
@@ -425,7 +431,8 @@ class Engine(ABC):
         """Let the house take the resting orders up to a price."""
         taker = Order(self.ledger.house, symbol, side, "LIMIT", price=limit, tif="IOC")
         available = self.books[symbol].opposite_of(taker).available(limit)
-        taker.quantity = available if volume is None else min(available, volume)
+        step = self.rules[symbol].step
+        taker.quantity = available if volume is None else min(available, floor_to(volume, step))
         if taker.quantity > 0:
             self._take(taker)
 
@@ -491,16 +498,24 @@ class Engine(ABC):
                     watcher.on_candle(self, symbol, interval, candle, is_closed=True)
 
     def settled(self, symbol: str) -> None:
-        """Start the stops that were set off, then tell the book's changes; each may set off more."""
+        """Start the stops that were set off, each of which may set off more; then tell balances and books."""
         while self._ready:
             order = self._ready.pop(0)
             if order.is_open:
                 self.start(order)
-        changes = self.books[symbol].changes()
+        changed, self._changed = self._changed, {}
+        for (_, of_symbol), account in changed.items():
+            self.report_account(account, of_symbol)
+        for touched in dict.fromkeys((symbol, *(of_symbol for _, of_symbol in changed))):
+            self._tell_book(touched)
+
+    def _tell_book(self, symbol: str) -> None:
+        book = self.books[symbol]
+        changes = book.changes()
         if changes["b"] or changes["a"]:
             for watcher in self.watchers:
                 watcher.on_book(self, symbol, changes)
-        self.books[symbol].sent_id = self.books[symbol].update_id
+        book.sent_id = book.update_id
 
 
 class _Settled(AbstractContextManager[None]):

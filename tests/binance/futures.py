@@ -1,7 +1,7 @@
 """USD-M perpetuals: positions, margin, funding, liquidation, and conditional orders in a service of their own.
 
-There is one margin asset, USDT. Realised profit is paid out of `clearing`, which therefore owes exactly what open
-positions have not realised yet: its balance and all unrealised profit together are zero at every price.
+There is one margin asset, USDT. Realised profit is paid out of `clearing`, and for every position there is one of
+the other sign: so the balance of `clearing` is, at every price, what all open positions have not realised yet.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Position:
             self.quantity = total
             return ZERO
         closed = min(abs(signed), abs(held))
-        profit = (price - self.entry) * (closed if held > 0 else -closed)
+        profit = ((price - self.entry) * (closed if held > 0 else -closed)).quantize(EIGHT)
         self.quantity = held + signed
         if self.quantity == 0:
             self.entry = ZERO
@@ -242,6 +242,7 @@ class FuturesExchange(Engine):
         trade.realized = position.take(trade.quantity if order.is_buy else -trade.quantity, trade.price)
         position.updated_ms = trade.time_ms
         self.pay("clearing", order.account.name, trade.realized)
+        super().touch(order.account, order.symbol)
         if trade.realized:
             self._income(order.account, order.symbol, "REALIZED_PNL", trade.realized, trade.trade_id)
         if order.remaining > 0:
@@ -487,13 +488,13 @@ class FuturesExchange(Engine):
         }
         self.tell(order.account, {"e": "ALGO_UPDATE", "T": now, "E": now, "o": body})
 
+    def touch(self, account: Account, symbol: str) -> None:
+        """Do nothing: a resting order changes neither wallet nor position, only `settle` does."""
+
     def report_account(self, account: Account, symbol: str) -> None:
-        """Send balance and positions when an order traded; a resting order changes neither."""
-        if account.is_house:
-            return
+        """Send balance and positions after trades."""
         held = [p for (name, of, _), p in self.positions.items() if name == account.name and of == symbol]
-        if any(position.updated_ms for position in held):
-            self.report_balance(account, "ORDER", held)
+        self.report_balance(account, "ORDER", held)
 
     def report_balance(self, account: Account, reason: str, positions: list[Position] | None = None) -> None:
         """Send an account update."""

@@ -34,6 +34,7 @@ INTERVALS = {
 }
 MONDAY_MS = 4 * 86400 * SECOND
 KEPT_BARS = 20_000
+KEPT_SECONDS = 3_600
 KEPT_PRINTS = 5_000
 
 
@@ -129,7 +130,9 @@ class Tape:
 
     def __init__(self) -> None:
         self.prints: deque[Print] = deque(maxlen=KEPT_PRINTS)
-        self.bars: dict[str, deque[Candle]] = {name: deque(maxlen=KEPT_BARS) for name in INTERVALS}
+        self.bars: dict[str, deque[Candle]] = {
+            name: deque(maxlen=KEPT_SECONDS if name == "1s" else KEPT_BARS) for name in INTERVALS
+        }
         self.last = ZERO
 
     def seed(self, interval: str, bars: Iterable[Candle]) -> None:
@@ -156,8 +159,9 @@ class Tape:
     def _fill(self, interval: str, until_ms: int) -> None:
         bars = self.bars[interval]
         while bars and (opening := next_open(interval, bars[-1].open_ms)) < until_ms:
-            if until_ms - opening > KEPT_BARS * max(INTERVALS[interval], SECOND):
-                opening = open_of(interval, until_ms - KEPT_BARS * max(INTERVALS[interval], SECOND))
+            longest = (bars.maxlen or KEPT_BARS) * max(INTERVALS[interval], SECOND)
+            if until_ms - opening > longest:
+                opening = open_of(interval, until_ms - longest)
             close = bars[-1].close
             bars.append(Candle(opening, close, close, close, close))
 

@@ -318,8 +318,6 @@ class SpotExchange(Engine):
 
     def report_account(self, account: Account, symbol: str) -> None:
         """Send the balances that a symbol's orders can change."""
-        if account.is_house:
-            return
         rule, now = self.rules[symbol], self.clock.now_ms()
         assets = dict.fromkeys((rule.base, rule.quote, *(("BNB",) if account.pays_in_bnb else ())))
         self.tell(

@@ -126,6 +126,8 @@ class Hub:
 
     def on_candle(self, engine: Engine, symbol: str, interval: str, candle: Candle, is_closed: bool) -> None:
         """Send a bar."""
+        if not self.connections:
+            return
         stream = f"{symbol.lower()}@kline_{interval}"
         now = self.clock.now_ms()
         self.publish(engine.kind, stream, lambda: kline_event(symbol, interval, candle, is_closed, now))
