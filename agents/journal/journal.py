@@ -100,8 +100,8 @@ class DecisionJournal:
         columns = decision_counts.c
         query = select(decision_counts).where(columns.agent == agent, columns.day >= since_day)
         with reading(self._database) as connection:
-            rows = connection.execute(query.order_by(columns.day, columns.strategy, columns.code))
-            return tuple(QuietCount(row.agent, row.day, row.strategy, row.code, row.count) for row in rows)
+            rows = connection.execute(query.order_by(columns.day, columns.strategy, columns.code)).mappings()
+            return tuple(QuietCount(**row) for row in rows)
 
     def explain(self, query: DecisionQuery) -> Explanation | None:
         """Return why what is meant was done, or not: the latest that fits. None when there is no record of it.

@@ -1,4 +1,4 @@
-"""Tables of the journal of decisions. Decisions and facts are only ever inserted; the counters of quiet moments grow."""
+"""Tables of the journal of decisions. Decisions and facts are only inserted; the counters of quiet moments grow."""
 
 from __future__ import annotations
 
