@@ -299,7 +299,6 @@ class TradeExplained(Result):
     Attributes:
         agent: Whose decision it was; empty for a trade of the owner's own.
         ticket: The ticket behind a trade of the owner's own.
-        others: Other decisions that the question might have meant.
     """
 
     kind: Literal["trade_explained"] = "trade_explained"
@@ -314,7 +313,6 @@ class TradeExplained(Result):
     result: RoundTripView | None
     is_open: bool
     ticket: TicketView | None
-    others: int
     currency: str
     chart: ChartData | None
     is_simulated: bool
