@@ -2,6 +2,7 @@
 
 from agents.supervisor.leadership import NotLeading
 from agents.supervisor.lease import LeaseStore, has_fence
+from agents.supervisor.repeat import Repeat
 from agents.supervisor.supervisor import Supervisor
 from agents.supervisor.values import (
     Job,
@@ -19,6 +20,7 @@ __all__ = [
     "NotLeading",
     "ProcessStatus",
     "Pulse",
+    "Repeat",
     "Supervisor",
     "SupervisorSettings",
     "Worker",
