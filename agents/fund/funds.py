@@ -27,14 +27,15 @@ from agents.fund.arithmetic import is_in_cents
 from agents.fund.calendar import Calendar, boundaries, is_boundary, period_ending
 from agents.fund.dealing import fund_deposit, open_books, refund_deposit, run_valuation, settle_payment
 from agents.fund.store import PAY, REINVEST, AccountRecord, FundRecord, FundStore, Writing
-from agents.fund.terms import NAME_PATTERN, FundTerms
+from agents.fund.terms import ACCOUNT_PATTERN, BOOK_PATTERN, FundTerms
 from agents.fund.values import FEES, Entry, FundBooks, FundOrder, OrderKind, OrderState
 from agents.fund.views import AccountStatus, FundStatus, RunReport, account_statuses, audit_fund, fund_status
 from engine.domain.errors import InvalidRequest
 
 OWNER = "owner"
 """The account that what is in a book belongs to when its fund is opened."""
-_NAME = re.compile(NAME_PATTERN, re.ASCII)
+_BOOK = re.compile(BOOK_PATTERN, re.ASCII)
+_ACCOUNT = re.compile(ACCOUNT_PATTERN, re.ASCII)
 _SOURCE = re.compile(r"[!-~]{1,64}", re.ASCII)
 _LOOKS = 3
 """How often the book is looked at again when another process may be moving money right now."""
@@ -82,7 +83,7 @@ class Funds:
             InvalidRequest: `fund_bad_name`, `fund_exists` (with other terms), `fund_worthless`.
             DataUnavailable, VenueUnavailable: The book cannot be valued.
         """
-        if not _NAME.fullmatch(name) or name in (terms.cash_book, terms.fee_book):
+        if not _BOOK.fullmatch(name) or name in (terms.cash_book, terms.fee_book):
             raise InvalidRequest("fund_bad_name", name=name)
         now = self._books.now()
         value = await self._books.value(name, now)
@@ -234,7 +235,7 @@ class Funds:
         await self._pay_due(fund)
 
     def _check(self, account: str, source: str, amount: Decimal | None) -> None:
-        if not _NAME.fullmatch(account):
+        if not _ACCOUNT.fullmatch(account):
             raise InvalidRequest("fund_bad_name", name=account)
         if not _SOURCE.fullmatch(source):
             raise InvalidRequest("fund_bad_source", source=source)

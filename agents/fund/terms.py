@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.fund.calendar import FREQUENCY, Calendar, boundaries, find_period
 
-NAME_PATTERN = r"[a-z][a-z0-9_-]{0,23}"
-"""Of funds (the books of agents) and of accounts."""
+BOOK_PATTERN = r"[a-z][a-z0-9_]{0,15}"
+"""Of funds, which are books of the desk."""
+ACCOUNT_PATTERN = r"[a-z][a-z0-9_-]{0,23}"
 
 Ratio = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
 Money = Annotated[Decimal, Field(gt=0, le=Decimal("1E12"), decimal_places=2)]
@@ -53,8 +54,8 @@ class FundTerms(BaseModel):
     crystallisation: Calendar = "quarterly"
     payout: Calendar | None = "quarterly"
     payout_share: Annotated[Ratio, Field(gt=0)] = Decimal("0.5")
-    cash_book: Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")] = "main"
-    fee_book: Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")] = "main"
+    cash_book: Annotated[str, Field(pattern=rf"^{BOOK_PATTERN}$")] = "main"
+    fee_book: Annotated[str, Field(pattern=rf"^{BOOK_PATTERN}$")] = "main"
 
     @model_validator(mode="after")
     def _pays_out_after_its_fee(self) -> Self:
