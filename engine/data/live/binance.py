@@ -342,7 +342,7 @@ class BinanceMarket:
                 self._ask_history(one)
         for line in self._streams.lines:
             if line.is_live and now - line.heard_at > self._limits.mute_s:
-                await self._streams.break_line(line)
+                line.give_up.set()
 
     def _missing_for_s(self, one: _Symbol) -> float:
         """Return for how long the oldest minute that is over has been missing."""
@@ -385,10 +385,10 @@ class BinanceMarket:
                     silent[id(line)] = line
         for line in silent.values():
             _log.warning("stream of %d symbols is silent; it is opened again", len(line.symbol_ids))
-            await self._streams.break_line(line)
+            line.give_up.set()
 
     def _is_unheard(self, one: _Symbol, bid: str, ask: str, begun_s: float) -> bool:
-        """Take an asked price; return whether it differs from what the stream told last."""
+        """Take an asked price; return whether it differs from the one known."""
         try:
             is_price = 0 < Decimal(bid) <= Decimal(ask)
         except InvalidOperation:
@@ -396,11 +396,11 @@ class BinanceMarket:
         prices = one.prices
         if not is_price or prices.streamed_at_s > begun_s:
             return False
-        is_same = prices.number >= 0 and (prices.bid, prices.ask) == (bid, ask)
+        has_moved = prices.number >= 0 and (prices.bid, prices.ask) != (bid, ask)
         # A stream that has long been silent may begin its count anew.
         is_streamed = begun_s - prices.streamed_at_s < self._limits.silent_s
         one.prices = _Prices(prices.number if is_streamed else 0, bid, ask, begun_s, prices.streamed_at_s)
-        return not is_same
+        return has_moved
 
     async def _read_rules(self) -> None:
         self._listed, self._ids = read_instruments(await self._rest.exchange_info())

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -23,6 +24,7 @@ _NAMES_PER_MESSAGE = 100
 _MESSAGE_PAUSE_S = 0.25
 """Binance takes five messages a second on a connection."""
 _CONNECT_S = 10.0
+_CLOSE_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 30.0
 _STEADY_S = 30.0
 """A connection that held this long was a good one: the next pause is short again."""
@@ -43,6 +45,7 @@ class Line:
         is_live: Whether it is open and subscribed.
         heard_at: When the last message came, by `elapsed_s`.
         changed_at: When it was opened or broken last.
+        give_up: Set to have it broken and opened again.
     """
 
     symbol_ids: tuple[str, ...]
@@ -51,6 +54,7 @@ class Line:
     heard_at: float = 0.0
     changed_at: float = field(default_factory=elapsed_s)
     breaks: int = 0
+    give_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Streams:
@@ -102,12 +106,6 @@ class Streams:
                 self._lines[symbol_id] = line
             self._tasks.append(asyncio.create_task(self._keep(line)))
 
-    async def break_line(self, line: Line) -> None:
-        """Close a connection, so that it is opened again."""
-        connection = self._client.clients.get(line.url)
-        if connection is not None:
-            await connection.close(1006)
-
     async def close(self) -> None:
         """Close all connections."""
         for task in self._tasks:
@@ -136,19 +134,27 @@ class Streams:
         self._by_url[line.url] = line
         connection = self._client.client(line.url)
         broken = self._client.watch(line.url, "line", None, "line")
+        line.give_up.clear()
+        given_up = asyncio.ensure_future(line.give_up.wait())
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await asyncio.wait({connection.connected, broken}, return_when=asyncio.FIRST_COMPLETED)
             if not broken.done():
                 await self._subscribe(connection, line)
                 line.is_live, line.heard_at, line.changed_at = True, elapsed_s(), elapsed_s()
-            await broken
+            await asyncio.wait({broken, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if broken.done() and not broken.cancelled():
+                await broken
         finally:
+            given_up.cancel()
             self._by_url.pop(line.url, None)
             self._client.clients.pop(line.url, None)
             if not broken.done():
                 broken.cancel()
-            await connection.close(1000)
+            # A dead peer would be waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await connection.close(1000)
 
     async def _subscribe(self, connection: Any, line: Line) -> None:
         names = [f"{one.lower()}@{stream}" for one in line.symbol_ids for stream in ("kline_1m", "bookTicker")]

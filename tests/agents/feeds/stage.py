@@ -105,7 +105,9 @@ class ScriptedMarket:
         if timeframe != self.timeframe or symbol not in self.arrivals:
             raise DataUnavailable(f"no {timeframe} bars of {symbol}")
         now_s = (self.now() - START).total_seconds()
-        closes = [close for close, at in self.arrivals[symbol] if max(close, at) <= now_s]
+        # What has come stays, also when the clock is put back; only the present hides it then.
+        self._highest = max(self._highest, now_s)
+        closes = [close for close, at in self.arrivals[symbol] if close <= now_s and at <= self._highest]
         times = np.array([START.timestamp() + close for close in closes], dtype=np.int64) - TIMEFRAME_S[timeframe]
         ones = np.ones(len(times))
         return Bars(symbol, timeframe, times, ones, ones, ones, ones, ones)[max(0, len(times) - limit) :]

@@ -53,9 +53,9 @@ def minutes_of(start_s: int, count: int, first: float, seed: int) -> Iterable[Ca
 
 
 class Local:
-    """A server whose history begins five days before the present."""
+    """A server whose history begins three days before the present."""
 
-    def __init__(self, days: int = 5, **options: Any) -> None:
+    def __init__(self, days: int = 3, **options: Any) -> None:
         self.clock = SimulatedClock(START_S * 1000)
         self.markets: list[BinanceMarket] = []
         self.server = BinanceServer(clock=self.clock, **options)
