@@ -48,8 +48,7 @@ def build(options: argparse.Namespace) -> BinanceServer:
     for engine in (server.spot, server.futures):
         for symbol, rule in engine.rules.items():
             tape = engine.tapes[symbol]
-            for interval, bars in history(symbol, tape.last, rule.tick, options.seed, now).items():
-                tape.seed(interval, bars)
+            tape.seed(history(symbol, tape.last, rule.tick, options.seed, now))
             engine.move(symbol, tape.last)
     return server
 

@@ -125,9 +125,9 @@ class Engine(ABC):
         """Return how much of a quantity an order may still trade."""
         return quantity
 
-    def affordable(self, order: Order, price: Decimal) -> Decimal:
-        """Return how much of a market order its owner can pay at a price."""
-        return order.remaining
+    def affordable(self, order: Order, price: Decimal, wanted: Decimal) -> Decimal:
+        """Return how much of a market order its owner can pay at a price, at most what is wanted."""
+        return wanted
 
     def trigger_price(self, order: Order) -> Decimal:
         """Return the price that a stop order watches."""
@@ -250,6 +250,26 @@ class Engine(ABC):
             self.touch(order.account, order.symbol)
         return order
 
+    def amend(self, order: Order, price: Decimal, quantity: Decimal) -> Order:
+        """Give a resting order another price and quantity; it loses its place in the queue."""
+        with self.settling(order.symbol):
+            self.books[order.symbol].side_of(order).remove(order)
+            before = order.price, order.quantity
+            order.price, order.quantity = price, quantity
+            self.release(order)
+            try:
+                self.reserve(order)
+            except ApiError:
+                order.price, order.quantity = before
+                self.reserve(order)
+                self.books[order.symbol].side_of(order).add(order)
+                raise
+            order.updated_ms = self.clock.now_ms()
+            self.report(order, "AMENDMENT")
+            self._match(order)
+            self.touch(order.account, order.symbol)
+        return order
+
     def end(self, order: Order, status: str) -> None:
         """Take an order out of the market with its final state and tell its owner."""
         self._take_out(order)
@@ -307,9 +327,10 @@ class Engine(ABC):
         if not order.takes_any_price or order.account.is_house:
             return order.remaining
         step = self.rules[order.symbol].step
+        wanted = order.remaining
         if order.quote_quantity:
-            return floor_to((order.quote_quantity - order.executed_quote) / price, step)
-        return floor_to(self.affordable(order, price), step)
+            wanted = (order.quote_quantity - order.executed_quote) / price
+        return floor_to(min(wanted, self.affordable(order, price, wanted)), step)
 
     def _prevent(self, taker: Order, maker: Order) -> None:
         """Keep an account from trading with itself, in the way its order asks for."""

@@ -41,6 +41,7 @@ class FuturesApi:
             ("POST", "v1/batchOrders"): (self.batch, 5, 5),
             ("GET", "v1/order"): (self.get_order, 1, 0),
             ("GET", "v1/openOrder"): (self.get_order, 1, 0),
+            ("PUT", "v1/order"): (self.modify_order, 1, 1),
             ("DELETE", "v1/order"): (self.cancel_order, 1, 0),
             ("DELETE", "v1/allOpenOrders"): (self.cancel_all, 1, 0),
             ("GET", "v1/openOrders"): (self.open_orders, one, 0),
@@ -233,6 +234,21 @@ class FuturesApi:
     def get_order(self, call: Call) -> dict[str, Any]:
         """Return one order."""
         return order_state(self._find(call, no_such_order()))
+
+    def modify_order(self, call: Call) -> dict[str, Any]:
+        """Change price and quantity of a resting limit order."""
+        order = self._find(call, no_such_order())
+        price, quantity = call.need_decimal("price"), call.need_decimal("quantity")
+        if not order.is_open:
+            raise no_such_order()
+        if (price, quantity) == (order.price, order.quantity):
+            raise ApiError(-5027, "No need to modify the order.")
+        if quantity <= order.executed:
+            return order_state(self.engine.cancel(order))
+        wanted = Order(order.account, order.symbol, order.side, "LIMIT", quantity, price=price)
+        self._check_quantity(wanted)
+        self._check_price(wanted, price)
+        return order_state(self.engine.amend(order, price, quantity))
 
     def cancel_order(self, call: Call) -> dict[str, Any]:
         """Cancel one order."""

@@ -135,16 +135,18 @@ class Tape:
         }
         self.last = ZERO
 
-    def seed(self, interval: str, bars: Iterable[Candle]) -> None:
-        """Put history before the first print, in this interval and all longer ones that it fills."""
-        rows = list(bars)
+    def seed(self, history: dict[str, Iterable[Candle]]) -> None:
+        """Put history before the first print: bars by interval, each filling the longer ones up to the next given."""
         names = list(INTERVALS)
-        for name in names[names.index(interval) :]:
-            self.bars[name].clear()
-            for row in rows:
-                self._take(name, row)
-        if rows:
-            self.last = rows[-1].close
+        given = sorted(history, key=names.index)
+        for interval, following in zip(given, [*given[1:], None], strict=True):
+            rows = list(history[interval])
+            for name in names[names.index(interval) : names.index(following) if following else None]:
+                self.bars[name].clear()
+                for row in rows:
+                    self._take(name, row)
+            if rows:
+                self.last = rows[-1].close
 
     def _take(self, interval: str, fine: Candle) -> None:
         bars, opening = self.bars[interval], open_of(interval, fine.open_ms)

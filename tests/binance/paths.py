@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -70,9 +70,9 @@ def file_moves(path: Path) -> Iterator[Move]:
             yield Move(float(row["seconds"]), row["symbol"], Decimal(row["price"]), volume)
 
 
-def history(symbol: str, last: Decimal, tick: Decimal, seed: int, now_ms: int) -> dict[str, list[Candle]]:
+def history(symbol: str, last: Decimal, tick: Decimal, seed: int, now_ms: int) -> dict[str, Iterable[Candle]]:
     """Return bars that end at a price just before a moment, by interval."""
-    found: dict[str, list[Candle]] = {}
+    found: dict[str, Iterable[Candle]] = {}
     for interval, count in HISTORY:
         length = INTERVALS[interval]
         path = walk(symbol, last, seed, length / 1000 / 4)

@@ -286,7 +286,7 @@ class BinanceServer:
 
     async def _go_wrong(self, request: web.Request, call: Call, effect: Any) -> web.StreamResponse:
         if isinstance(effect, Do | FillFirst | Maintenance | Slow):
-            return await self._disturb(call, effect)
+            return await self._disturb(request, call, effect)
         if isinstance(effect, Truncate | Empty) or effect.accepted:
             self.gateway.answer(call)
         if isinstance(effect, Hang):
@@ -305,8 +305,10 @@ class BinanceServer:
         headers = {"Retry-After": "1"} if error.status in (418, 429) else {}
         return web.json_response(error.body(), status=error.status, headers=headers)
 
-    async def _disturb(self, call: Call, effect: Do | FillFirst | Maintenance | Slow) -> web.Response:
-        """Do what happens before the request and let it go on."""
+    async def _disturb(
+        self, request: web.Request, call: Call, effect: Do | FillFirst | Maintenance | Slow
+    ) -> web.Response:
+        """Do what happens before the request and let it go on, unless the server is killed meanwhile."""
         if isinstance(effect, Maintenance):
             self.maintenance_until_ms = self.clock.now_ms() + round(effect.seconds * 1000)
             return self._page(503)
@@ -314,10 +316,10 @@ class BinanceServer:
             effect.action(call)
         if isinstance(effect, FillFirst):
             self._fill_first(call, effect)
-        if isinstance(effect, Slow) and effect.before_s:
-            await self._wait(effect.before_s)
+        if isinstance(effect, Slow) and await self._wait(effect.before_s):
+            return self._abort(request)
         response = self._answer(call)
-        if isinstance(effect, Slow) and effect.after_s:
+        if isinstance(effect, Slow):
             await self._wait(effect.after_s)
         return response
 
@@ -328,11 +330,13 @@ class BinanceServer:
             if order.is_open and not order.is_stop and {order.client_id, str(order.order_id)} & names:
                 engine.fill(order, effect.share)
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> bool:
+        """Wait, and tell whether the server was killed meanwhile."""
         try:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except TimeoutError:
-            return
+            return False
+        return True
 
     def _abort(self, request: web.Request) -> web.Response:
         if request.transport is not None:

@@ -18,6 +18,7 @@ from tests.binance.streams import Connection, Hub
 from tests.binance.wallet_api import ListenKeys
 
 DAY_MS = 86_400_000
+PING_S = 20.0
 METHODS = {
     "ping": ("GET", "/api/v3/ping"),
     "time": ("GET", "/api/v3/time"),
@@ -80,6 +81,7 @@ class Sockets:
         self.listen_keys = listen_keys
         self.futures_port = 0
         self.life_ms = DAY_MS
+        self.ping_s = PING_S
         self.accepts = True
 
     def _kind(self, request: web.Request) -> str:
@@ -91,7 +93,7 @@ class Sockets:
         """Serve one WebSocket until it ends."""
         if not self.accepts:
             return web.Response(status=503)
-        socket = web.WebSocketResponse(autoping=True, heartbeat=None)
+        socket = web.WebSocketResponse(autoping=True, heartbeat=self.ping_s)
         await socket.prepare(request)
         path = request.path.rstrip("/")
         connection = Connection(socket, request, self._kind(request), path.endswith("/stream"))

@@ -51,18 +51,21 @@ class SpotExchange(Engine):
         )
 
     def _check_market(self, order: Order) -> None:
+        """Refuse a market order that costs more than its owner has, at the prices of the book."""
         rule, free = self.rules[order.symbol], order.account.wallet.free
-        if not order.is_buy:
-            if order.quantity > free[rule.base]:
-                raise insufficient_balance()
-            return
-        cost, left = order.quote_quantity, order.quantity
-        if not cost:
-            for level in self.books[order.symbol].asks.levels():
-                taken = min(left, level.quantity)
-                cost += taken * level.price
-                left -= taken
-        if cost > free[rule.quote]:
+        given, counted = ZERO, ZERO
+        target = order.quote_quantity or order.quantity
+        for level in self.books[order.symbol].opposite_of(order).levels():
+            worth = level.quantity * level.price
+            part = min(target - counted, worth if order.quote_quantity else level.quantity)
+            counted += part
+            is_same = order.is_buy == bool(order.quote_quantity)
+            given += part if is_same else part * level.price if order.is_buy else part / level.price
+            if counted >= target:
+                break
+        if given > free[rule.quote if order.is_buy else rule.base] or (not order.is_buy and free[rule.base] <= 0):
+            raise insufficient_balance()
+        if not order.quote_quantity and not order.is_buy and order.quantity > free[rule.base]:
             raise insufficient_balance()
 
     def release(self, order: Order) -> None:
@@ -88,11 +91,10 @@ class SpotExchange(Engine):
             order.lock = ZERO
         super().start(order)
 
-    def affordable(self, order: Order, price: Decimal) -> Decimal:
-        """Return how much a market buyer can pay at a price."""
-        if not order.is_buy:
-            return order.remaining
-        return min(order.remaining, order.account.wallet.free[self.rules[order.symbol].quote] / price)
+    def affordable(self, order: Order, price: Decimal, wanted: Decimal) -> Decimal:
+        """Return how much of a market order its owner can pay at a price, at most what is wanted."""
+        rule, free = self.rules[order.symbol], order.account.wallet.free
+        return min(wanted, free[rule.quote] / price if order.is_buy else free[rule.base])
 
     # Settlement.
 

@@ -68,13 +68,21 @@ class World:
         return Order(self.traders[one["who"]], rule.symbol, side, kind, **values)
 
     def do(self, one: dict[str, Any]) -> None:
+        before = self.state()
         try:
             getattr(self, f"do_{one['act']}")(one)
         except ApiError:
-            return
+            assert self.state() == before, "a refusal changes nothing"
+
+    def state(self) -> list[Any]:
+        orders = [(order.order_id, order.status, order.executed) for order in self.engine.orders.values()]
+        return [
+            *orders,
+            *(sorted(trader.wallet.total(asset) for asset in ("BTC", "ETH", "USDT")) for trader in self.traders),
+        ]
 
     def do_order(self, one: dict[str, Any]) -> None:
-        kind, fields = one["type"], {}
+        kind, fields = one["type"], dict[str, Any]()
         if kind == "QUOTE":
             kind, fields = "MARKET", {"quantity": ZERO, "quote_quantity": Decimal(one["worth"])}
         if kind.startswith("LIMIT"):
@@ -139,6 +147,8 @@ class World:
             assert order.executed == sum((trade.quantity for trade in order.trades), ZERO)
             assert order.executed_quote == sum((trade.notional for trade in order.trades), ZERO)
             assert order.is_open or order.lock == 0
+            assert not order.is_open or order.status == "PENDING_NEW" or order.is_stop or order.price
+            assert not order.is_open or order.tif == "GTC"
             assert order.status != "FILLED" or order.remaining == 0
             assert not order.price or all(
                 trade.price <= order.price if order.is_buy else trade.price >= order.price for trade in order.trades
@@ -210,6 +220,7 @@ def act_futures(engine: FuturesExchange, trader: Account, one: dict[str, Any], n
     price = engine.last("BTCUSDT") * (10_000 + one["percent"]) / 10_000 // Decimal("0.1") * Decimal("0.1")
     order = Order(trader, "BTCUSDT", one["side"], one["type"], Decimal(one["lots"]) / 1000, f"c{number}")
     order.reduce_only = one["reduce"]
+    before = [(known.order_id, known.status) for known in engine.orders.values()]
     try:
         if one["act"] == "move":
             engine.move("BTCUSDT", price, Decimal(one["lots"]) / 1000 if one["reduce"] else None)
@@ -225,7 +236,7 @@ def act_futures(engine: FuturesExchange, trader: Account, one: dict[str, Any], n
             order.price = price if one["type"] == "LIMIT" else ZERO
             engine.place(order)
     except ApiError:
-        return
+        assert [(known.order_id, known.status) for known in engine.orders.values()] == before
 
 
 def check_futures(engine: FuturesExchange) -> None:

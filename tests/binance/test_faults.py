@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
-import ccxt
+import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 
 from tests.binance.errors import ApiError, insufficient_balance, outside_window

@@ -6,7 +6,7 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-import ccxt
+import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 
 from tests.binance.faults import FillFirst, Hang, Lose, When
@@ -113,6 +113,18 @@ async def test_refusals(swap: Any, order: dict[str, str], error: type[Exception]
         await swap.fapiprivate_post_order({"symbol": "BTCUSDT", "side": "BUY", **tif, **order})
 
 
+async def test_a_resting_order_can_be_modified(server: BinanceServer, swap: Any) -> None:
+    order = await swap.create_order(BTC, "limit", "buy", 0.01, 59_000)
+    changed = await swap.edit_order(order["id"], BTC, "limit", "buy", 0.02, 58_000)
+    assert (changed["id"], changed["price"], changed["amount"]) == (order["id"], 58_000, 0.02)
+    assert server.futures.order_margin(server.account) == Decimal(58)
+    with pytest.raises(ccxt.InsufficientFunds):
+        await swap.edit_order(order["id"], BTC, "limit", "buy", 20, 58_000)
+    assert server.futures.order_margin(server.account) == Decimal(58)
+    server.move("BTCUSDT", 58_000)
+    assert (await swap.fetch_order(order["id"], BTC))["filled"] == 0.02
+
+
 async def test_long_and_short_can_be_held_at_once(server: BinanceServer, swap: Any) -> None:
     await swap.set_position_mode(True)
     await swap.create_order(BTC, "market", "buy", 0.01, None, {"positionSide": "LONG"})
@@ -152,7 +164,8 @@ async def test_margin_moves_between_the_wallets(server: BinanceServer, swap: Any
     assert server.futures.wallets["owner"] == 6000
     assert server.account.wallet.free["USDT"] == 9000
     await swap.transfer("USDT", 500, "linear", "spot")
-    assert (server.futures.wallets["owner"], server.account.wallet.free["USDT"]) == (5500, 9500)
+    assert server.futures.wallets["owner"] == 5500
+    assert server.account.wallet.free["USDT"] == 9500
 
 
 async def test_orders_positions_and_conditional_orders_are_told(server: BinanceServer, swap: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import ccxt
+import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 
 from tests.binance.client import ccxt_client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import ccxt
+import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -58,7 +58,7 @@ async def test_a_key_is_bound_to_addresses_and_rights(server: BinanceServer, spo
 async def test_a_clock_that_is_off_is_refused_and_can_be_corrected(skew_ms: int) -> None:
     async with BinanceServer(clock=SystemClock(skew_ms)) as server:
         assert "InvalidNonce" in await refusal(server)
-        corrected = {"options": SPOT | {"adjustForTimeDifference": True}}
+        corrected: dict[str, Any] = {"options": SPOT | {"adjustForTimeDifference": True}}
         client = ccxt_client(server, **corrected)
         try:
             await client.load_markets()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
-import ccxt
+import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 
 from tests.binance.client import ccxt_client
@@ -27,7 +27,7 @@ async def listening(server: BinanceServer, wait: Awaitable[Any], count: int = 1)
     for _ in range(200):
         await asyncio.sleep(0.005)
         if sum(len(one.streams) + len(one.users) + len(one.listen_keys) for one in server.hub.connections) >= count:
-            return task  # type: ignore[return-value]  # ensure_future of a coroutine is a task
+            return task
     raise AssertionError("the server saw no subscription")
 
 
