@@ -13,41 +13,30 @@ and is called by surfaces alone: no tool, model or text reaches it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, select, update
+from sqlalchemy import Engine
 
-from agents.execution.claims import has_ended, process_token
 from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest, VenueUnavailable
-from tools.agent_results import (
-    FIRST_PROPOSAL,
-    ItemOutcome,
-    ProposalState,
-    ProposalTerms,
-    ProposalView,
-    ProposedItem,
-)
+from tools.agent_results import FIRST_PROPOSAL, ItemOutcome, ProposalState, ProposalTerms, ProposalView, ProposedItem
 from tools.notices import Notices
-from tools.proposal_tables import proposal_decisions, proposals
+from tools.proposal_rows import ProposalRows, hash_proposal, read_proposal
 from tools.registry import ToolContext
-from tools.tables import inserted_id
 
 log = logging.getLogger(__name__)
 
 Outcome = Literal["approved", "rejected", "repriced", "already", "refused"]
 _PATIENCE = timedelta(seconds=60)
-"""A proposal that was decided this long ago and that nobody here carries out was left behind by a crash."""
+"""A proposal that was decided this long ago and that no living process has taken was left behind by a crash."""
+_LONG_PATIENCE = timedelta(minutes=10)
+"""The same for one that a process elsewhere has taken, of which nothing can be known."""
 _FORGET_AFTER = timedelta(minutes=15)
 """A proposal that nobody answered this long after its expiry is closed; until then it can be drawn up again."""
-_OUTCOMES = TypeAdapter(tuple[ItemOutcome, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +99,9 @@ class Proposals:
     def __init__(
         self, database: Engine, work: ProposalWork, notices: Notices, now: Callable[[], datetime], *, ttl: timedelta
     ) -> None:
-        self._database = database
+        self._rows = ProposalRows(database, notices, now, ttl)
         self._work = work
-        self._notices = notices
         self._now = now
-        self._ttl = ttl
-        self._token = process_token()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._unheard: set[int] = set()
 
@@ -127,46 +113,22 @@ class Proposals:
             terms: What is asked.
             context: Whom, and where.
         """
-        now, topic = self._now(), _topic(terms)
-        values = {
-            **self._version(terms, now),
-            "version": 1,
-            "owner": context.owner,
-            "conversation_id": context.conversation_id,
-            "language": context.language,
-            "state": "pending",
-            "topic": topic,
-            "request": request,
-            "begun": 0,
-            "outcomes": "[]",
-            "reasons": "[]",
-            "surface": "",
-            "claimed_by": "",
-            "created_at": now,
-        }
-        same = (proposals.c.owner == context.owner, proposals.c.topic == topic, proposals.c.state == "pending")
-        with self._database.begin() as connection:
-            connection.execute(update(proposals).where(*same).values(state="replaced"))
-            number = inserted_id(connection.execute(insert(proposals).values(values)))
-        return self._load(number)
+        return self._rows.load(self._rows.open(request, terms, context))
 
     def view(self, ticket_id: int, owner: str) -> ProposalView | None:
         """Return the owner's proposal, or None: somebody else's looks like none at all."""
-        row = self._row(ticket_id - FIRST_PROPOSAL)
-        return None if row is None or row.owner != owner else _read(row)
+        row = self._rows.find(ticket_id - FIRST_PROPOSAL)
+        return None if row is None or row.owner != owner else read_proposal(row)
 
     def open_for(self, owner: str) -> tuple[ProposalView, ...]:
         """Return the owner's pending proposals, oldest first."""
-        query = select(proposals).where(proposals.c.owner == owner, proposals.c.state == "pending")
-        with self._database.connect() as connection:
-            read = [_read(row) for row in connection.execute(query.order_by(proposals.c.id))]
-        return tuple(proposal for proposal in read if proposal is not None)
+        return self._rows.pending_of(owner)
 
     async def approve(self, ticket_id: int, nonce: str, owner: str, surface: str) -> ProposalDecided:
         """Approve exactly the terms that the nonce stands for.
 
         Expired, or no longer what the owner saw: nothing is approved, it is drawn up again under a new nonce and
-        asked again. One that cannot be drawn up any more fails with the reason.
+        asked again. One of which nothing is left to be done fails with that reason.
         """
         proposal, refusal = self._check(ticket_id, nonce, owner)
         if refusal is not None:
@@ -179,13 +141,12 @@ class Proposals:
         except VenueUnavailable as error:
             return ProposalDecided("refused", proposal, "venue_unavailable", {"detail": str(error)})
         if fresh == "settled":
-            self._move(proposal, "failed", reasons=("nothing_left",))
-            return ProposalDecided("already", self._load_id(ticket_id))
-        if fresh is not None:
-            is_renewed = self._renew(proposal, fresh)
-            return ProposalDecided("repriced", self._load_id(ticket_id)) if is_renewed else self._lost(ticket_id)
-        if self._decide(proposal, "approved", surface):
-            return ProposalDecided("approved", self._load_id(ticket_id))
+            self._rows.close(proposal, "failed", "nothing_left")
+            return ProposalDecided("already", self._load(ticket_id))
+        if fresh is None:
+            return self._decide(proposal, "approved", surface)
+        if self._rows.renew(proposal, fresh):
+            return ProposalDecided("repriced", self._load(ticket_id))
         return self._lost(ticket_id)
 
     async def reject(self, ticket_id: int, nonce: str, owner: str, surface: str) -> ProposalDecided:
@@ -194,9 +155,7 @@ class Proposals:
         if refusal is not None:
             return refusal
         assert proposal is not None, "a proposal that is not refused exists"
-        if self._decide(proposal, "rejected", surface):
-            return ProposalDecided("rejected", self._load_id(ticket_id))
-        return self._lost(ticket_id)
+        return self._decide(proposal, "rejected", surface)
 
     async def edit(self, ticket_id: int, nonce: str, owner: str, changes: Mapping[str, str]) -> ProposalView:
         """Draw up a new version with other numbers, as text; the old version's buttons are dead.
@@ -207,9 +166,9 @@ class Proposals:
         proposal, refusal = self._check(ticket_id, nonce, owner)
         if refusal is not None or proposal is None:
             raise InvalidRequest((refusal and refusal.code) or "ticket_closed", ticket_id=ticket_id)
-        if not self._renew(proposal, self._work.edit(proposal.terms, changes)):
+        if not self._rows.renew(proposal, self._work.edit(proposal.terms, changes)):
             raise InvalidRequest("ticket_closed", ticket_id=ticket_id)
-        return self._load_id(ticket_id)
+        return self._load(ticket_id)
 
     async def execute(self, ticket_id: int) -> ProposalView:
         """Carry out an approved proposal at most once; whoever does not win the claim waits, or only looks.
@@ -218,7 +177,7 @@ class Proposals:
         """
         number = ticket_id - FIRST_PROPOSAL
         task = self._running.get(number)
-        if task is None and self._claim(number):
+        if task is None and self._rows.claim(number):
             task = self._running[number] = asyncio.create_task(self._carry_out(number))
         if task is not None:
             try:
@@ -226,12 +185,12 @@ class Proposals:
             except asyncio.CancelledError:
                 self._unheard.add(number)
                 raise
-        return self._load(number)
+        return self._load(ticket_id)
 
     def carry_on(self, ticket_id: int) -> None:
         """See to it that an approved proposal is carried out although nobody waits for it any more."""
         number = ticket_id - FIRST_PROPOSAL
-        if number in self._in_states("approved", where=proposals.c.id == number) and self._claim(number):
+        if self._rows.is_approved(number) and self._rows.claim(number):
             self._unheard.add(number)
             self._running[number] = asyncio.create_task(self._carry_out(number))
 
@@ -240,41 +199,36 @@ class Proposals:
 
         What a living process of this machine is carrying out is left to it.
         """
-        unfinished = [number for number in self._in_states("approved", "claimed") if self._is_left(number)]
-        for number in unfinished:
+        left = [each for each in self._rows.decided() if each not in self._running and self._rows.is_left(each)]
+        for number in left:
             await self._abandon(number)
-        return tuple(self._load(number) for number in unfinished)
+        return tuple(self._load(FIRST_PROPOSAL + number) for number in left)
 
     async def follow(self) -> None:
         """End proposals that were decided and that nobody carries out any more."""
-        decided = select(proposal_decisions.c.proposal_id).where(
-            proposal_decisions.c.decided_at < self._now() - _PATIENCE
-        )
-        for number in self._in_states("approved", "claimed", where=proposals.c.id.in_(decided)):
-            if number not in self._running:
+        late = set(self._rows.decided(before=self._now() - _LONG_PATIENCE))
+        for number in self._rows.decided(before=self._now() - _PATIENCE):
+            if number not in self._running and (number in late or self._rows.is_left(number)):
                 await self._abandon(number)
 
     def expire_due(self) -> int:
         """Close pending proposals that nobody answered long after their expiry; return how many."""
-        late = proposals.c.expires_at < self._now() - _FORGET_AFTER
-        due = update(proposals).where(proposals.c.state == "pending", late)
-        with self._database.begin() as connection:
-            return connection.execute(due.values(state="expired")).rowcount
+        return self._rows.expire(self._now() - _FORGET_AFTER)
 
     async def _carry_out(self, number: int) -> None:
         try:
-            proposal = self._load(number)
-            if not self._is_as_approved(proposal):
-                self._finish(proposal, "failed", (), ("ticket_damaged",))
+            proposal, outcomes = self._load(FIRST_PROPOSAL + number), list[ItemOutcome]()
+            if not self._rows.is_as_approved(proposal):
+                self._end(number, "failed", (), "ticket_damaged")
                 return
-            surface, outcomes = self._row_of(number).surface, []
+            surface = self._rows.row(number).surface
             for index, item in enumerate(proposal.terms.items):
-                if not self._begin(number, index):
+                if not self._rows.begin(number, index):
                     return
                 outcomes.append(await self._do(index, item, proposal, surface))
                 if not outcomes[-1].is_done:
                     break
-            self._finish(proposal, "executed" if outcomes[-1].is_done else "failed", tuple(outcomes), ())
+            self._end(number, "executed" if outcomes[-1].is_done else "failed", tuple(outcomes))
         finally:
             self._running.pop(number, None)
             self._unheard.discard(number)
@@ -292,10 +246,10 @@ class Proposals:
 
     async def _abandon(self, number: int) -> None:
         """End a proposal whose carrying out was cut off: what was begun is looked up, what was not is left."""
-        row = self._row_of(number)
-        proposal = _read(row)
-        if proposal is None or not self._is_as_approved(proposal):
-            self._end(number, "failed", (), ("ticket_damaged",))
+        row = self._rows.row(number)
+        proposal = read_proposal(row)
+        if proposal is None or not self._rows.is_as_approved(proposal):
+            self._rows.end(number, "failed", (), "ticket_damaged", tell=True)
             return
         outcomes = []
         for index, item in enumerate(proposal.terms.items):
@@ -304,40 +258,17 @@ class Proposals:
                 is_done = await self._work.is_done(item, _source(proposal, index))
             outcomes.append(ItemOutcome(index=index, is_done=is_done, code="" if is_done else "interrupted"))
         state: ProposalState = "executed" if all(each.is_done for each in outcomes) else "unsent"
-        self._unheard.add(number)
-        self._finish(proposal, state, tuple(outcomes), ())
-        self._unheard.discard(number)
+        self._rows.end(number, state, tuple(outcomes), tell=True)
 
-    def _begin(self, number: int, index: int) -> bool:
-        """Note that an item is begun; False when that was noted before, or the proposal has ended."""
-        same = (proposals.c.id == number, proposals.c.state == "claimed", proposals.c.begun == index)
-        with self._database.begin() as connection:
-            return connection.execute(update(proposals).where(*same).values(begun=index + 1)).rowcount == 1
-
-    def _finish(
-        self, proposal: ProposalView, state: ProposalState, outcomes: tuple[ItemOutcome, ...], reasons: tuple[str, ...]
-    ) -> None:
-        self._end(proposal.ticket_id - FIRST_PROPOSAL, state, outcomes, reasons)
-
-    def _end(
-        self, number: int, state: ProposalState, outcomes: tuple[ItemOutcome, ...], reasons: tuple[str, ...]
-    ) -> None:
-        """Write how a proposal ended, once, and tell an owner who is not waiting for it in the same transaction."""
-        values = {"state": state, "outcomes": _OUTCOMES.dump_json(outcomes).decode(), "reasons": json.dumps(reasons)}
-        here = (proposals.c.id == number, proposals.c.state.in_(("approved", "claimed")))
-        with self._database.begin() as connection:
-            if connection.execute(update(proposals).where(*here).values(values)).rowcount != 1:
-                return
-            if number in self._unheard or number not in self._running:
-                row = connection.execute(select(proposals).where(proposals.c.id == number)).one()
-                told = {"proposal_id": f"A{number}", "reasons": ",".join(reasons)}
-                self._notices.add(connection, row.owner, f"proposal_{state}", told)
+    def _end(self, number: int, state: ProposalState, outcomes: tuple[ItemOutcome, ...] = (), *reasons: str) -> None:
+        """End what is carried out here; an owner who is no longer waiting for it gets a notice."""
+        self._rows.end(number, state, outcomes, *reasons, tell=number in self._unheard)
 
     async def _fresh_terms(self, proposal: ProposalView) -> ProposalTerms | Literal["settled"] | None:
         """Return new terms when the old ones may not be approved any more, or None when they may."""
         if self._now() <= proposal.expires_at and await self._work.still_holds(proposal.terms):
             return None
-        row = self._row_of(proposal.ticket_id - FIRST_PROPOSAL)
+        row = self._rows.row(proposal.ticket_id - FIRST_PROPOSAL)
         return await self._work.draw_up(row.request, proposal.owner) or "settled"
 
     def _check(self, ticket_id: int, nonce: str, owner: str) -> tuple[ProposalView | None, ProposalDecided | None]:
@@ -352,145 +283,21 @@ class Proposals:
             return proposal, ProposalDecided("refused", proposal, "ticket_damaged")
         return proposal, None
 
-    def _is_as_approved(self, proposal: ProposalView) -> bool:
-        """Return whether the terms are those whose hash stands in the owner's decision."""
-        same = (
-            proposal_decisions.c.proposal_id == proposal.ticket_id - FIRST_PROPOSAL,
-            proposal_decisions.c.version == proposal.version,
-            proposal_decisions.c.terms_hash == hash_proposal(proposal.terms),
-            proposal_decisions.c.decision == "approved",
-            proposal_decisions.c.owner == proposal.owner,
-        )
-        with self._database.connect() as connection:
-            return connection.execute(select(proposal_decisions.c.id).where(*same)).first() is not None
+    def _decide(self, proposal: ProposalView, state: Literal["approved", "rejected"], surface: str) -> ProposalDecided:
+        if self._rows.decide(proposal, state, surface):
+            return ProposalDecided(state, self._load(proposal.ticket_id))
+        return self._lost(proposal.ticket_id)
 
     def _lost(self, ticket_id: int) -> ProposalDecided:
         """Return how somebody else was faster: the proposal is closed, or it has a new version."""
-        proposal = self._load_id(ticket_id)
+        proposal = self._load(ticket_id)
         if proposal.state == "pending":
             return ProposalDecided("refused", proposal, "ticket_changed")
         return ProposalDecided("already", proposal)
 
-    def _decide(self, proposal: ProposalView, state: ProposalState, surface: str) -> bool:
-        values = {
-            "proposal_id": proposal.ticket_id - FIRST_PROPOSAL,
-            "version": proposal.version,
-            "terms_hash": proposal.terms_hash,
-            "decision": state,
-            "owner": proposal.owner,
-            "surface": surface,
-            "decided_at": self._now(),
-        }
-        with self._database.begin() as connection:
-            if not self._change(connection, proposal, state=state, surface=surface):
-                return False
-            connection.execute(insert(proposal_decisions).values(values))
-        return True
-
-    def _move(self, proposal: ProposalView, state: ProposalState, *, reasons: tuple[str, ...]) -> bool:
-        with self._database.begin() as connection:
-            return self._change(connection, proposal, state=state, reasons=json.dumps(reasons))
-
-    def _renew(self, proposal: ProposalView, terms: ProposalTerms) -> bool:
-        version = {**self._version(terms, self._now()), "version": proposal.version + 1}
-        with self._database.begin() as connection:
-            return self._change(connection, proposal, **version)
-
-    @staticmethod
-    def _change(connection: Connection, proposal: ProposalView, **values: Any) -> bool:
-        """Change a pending proposal, if it is still the version that was looked at."""
-        same = (
-            proposals.c.id == proposal.ticket_id - FIRST_PROPOSAL,
-            proposals.c.state == "pending",
-            proposals.c.nonce == proposal.nonce,
-        )
-        return connection.execute(update(proposals).where(*same).values(values)).rowcount == 1
-
-    def _claim(self, number: int) -> bool:
-        same = (proposals.c.id == number, proposals.c.state == "approved")
-        with self._database.begin() as connection:
-            values = {"state": "claimed", "claimed_by": self._token}
-            return connection.execute(update(proposals).where(*same).values(values)).rowcount == 1
-
-    def _is_left(self, number: int) -> bool:
-        """Return whether nobody carries a decided proposal out any more, as far as can be known at once."""
-        claimed_by = self._row_of(number).claimed_by
-        return number not in self._running and (not claimed_by or has_ended(claimed_by))
-
-    def _version(self, terms: ProposalTerms, now: datetime) -> dict[str, Any]:
-        return {
-            "terms": canonical_json(terms),
-            "terms_hash": hash_proposal(terms),
-            "nonce": secrets.token_urlsafe(16),
-            "expires_at": now + self._ttl,
-        }
-
-    def _in_states(self, *states: str, where: ColumnElement[bool] | None = None) -> list[int]:
-        query = select(proposals.c.id).where(proposals.c.state.in_(states)).order_by(proposals.c.id)
-        with self._database.connect() as connection:
-            return list(connection.scalars(query if where is None else query.where(where)))
-
-    def _row(self, number: int) -> Row[Any] | None:
-        with self._database.connect() as connection:
-            return connection.execute(select(proposals).where(proposals.c.id == number)).one_or_none()
-
-    def _row_of(self, number: int) -> Row[Any]:
-        row = self._row(number)
-        assert row is not None, "a proposal is never deleted"
-        return row
-
-    def _load_id(self, ticket_id: int) -> ProposalView:
-        return self._load(ticket_id - FIRST_PROPOSAL)
-
-    def _load(self, number: int) -> ProposalView:
-        row = self._row(number)
-        proposal = None if row is None else _read(row)
-        if proposal is None:
-            raise InvalidRequest("ticket_not_found", ticket_id=FIRST_PROPOSAL + number)
-        return proposal
-
-
-def canonical_json(terms: ProposalTerms) -> str:
-    """Return the one text of some terms: sorted keys, decimals as their digits."""
-    return json.dumps(terms.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-
-
-def hash_proposal(terms: ProposalTerms) -> str:
-    """Return the SHA-256 of the canonical text, in hex."""
-    return hashlib.sha256(canonical_json(terms).encode()).hexdigest()
-
-
-def _topic(terms: ProposalTerms) -> str:
-    """Return what a proposal is about: a newer one about the same thing takes its place."""
-    about = []
-    for item in terms.items:
-        detail = {"action": "action", "setting": getattr(item, "setting", ""), "order": getattr(item, "source", "")}
-        about.append(f"{item.agent}:{item.subject}:{detail.get(item.subject, '')}")
-    return hashlib.sha256("|".join(about).encode()).hexdigest()
+    def _load(self, ticket_id: int) -> ProposalView:
+        return self._rows.load(ticket_id - FIRST_PROPOSAL)
 
 
 def _source(proposal: ProposalView, index: int) -> str:
     return f"proposal:{proposal.ticket_id - FIRST_PROPOSAL}/{index}"
-
-
-def _read(row: Row[Any]) -> ProposalView | None:
-    """Return a proposal, or None when what the database holds of it cannot be one."""
-    try:
-        return ProposalView(
-            ticket_id=FIRST_PROPOSAL + row.id,
-            version=row.version,
-            nonce=row.nonce,
-            owner=row.owner,
-            conversation_id=row.conversation_id,
-            language=row.language,
-            state=row.state,
-            terms=ProposalTerms.model_validate_json(row.terms),
-            terms_hash=row.terms_hash,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            outcomes=_OUTCOMES.validate_json(row.outcomes),
-            reasons=tuple(json.loads(row.reasons)),
-        )
-    except ValueError:
-        log.error("proposal A%s is damaged in the database", row.id)
-        return None

@@ -15,8 +15,8 @@ from agents.fleet.lifecycle import Action, AgentState
 from engine.domain.errors import InvalidRequest
 from tests.tools.agents.world import HERE, OWNER, STRANGER, TTL, D, World, make_order, proposal
 from tools.agent_results import FIRST_PROPOSAL, ProposalView, ProposedAction
+from tools.proposal_rows import canonical_json, hash_proposal
 from tools.proposal_tables import proposals
-from tools.proposals import canonical_json, hash_proposal
 
 DEAD = f"{socket.gethostname()}|another|1|1|1"
 """A process of this machine before it was last started."""
@@ -245,12 +245,12 @@ def dying(world: World, before: bool) -> None:
     world.fleet.act = killed  # type: ignore[method-assign]  # a process that dies in the middle
 
 
-async def crash(work: Awaitable[object], world: World) -> World:
+async def crash(work: Awaitable[object], world: World, by: str = DEAD) -> World:
     """Run into the crash and return the next process."""
     with pytest.raises(Killed):
         await work
     with world.database.begin() as connection:
-        connection.execute(update(proposals).where(proposals.c.state == "claimed").values(claimed_by=DEAD))
+        connection.execute(update(proposals).where(proposals.c.state == "claimed").values(claimed_by=by))
     return world.restarted()
 
 
@@ -320,6 +320,18 @@ async def test_what_was_left_behind_is_ended_while_running_too(world: World) -> 
     await world.proposals.follow()
     assert (await world.proposals.execute(other.ticket_id)).state == "unsent"
     assert len(world.fleet.deeds) == 1
+
+
+async def test_what_a_process_elsewhere_took_is_ended_after_a_long_while(world: World) -> None:
+    asked = await world.start()
+    await approve(world, asked)
+    dying(world, before=True)
+    again = await crash(world.proposals.execute(asked.ticket_id), world, by="elsewhere|b|1|1|1")
+    assert await again.proposals.recover() == ()
+    for minutes, state in ((5, "claimed"), (6, "unsent")):
+        again.wait(minutes=minutes)
+        await again.proposals.follow()
+        assert (await again.proposals.execute(asked.ticket_id)).state == state
 
 
 async def test_a_clock_that_stands_still_expires_nothing(world: World) -> None:
