@@ -104,8 +104,8 @@ def list_funds(as_json: JsonOption = False) -> None:
 
     with _Session() as session:
         found = session.run(work)
-        session.show([line for each in found for line in fund_lines(each, session.words)] or [session.say("none")],
-                     found, as_json)  # fmt: skip
+        lines = [line for each in found for line in fund_lines(each, session.words)]
+        session.show(lines or [session.say("none")], [fund_content(each) for each in found], as_json)
 
 
 @app.command(name="open")
@@ -385,6 +385,14 @@ def run_line(report: RunReport, words: Mapping[str, Any]) -> str:
         deposits=_money(report.total(EntryKind.DEPOSIT)),
         withdrawals=_money(report.total(EntryKind.WITHDRAWAL)),
     )
+
+
+def fund_content(fund: FundStatus) -> dict[str, object]:
+    """Return a fund as plain values for JSON, every digit kept."""
+    record = fund.record
+    told = {each.name: getattr(fund, each.name) for each in fields(fund) if each.name != "record"}
+    times = {"opened_at": record.opened_at, "valued_at": record.valued_at}
+    return {"fund": record.name, **times, **told, "terms": record.terms.model_dump(mode="json")}
 
 
 def statement_content(statement: Statement) -> dict[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -57,13 +58,13 @@ def test_a_fund_lives_by_commands(command: Command, desk: FakeDesk, tmp_path: Pa
         done = command("deposit", "nova", "maria", "1000", "--source", "s1", "--holder", "María")
         assert (done.exit_code, "waits for the next valuation" in done.output) == (0, True)
     assert "deposits 1,000.00" in command("value", "nova").output
-    desk.earn("nova", 100)
+    desk.earn("nova", 100)  # half of what is left after a fee of 20, less what a unit cannot be split into
     desk.clock = at("2026-02-01T08:00")
     paid = command("distribute", "nova", "--period", "2026-01")
-    assert "2026-01: 1 payouts, 40.00 paid and 0.00 kept." in paid.output
-    assert "1 payouts, 40.00 paid" in command("distribute", "nova", "--period", "2026-01").output
+    assert "2026-01: 1 payouts, 39.99 paid and 0.00 kept." in paid.output
+    assert "1 payouts, 39.99 paid" in command("distribute", "nova", "--period", "2026-01").output
     assert "nothing is due" in command("distribute", "nova").output
-    assert "nova: 9.6" in command("list").output
+    assert "nova: 9.45463635 units at 110, 1,040.01 in 1 accounts" in command("list").output
     told = command("accounts", "nova", "--account", "maria", "--payouts", "reinvest").output
     assert told.startswith("maria (María): ")
     assert "payouts: kept" in told
@@ -81,7 +82,7 @@ def test_json_keeps_every_digit(command: Command, desk: FakeDesk) -> None:
     (run,) = json.loads(command("value", "nova", "--json").output)
     assert run["valuation"]["price"] == "100"
     (fund,) = json.loads(command("list", "--json").output)
-    assert (fund["units"], fund["record"]["name"]) == ("10.00000000", "nova")
+    assert (fund["units"], fund["fund"]) == ("10.00000000", "nova")
     statement = json.loads(command("statement", "nova", "maria", "2026-01", "--json").output)
     assert (statement["deposits"], statement["terms"]["performance_fee"]) == ("1000", "0.2")
     assert Decimal(statement["closing"]["value"]) == 1000
@@ -155,11 +156,11 @@ def test_the_real_desk_moves_the_money_once_and_tells_its_books(tmp_path: Path) 
         assert order.state is OrderState.READY
         refused = await funds.deposit("nova", "juan", Decimal(7000), "s2")
         assert refused.reason == "no_cash"
-        market.time += 60
+        market.present += timedelta(minutes=1)
         (report,) = await funds.value("nova")
         assert (report.valuation.equity, funds.fund("nova").owned) == (4000, 4000)
         await funds.withdraw("nova", "maria", Decimal(1500), "w1")
-        market.time += 60
+        market.present += timedelta(minutes=1)
         await funds.value("nova")
         await funds.value("nova")
         assert (await desk.account("nova")).equity == 2500

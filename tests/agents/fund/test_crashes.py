@@ -109,7 +109,7 @@ async def stop_everywhere(factory: pytest.TempPathFactory, step: int) -> None:
 async def test_a_fund_stopped_at_any_step_ends_as_if_nothing_had_happened(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    await stop_everywhere(tmp_path_factory, 7)
+    await stop_everywhere(tmp_path_factory, 13)
 
 
 @pytest.mark.prove

@@ -155,8 +155,11 @@ def fee_ceilings(entries: list[Entry], terms: FundTerms) -> dict[str, Fraction]:
     charged is the rate on the highest that this profit ever was, taken over parts that left with their share of it:
     a loss after a peak must be made good before anything new counts, and what left took its part of the profit along.
     """
-    price, units = Fraction(0), defaultdict(Fraction)
-    profit, peak, left = defaultdict(Fraction), defaultdict(Fraction), defaultdict(Fraction)
+    price = Fraction(0)
+    units: dict[str, Fraction] = defaultdict(Fraction)
+    profit: dict[str, Fraction] = defaultdict(Fraction)
+    peak: dict[str, Fraction] = defaultdict(Fraction)
+    left: dict[str, Fraction] = defaultdict(Fraction)
     for entry in entries:
         if entry.valuation is not None:
             new = Fraction(entry.valuation.price)
