@@ -387,9 +387,9 @@ CHAIN = (
     step("order", {"state": "done", "order_id": "tc-1"}),
     step("fill", {"side": "buy", "role": "entry"}, quantity="0.2", price="2500.10", fee="0.50", trade="12"),
     step("protect", {"reasons": ""}, 30, stop="2450"),
-    step("exit", {"reasons": "max_bars"}, 60),
+    step("exit", {"reasons": "time"}, 60),
     step("fill", {"side": "sell", "role": "exit"}, 61, quantity="0.2", price="2550.00", fee="0.51", trade="13"),
-    step("result", {"exit_reason": "max_bars"}, 61),
+    step("result", {"exit_reason": "time"}, 61),
 )
 TRIP = RoundTripView(
     quantity=D("0.2"),
@@ -399,7 +399,7 @@ TRIP = RoundTripView(
     realised=D("8.97"),
     realised_pct=D("1.794"),
     r_multiple=D("0.45"),
-    exit_reason="max_bars",
+    exit_reason="time",
     entered_at=NOON,
     exited_at=NOON + timedelta(minutes=61),
 )
@@ -460,7 +460,7 @@ def test_a_trade_is_explained_in_spanish_too() -> None:
 @BOTH
 def test_what_was_not_done_says_why_not(language: Language) -> None:
     limit = step("limit", {"name": "drawdown", "unit": "pct", "ok": "no"}, limit="20", before="21", after="21")
-    verdict = step("verdict", {"verdict": "refused", "reasons": "drawdown,probability"})
+    verdict = step("verdict", {"verdict": "refused", "reasons": "drawdown,signal_probability"})
     text = tell(explained(verdict="refused", steps=(*CHAIN[:3], limit, verdict), result=None), language)
     assert {"en": "did **not** trade", "es": "**No** operó"}[language] in text
     assert {"en": "The signal's probability", "es": "La probabilidad de la señal"}[language] in text
@@ -476,7 +476,7 @@ def test_every_side_and_an_open_position(side: str, language: Language) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("effect", ["off", "missing", "passed", "weighted", "refused", "probability", "brand_new"])
+@pytest.mark.parametrize("effect", ["off", "signal_missing", "passed", "weighted", "signal_side", "brand_new"])
 def test_every_effect_of_the_signal(effect: str, language: Language) -> None:
     assert tell(explained(steps=(step("signal", {"effect": effect}), CHAIN[7]), result=None), language)
 
