@@ -90,7 +90,7 @@ class Backfill:
     async def _read_before(self, series: BarSeries, symbol_id: str, end: int) -> None:
         """Read what is missing before the first stored bar; where the exchange begins there, one question tells."""
         while series.until < end:
-            bars, _ = await self._page(series, symbol_id, series.until, PAGE_BARS)
+            bars, _ = await self._page(series, symbol_id, series.until, (end - series.until) // series.step)
             bars = bars[: int(np.searchsorted(bars.time, end))]
             if not series.extend(bars):
                 series.until = end

@@ -61,7 +61,7 @@ class Local:
         self.server = BinanceServer(clock=self.clock, **options)
         for seed, (symbol_id, price) in enumerate((("BTCUSDT", 60_000.0), ("ETHUSDT", 3_000.0))):
             tape = self.server.spot.tapes[symbol_id]
-            tape.seed("1m", minutes_of(START_S - days * 86_400, days * 1440, price, seed))
+            tape.seed({"1m": minutes_of(START_S - days * 86_400, days * 1440, price, seed)})
 
     def now(self) -> datetime:
         return utc_from_seconds(self.clock.now_ms() / 1000)
