@@ -12,10 +12,10 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from tests.binance.accounts import Account
-from tests.binance.engine import Engine
 from tests.binance.errors import ApiError, unknown_order
 from tests.binance.orders import Order, Trade
 from tests.binance.rules import SymbolRules, short
+from tests.binance.scripted import ScriptedMarket
 
 ZERO = Decimal(0)
 EIGHT = Decimal("0.00000001")
@@ -120,7 +120,7 @@ class Settings:
     margin_type: defaultdict[str, str] = field(default_factory=lambda: defaultdict(lambda: "cross"))
 
 
-class FuturesExchange(Engine):
+class FuturesExchange(ScriptedMarket):
     """USD-M perpetuals of one exchange."""
 
     kind = "futures"

@@ -19,7 +19,6 @@ from aiohttp import web
 from tests.binance.accounts import Account, Ledger
 from tests.binance.calls import Call
 from tests.binance.clock import Clock, SimulatedClock, SystemClock
-from tests.binance.engine import Liquidity
 from tests.binance.faults import (
     Do,
     Empty,
@@ -39,6 +38,7 @@ from tests.binance.futures_api import FuturesApi
 from tests.binance.gateway import Gateway
 from tests.binance.limits import Limits
 from tests.binance.rules import DEFAULT_PRICES, DEFAULT_SPOT, SymbolRules
+from tests.binance.scripted import Liquidity
 from tests.binance.security import signed_text
 from tests.binance.sockets import Sockets
 from tests.binance.spot import SpotExchange

@@ -6,17 +6,17 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from tests.binance.accounts import Account
-from tests.binance.engine import Engine
 from tests.binance.errors import ApiError, duplicate_order, insufficient_balance, unknown_order
 from tests.binance.orders import Order, OrderList, Trade
 from tests.binance.rules import plain
+from tests.binance.scripted import ScriptedMarket
 
 ZERO = Decimal(0)
 EIGHT = Decimal("0.00000001")
 BNB_SHARE = Decimal("0.75")
 
 
-class SpotExchange(Engine):
+class SpotExchange(ScriptedMarket):
     """Spot pairs of one exchange."""
 
     kind = "spot"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from typing import Any
 
 from tests.binance.accounts import Account
@@ -25,6 +25,7 @@ class ListenKeys:
         self.hub = hub
         self.clock = clock
         self.kind = kind
+        self._made = 0
 
     def endpoints(self, path: str) -> dict[tuple[str, str], Endpoint]:
         """Return the three methods of a listen-key path."""
@@ -44,9 +45,14 @@ class ListenKeys:
 
     def create(self, call: Call) -> dict[str, str]:
         """Return the account's key, a new one when it has none."""
-        key = self.of(call.owner) or secrets.token_hex(32)
+        key = self.of(call.owner) or self._new(call.owner)
         self.hub.listen_keys[key] = (self.kind, call.owner, self.clock.now_ms() + KEY_LIFE_MS)
         return {"listenKey": key}
+
+    def _new(self, account: Account) -> str:
+        """Return a key that looks random and is the same in every run."""
+        self._made += 1
+        return hashlib.sha256(f"{self.kind}:{account.key}:{self._made}".encode()).hexdigest()
 
     def _own(self, call: Call) -> str:
         key = call.text("listenKey") or (self.of(call.owner) if self.kind == "futures" else None) or ""
