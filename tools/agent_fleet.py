@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from agents.fleet.lifecycle import Action, AgentState
-from tools.agent_results import AgentView, SettingValue
+from tools.agent_results import AgentView, ProposedOrder, SettingValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,10 @@ class AgentFleet(Protocol):
         """
         ...
 
+    async def asked_orders(self) -> tuple[ProposedOrder, ...]:
+        """Return the orders of agents that wait for their owner."""
+        ...
+
     async def is_asked(self, source: str) -> bool:
         """Return whether an order of an agent still waits for its owner."""
         ...
@@ -117,4 +121,8 @@ class AgentFleet(Protocol):
         Raises:
             InvalidRequest: It does not wait any more.
         """
+        ...
+
+    async def decline_order(self, source: str, *, by: str) -> None:
+        """Let an agent give up an order that it asked for; harmless when it does not wait any more."""
         ...

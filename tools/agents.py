@@ -24,7 +24,6 @@ from tools.agent_results import (
     AgentView,
     MandateView,
     ProposedMandate,
-    ProposedOrder,
 )
 from tools.agent_work import write_request
 from tools.proposals import Proposals
@@ -117,10 +116,6 @@ class AgentTools:
         """
         mandate_terms(mandate)
         return self._answer(Plan((), (mandate,), ()), write_request("mandate", mandate.model_dump_json()), context)
-
-    def ask_order(self, order: ProposedOrder, context: ToolContext) -> AgentsChanged:
-        """Ask the owner for an order that an agent may not send by itself."""
-        return self._answer(Plan((), (order,), ()), write_request("order", order.model_dump_json()), context)
 
     def _answer(self, plan: Plan, request: str, context: ToolContext) -> AgentsChanged:
         terms = self._plans.terms(plan.asked) if plan.asked else None

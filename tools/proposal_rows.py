@@ -97,6 +97,14 @@ class ProposalRows:
             read = [read_proposal(row) for row in connection.execute(query.order_by(proposals.c.id))]
         return tuple(proposal for proposal in read if proposal is not None)
 
+    def state_of(self, terms: ProposalTerms, owner: str) -> str | None:
+        """Return the state of the newest proposal about the same thing; None when there was never one."""
+        same = (proposals.c.owner == owner, proposals.c.topic == _topic(terms))
+        query = select(proposals.c.state).where(*same).order_by(proposals.c.id.desc()).limit(1)
+        with self._database.connect() as connection:
+            state: str | None = connection.execute(query).scalar_one_or_none()
+        return state
+
     def decided(self, *, before: datetime | None = None) -> list[int]:
         """Return the numbers of what was approved and has not ended, all or those decided before a moment."""
         if before is None:

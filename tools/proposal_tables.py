@@ -21,7 +21,7 @@ proposals = Table(
     Column("conversation_id", CONVERSATION, nullable=False),
     Column("language", String(2), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("topic", String(160), nullable=False),
+    Column("topic", String(64), nullable=False),
     Column("request", Text, nullable=False),
     Column("terms", Text, nullable=False),
     Column("terms_hash", String(64), nullable=False),
@@ -34,6 +34,7 @@ proposals = Table(
     Column("expires_at", UtcTime, nullable=False),
     Index("ix_proposals_owner_state", "owner", "state"),
     Index("ix_proposals_state", "state"),
+    Index("ix_proposals_topic", "topic"),
     mysql_charset="utf8mb4",
     sqlite_autoincrement=True,
 )

@@ -124,6 +124,10 @@ class Proposals:
         """Return the owner's pending proposals, oldest first."""
         return self._rows.pending_of(owner)
 
+    def state_of(self, terms: ProposalTerms, owner: str) -> str | None:
+        """Return the state of the newest proposal about the same thing; None when there was never one."""
+        return self._rows.state_of(terms, owner)
+
     async def approve(self, ticket_id: int, nonce: str, owner: str, surface: str) -> ProposalDecided:
         """Approve exactly the terms that the nonce stands for.
 

@@ -89,8 +89,14 @@ def render_proposal_card(proposal: ProposalView, language: Language) -> str:
 def render_agent_notice(kind: str, params: Mapping[str, str], language: Language) -> str | None:
     """Return what happened while the owner was away; None for a notice that is not about agents."""
     sentence = load_words(language, "agents")["notices"].get(kind)
+    if sentence is None:
+        return None
     values = {key: text if key.endswith("_id") else escape(text) for key, text in params.items()}
-    return None if sentence is None else str(sentence).format(**values)
+    if "side" in params:
+        values["side"] = load_words(language, "agents")["proposal"]["sides"][params["side"]]
+    if "agent" in params:
+        values["agent"] = agent_name(params["agent"])
+    return str(sentence).format(**values)
 
 
 def render_agent_reasons(codes: Sequence[str], language: Language, **params: str) -> str:

@@ -337,10 +337,21 @@ def test_reasons_of_the_risk_gate_are_told_in_its_words() -> None:
 @BOTH
 @pytest.mark.parametrize(
     "kind",
-    ["worker_failing", "worker_recovered", "worker_stuck", "proposal_executed", "proposal_failed", "proposal_unsent"],
+    [
+        *("worker_failing", "worker_recovered", "worker_stuck", "order_asked"),
+        *("proposal_executed", "proposal_failed", "proposal_unsent"),
+    ],
 )
 def test_every_notice_has_words(kind: str, language: Language) -> None:
-    params = {"worker": "atlas", "error": "OSError", "proposal_id": "A3", "reasons": ""}
+    params = {
+        "worker": "atlas",
+        "error": "OSError",
+        "proposal_id": "A3",
+        "reasons": "",
+        "agent": "nova",
+        "side": "buy",
+        "symbol": "X",
+    }
     text = render_agent_notice(kind, params, language)
     assert text is not None
     assert "{" not in text

@@ -11,7 +11,7 @@ import pytest
 from agents.fleet.lifecycle import AgentState
 from agents.mandates import Allowed, MandateTerms
 from engine.domain.errors import InvalidRequest, VenueUnavailable
-from tests.tools.agents.world import HERE, NOON, OWNER, D, World, make_order, proposal
+from tests.tools.agents.world import HERE, NOON, OWNER, D, World, proposal
 from tools.agent_results import ProposedAction, ProposedMandate, ProposedSetting
 from tools.schema import AgentStatus
 
@@ -241,27 +241,6 @@ async def test_a_mandate_alone_can_be_proposed_from_a_form(live: World) -> None:
     assert live.mandates.standing("atlas", "binance") is not None
     with pytest.raises(InvalidRequest):
         live.tools.propose_mandate(mandate.model_copy(update={"daily_notional": Decimal(0)}), HERE)
-
-
-async def test_an_order_beyond_the_mandate_is_asked_for_and_sent_when_approved(live: World) -> None:
-    order = make_order()
-    live.fleet.orders[order.source] = True
-    asked = proposal(live.tools.ask_order(order, HERE))
-    assert asked.terms.items == (order,)
-    done = await live.approve(asked)
-    assert done.state == "executed"
-    assert live.fleet.deeds == [("order", order.source, OWNER, "")]
-
-
-async def test_an_order_that_its_agent_gave_up_is_not_sent(live: World) -> None:
-    order = make_order()
-    live.fleet.orders[order.source] = True
-    asked = proposal(live.tools.ask_order(order, HERE))
-    live.fleet.orders[order.source] = False
-    decided = await live.proposals.approve(asked.ticket_id, asked.nonce, OWNER, "web")
-    assert decided.outcome == "already"
-    assert decided.ticket is not None
-    assert (decided.ticket.state, decided.ticket.reasons) == ("failed", ("nothing_left",))
 
 
 async def test_status_shows_every_agent_with_what_is_left_of_its_mandate(live: World) -> None:

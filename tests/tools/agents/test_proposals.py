@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from agents.fleet.lifecycle import Action, AgentState
 from engine.domain.errors import InvalidRequest
-from tests.tools.agents.world import HERE, OWNER, STRANGER, TTL, D, World, make_order, proposal
+from tests.tools.agents.world import OWNER, STRANGER, TTL, D, World, proposal
 from tools.agent_results import FIRST_PROPOSAL, ProposalView, ProposedAction
 from tools.proposal_rows import canonical_json, hash_proposal
 from tools.proposal_tables import proposals
@@ -152,13 +152,6 @@ async def test_a_newer_proposal_about_the_same_thing_takes_its_place(world: Worl
     assert [each.ticket_id for each in world.proposals.open_for(OWNER)] == [other.ticket_id, second.ticket_id]
     assert await approve(world, first) == "already"
     assert not world.fleet.deeds
-
-
-async def test_two_asked_orders_of_one_agent_wait_beside_each_other(live: World) -> None:
-    for source in ("agent:nova/a", "agent:nova/b"):
-        live.fleet.orders[source] = True
-        live.tools.ask_order(make_order(source), HERE)
-    assert len(live.proposals.open_for(OWNER)) == 2
 
 
 async def test_terms_that_were_changed_in_the_database_are_not_approved(world: World) -> None:

@@ -20,6 +20,7 @@ from tools.agent_plans import AgentPlans
 from tools.agent_results import AgentsChanged, AgentView, ProposalView, ProposedOrder
 from tools.agent_work import AgentWork
 from tools.agents import AgentTools
+from tools.asked_orders import AskedOrders
 from tools.notices import Notices
 from tools.proposals import Proposals
 from tools.registry import ToolContext
@@ -70,7 +71,7 @@ class FakeFleet:
             )
         }
         self.deeds: list[tuple[str, str, str, str]] = []
-        self.orders: dict[str, bool] = {}
+        self.orders: dict[str, ProposedOrder] = {}
         self.trouble: Exception | None = None
         self.deaf: set[str] = set()
         self.pause: asyncio.Event | None = None
@@ -135,14 +136,20 @@ class FakeFleet:
         self.agents[agent].settings[setting] = change.after
         self.deeds.append((agent, setting, by, source))
 
+    async def asked_orders(self) -> tuple[ProposedOrder, ...]:
+        return tuple(self.orders.values())
+
     async def is_asked(self, source: str) -> bool:
-        return self.orders.get(source, False)
+        return source in self.orders
 
     async def confirm_order(self, source: str, *, by: str) -> None:
-        if not self.orders.get(source):
+        if self.orders.pop(source, None) is None:
             raise InvalidRequest("order_not_found", order_id=source)
-        self.orders[source] = False
-        self.deeds.append(("order", source, by, ""))
+        self.deeds.append(("confirmed", source, by, ""))
+
+    async def decline_order(self, source: str, *, by: str) -> None:
+        if self.orders.pop(source, None) is not None:
+            self.deeds.append(("declined", source, by, ""))
 
 
 class World:
@@ -159,6 +166,8 @@ class World:
         self.work = AgentWork(self.fleet, self.plans, self.mandates, self.now)
         self.proposals = Proposals(database, self.work, self.notices, self.now, ttl=TTL)
         self.tools = AgentTools(self.fleet, self.plans, self.proposals, self.mandates, self.permission, self.now)
+
+        self.asked = AskedOrders(self.fleet, self.plans, self.proposals, self.notices, OWNER, "en")
 
     def now(self) -> datetime:
         return self.present
@@ -183,6 +192,13 @@ class World:
     async def start(self, agent: str = "nova") -> ProposalView:
         """Return the proposal to start an agent."""
         return proposal(await self.control(agent, "start"))
+
+    async def ask(self, *orders: ProposedOrder) -> tuple[ProposalView, ...]:
+        """Let agents ask for orders and return what their owner is asked."""
+        for order in orders:
+            self.fleet.orders[order.source] = order
+        await self.asked.look()
+        return self.proposals.open_for(OWNER)
 
     async def approve(self, asked: ProposalView) -> ProposalView:
         """Approve and carry out."""
