@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, cast
 
@@ -78,6 +78,7 @@ class Copilot:
         fallback_language: Language,
         remembering: Remembering | None = None,
         speaker: Callable[[], str] = lambda: OFFLINE,
+        halt: Callable[[str, str], Awaitable[None]],
     ) -> None:
         """Wire the service.
 
@@ -90,6 +91,7 @@ class Copilot:
             fallback_language: Language where nobody has chosen one.
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
+            halt: Stops all trading on behalf of an owner, on a surface.
         """
         self._graph = graph
         self._tickets = tickets
@@ -99,10 +101,11 @@ class Copilot:
         self._market = market
         self._remembering = remembering
         self._speaker = speaker
+        self._halt = halt
         self._conversations = Conversations()
         self._noting: set[asyncio.Task[None]] = set()
 
-    async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
+    async def send(self, owner: str, conversation_id: str, text: str) -> AsyncGenerator[Event, None]:
         """Take what a person says and tell what happens, ending with `TurnEnded`.
 
         A pending ticket is never approved by words; it stays open beside the new turn.
@@ -122,7 +125,7 @@ class Copilot:
 
     async def decide(
         self, owner: str, ticket_id: int, nonce: str, decision: Literal["approve", "reject"], surface: str
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Take the owner's decision on a ticket; the nonce must be the one that its present version carries.
 
         It never waits for a chat model: while a turn of the same conversation is under way the decision is carried out
@@ -201,7 +204,7 @@ class Copilot:
 
     async def edit(
         self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str], surface: str
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Change quantity, price, stop loss or take profit: a new version of the same ticket, asked again."""
         async for event in self._ending(owner, self._edit(owner, ticket_id, nonce, changes)):
             yield event
@@ -231,6 +234,34 @@ class Copilot:
         language = self._say(owner)
         waiting = self._notices.take(owner, surface)
         return tuple(render_notice(notice.kind, notice.params, language) for notice in waiting)
+
+    async def deliver_notices(self, owner: str, surface: str, send: Callable[[str], Awaitable[None]]) -> None:
+        """Hand over what happened while the owner was away, worded; each counts as shown once `send` has returned.
+
+        For surfaces that can fail to show: a notice that could not be sent comes again.
+        """
+        language = self._say(owner)
+        for notice in self._notices.pending(owner, surface):
+            await send(render_notice(notice.kind, notice.params, language))
+            self._notices.mark_delivered([notice.id], surface)
+
+    async def stop_everything(self, owner: str, surface: str) -> str:
+        """Stop all trading at once, and say so; no chat model is asked."""
+        language = self._say(owner)
+        try:
+            await self._halt(owner, surface)
+        except CopilotError as error:
+            log.exception("the kill switch met an error; trading stays stopped")
+            return render_message("stopped_with_error", language).format(error=render_error(error, language))
+        return render_message("stopped_everything", language)
+
+    def skip_notices(self, owner: str, surface: str) -> None:
+        """Take everything so far as shown on a surface that is new."""
+        self._notices.take(owner, surface)
+
+    def ticket(self, owner: str, ticket_id: int) -> TicketView | None:
+        """Return one of the owner's tickets as it stands."""
+        return self._tickets.view(ticket_id, owner)
 
     def language(self, owner: str, fallback: Language) -> Language:
         """Return the language that the owner chose, or the fallback."""

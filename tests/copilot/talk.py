@@ -33,6 +33,7 @@ SCRIPT: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "portfolio": [("check_portfolio", {})],
     "look and buy": [("check_portfolio", {}), ("execute_trade", BUY), ("list_alerts", {})],
     "signal": [("get_signal", {"symbol": "BTC/USDT"})],
+    "chart": [("analyze_chart", {"symbol": "BTC/USDT", "timeframe": "1m"})],
     "nonsense": [("approve_ticket", {"ticket_id": 1})],
     "bad": [("execute_trade", {**BUY, "amount": "-1"})],
     "language": [("update_profile", {"setting": "language", "value": "es"})],
@@ -74,7 +75,9 @@ def _reply(messages: Sequence[BaseMessage]) -> AIMessage:
 def build_copilot(world: World, memory: BaseCheckpointSaver[str]) -> Copilot:
     """Return the service around the scripted model."""
     graph = build_graph(Nodes(OfflineBrain(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
-    return Copilot(graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en")
+    return Copilot(
+        graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
+    )
 
 
 async def listen(events: AsyncIterator[Event]) -> list[Event]:

@@ -408,7 +408,9 @@ async def test_button_does_not_wait_for_a_slow_model(world: World, memory: InMem
             return await super().plan(heard, tell)
 
     graph = build_graph(Nodes(Slow(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
-    copilot = Copilot(graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en")
+    copilot = Copilot(
+        graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
+    )
     talking = asyncio.create_task(say(copilot, "hello there"))
     await reached.wait()
     told = await approve(copilot, ticket)

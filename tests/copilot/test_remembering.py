@@ -31,6 +31,7 @@ async def copilot(tmp_path: Path) -> AsyncIterator[Copilot]:
             world.market,
             fallback_language="en",
             remembering=Remembering(memory, world.profiles, world.clock.now),
+            halt=world.halt,
         )
     database.dispose()
 

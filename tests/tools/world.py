@@ -105,6 +105,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     signals: FakeSignals = field(default_factory=FakeSignals)
     limits: RiskLimits = WIDE
+    halted: list[tuple[str, str]] = field(default_factory=list)
     venue: PaperVenue = field(init=False)
     desk: Desk = field(init=False)
     notices: Notices = field(init=False)
@@ -124,6 +125,10 @@ class World:
         self.alerts = Alerts(database, market, self.signals, self.notices)
         profile = ProfileTool(self.profiles, market.instruments(), "en")
         self.toolbox = build_toolbox(market, self.signals, self.desk, self.tickets, self.alerts, profile)
+
+    async def halt(self, owner: str, surface: str) -> None:
+        """Note that somebody stopped everything."""
+        self.halted.append((owner, surface))
 
     def again(self) -> World:
         """Return a second program on the same database and market."""

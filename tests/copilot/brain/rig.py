@@ -100,7 +100,9 @@ def copilot_around(brain: ModelBrain, world: World) -> Copilot:
     """Return the service around a brain, with real tools, tickets and desk."""
     memory = InMemorySaver(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
     graph = build_graph(Nodes(brain, world.toolbox, world.tickets), memory)
-    return Copilot(graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en")
+    return Copilot(
+        graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
+    )
 
 
 async def plan(brain: ModelBrain, text: str, **heard: Any) -> Plan:

@@ -1,0 +1,1 @@
+"""Tests of Telegram's surface, against a server that speaks its Bot API."""
