@@ -21,11 +21,21 @@ import typer
 from rich.console import Console
 
 from copilot.settings import Settings, load_settings
-from engine.domain.errors import ConfigError, InvalidRequest
+from engine.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from agents.execution.desk import Desk
-    from agents.fund import AccountStatus, BookValue, FundOrder, Funds, FundStatus, Period, RunReport, Statement
+    from agents.fund import (
+        AccountStatus,
+        BookValue,
+        FundOrder,
+        Funds,
+        FundStatus,
+        FundTerms,
+        Period,
+        RunReport,
+        Statement,
+    )
 
 app = typer.Typer(
     name="funds",
@@ -244,7 +254,9 @@ def distribute(
     async def work(funds: Funds) -> tuple[tuple[RunReport, ...], Payouts | None]:
         chosen = None if period is None else _period(period)
         if chosen is not None and chosen.end > funds.now():
-            raise InvalidRequest("fund_period_open", period=chosen.name, end=_moment(chosen.end))
+            from agents.fund import FundRefused
+
+            raise FundRefused("fund_period_open", period=chosen.name, end=_moment(chosen.end))
         reports = await funds.run_due(fund)
         return reports, None if chosen is None else payouts_of(funds, fund, chosen)
 
@@ -436,7 +448,9 @@ class _Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InvalidRequest) and error.code in self._errors:
+        from agents.fund import FundRefused
+
+        if isinstance(error, FundRefused):
             line = self._errors[error.code].format(**error.params)
             err.print(f"trading-copilot: {line}", markup=False, emoji=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1) from error
@@ -474,33 +488,39 @@ class _Session:
 
 
 def _period(text: str) -> Period:
-    from agents.fund import find_period
+    from agents.fund import FundRefused, find_period
 
     found = find_period(text)
     if found is None:
-        raise InvalidRequest("fund_bad_period", period=text)
+        raise FundRefused("fund_bad_period", period=text)
     return found
 
 
-def _terms(values: Mapping[str, object]) -> Any:
+def _terms(values: Mapping[str, object]) -> FundTerms:
     from pydantic import ValidationError
 
-    from agents.fund import FundTerms
+    from agents.fund import FundRefused
+    from agents.fund import FundTerms as Terms
 
     try:
-        return FundTerms.model_validate(values)
+        return Terms.model_validate(values)
     except ValidationError as error:
         detail = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'terms'}: {each['msg']}" for each in error.errors(include_url=False)
         )
-        raise InvalidRequest("fund_bad_terms", detail=detail) from error
+        raise FundRefused("fund_bad_terms", detail=detail) from error
 
 
 def _number(text: str) -> Decimal:
+    from agents.fund import FundRefused
+
     try:
-        return Decimal(text)
-    except InvalidOperation as error:
-        raise InvalidRequest("fund_bad_amount", amount=text) from error
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise FundRefused("fund_bad_amount", amount=text)
+    return number
 
 
 def _ratio(text: str) -> Decimal:

@@ -10,7 +10,7 @@ from agents.fund.page import statement_page
 from agents.fund.statement import Statement, build_statement
 from agents.fund.store import AccountRecord, FundRecord
 from agents.fund.terms import FundTerms
-from agents.fund.values import BookValue, Entry, EntryKind, FundBooks, FundOrder, OrderKind, OrderState
+from agents.fund.values import BookValue, Entry, EntryKind, FundBooks, FundOrder, FundRefused, OrderKind, OrderState
 from agents.fund.views import AccountStatus, FundStatus, RunReport
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "FundBooks",
     "FundOrder",
     "FundRecord",
+    "FundRefused",
     "FundStatus",
     "FundTerms",
     "Funds",

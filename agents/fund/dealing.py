@@ -231,16 +231,16 @@ class _Run:
         holding = self._balances.holding(order.account)
         value = holding.value(self._price)
         if not holding.units:
-            self._close(order, OrderState.REJECTED, "nothing_held")
+            self._finish(order, OrderState.REJECTED, "nothing_held")
             return
         if order.amount is not None and order.amount > value:
-            self._close(order, OrderState.REJECTED, "more_than_held")
+            self._finish(order, OrderState.REJECTED, "more_than_held")
             return
         amount = stepped(value, CENT) if order.amount is None else order.amount
         leaving = holding.units if order.amount is None else self._units_for(amount, holding)
         fees = calculate_fees(holding, self._price, self._terms, leaving)
         self._redeem(EntryKind.WITHDRAWAL, f"withdrawal:{order.source}", holding, amount, fees, leaving)
-        self._close(order, OrderState.DEALT)
+        self._finish(order, OrderState.DEALT)
 
     def _issue(self, order: FundOrder) -> None:
         amount, name = _amount(order), holder(order.account)
@@ -249,7 +249,7 @@ class _Run:
             entry, payment = refund_deposit(self._fund, order, self._at)
             self._book(entry)
             self.dealt.payments.append(payment)
-            self._close(order, OrderState.REJECTED, "too_small")
+            self._finish(order, OrderState.REJECTED, "too_small")
             return
         owned = exact_product(units, self._price)
         lines = _lines(
@@ -263,7 +263,7 @@ class _Run:
         )
         deal = Deal(amount, self._price, units, amount)
         self._book(Entry(EntryKind.DEPOSIT, f"deposit:{order.source}", self._at, order.account, lines, deal))
-        self._close(order, OrderState.DEALT)
+        self._finish(order, OrderState.DEALT)
 
     def _redeem(
         self,
@@ -332,7 +332,7 @@ class _Run:
         self._balances.post(entry)
         self.dealt.entries.append(entry)
 
-    def _close(self, order: FundOrder, state: OrderState, reason: str = "") -> None:
+    def _finish(self, order: FundOrder, state: OrderState, reason: str = "") -> None:
         self.dealt.orders.append(replace(order, state=state, dealt_at=self._at, reason=reason))
 
 

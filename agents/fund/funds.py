@@ -28,9 +28,8 @@ from agents.fund.calendar import Calendar, boundaries, is_boundary, period_endin
 from agents.fund.dealing import fund_deposit, open_books, refund_deposit, run_valuation, settle_payment
 from agents.fund.store import PAY, REINVEST, AccountRecord, FundRecord, FundStore, Writing
 from agents.fund.terms import ACCOUNT_PATTERN, BOOK_PATTERN, FundTerms
-from agents.fund.values import FEES, Entry, FundBooks, FundOrder, OrderKind, OrderState
+from agents.fund.values import FEES, Entry, FundBooks, FundOrder, FundRefused, OrderKind, OrderState
 from agents.fund.views import AccountStatus, FundStatus, RunReport, account_statuses, audit_fund, fund_status
-from engine.domain.errors import InvalidRequest
 
 OWNER = "owner"
 """The account that what is in a book belongs to when its fund is opened."""
@@ -54,8 +53,8 @@ class Funds:
         books: The desk's books.
         checkpoint: Called with the name of each step; crash tests stop the process there.
 
-    Raises, from every method: `DataUnavailable` when the database does not answer, and `InvalidRequest` with a code
-    that begins with `fund_`.
+    Raises, from every method: `DataUnavailable` when the database does not answer, and `FundRefused` for what
+    cannot be done.
     """
 
     def __init__(
@@ -80,21 +79,21 @@ class Funds:
         Opening it again with the same terms changes nothing.
 
         Raises:
-            InvalidRequest: `fund_bad_name`, `fund_exists` (with other terms), `fund_worthless`.
+            FundRefused: `fund_bad_name`, `fund_exists` (with other terms), `fund_worthless`.
             DataUnavailable, VenueUnavailable: The book cannot be valued.
         """
         if not _BOOK.fullmatch(name) or name in (terms.cash_book, terms.fee_book):
-            raise InvalidRequest("fund_bad_name", name=name)
+            raise FundRefused("fund_bad_name", name=name)
         now = self._books.now()
         value = await self._books.value(name, now)
         if value.equity < 0:
-            raise InvalidRequest("fund_worthless", fund=name)
+            raise FundRefused("fund_worthless", fund=name)
         entry = open_books(terms, now, value, OWNER)
         owner = AccountRecord(OWNER, holder_name or OWNER, REINVEST, now) if entry.account else None
         self._store.create(name, terms, entry, owner)
         record = self._store.fund(name)
         if record.terms != terms:
-            raise InvalidRequest("fund_exists", fund=name)
+            raise FundRefused("fund_exists", fund=name)
         return record
 
     def list_funds(self) -> tuple[FundStatus, ...]:
@@ -119,15 +118,15 @@ class Funds:
         """Change the name on an account's statements, or what becomes of its payouts (`pay` or `reinvest`).
 
         Raises:
-            InvalidRequest: `fund_account_not_found` or `fund_bad_payouts`.
+            FundRefused: `fund_account_not_found` or `fund_bad_payouts`.
         """
         self._store.fund(fund)
         if payouts not in (None, PAY, REINVEST):
-            raise InvalidRequest("fund_bad_payouts", value=payouts)
+            raise FundRefused("fund_bad_payouts", value=payouts)
         changes = {"holder": holder_name, "payouts": payouts}
         wanted = {name: value for name, value in changes.items() if value is not None}
         if wanted and not self._store.change_account(fund, account, **wanted):
-            raise InvalidRequest("fund_account_not_found", fund=fund, account=account)
+            raise FundRefused("fund_account_not_found", fund=fund, account=account)
 
     async def deposit(
         self, fund: str, account: str, amount: Decimal, source: str, *, holder_name: str = "", payouts: str = PAY
@@ -148,16 +147,16 @@ class Funds:
             The order: ready, or rejected with reason `no_cash`; dealt when it is a repeat.
 
         Raises:
-            InvalidRequest: `fund_bad_name`, `fund_bad_source`, `fund_bad_amount`, `fund_bad_payouts`,
+            FundRefused: `fund_bad_name`, `fund_bad_source`, `fund_bad_amount`, `fund_bad_payouts`,
                 `fund_below_minimum`, `fund_order_conflict` (the source was used with other terms).
             DataUnavailable, VenueUnavailable: The desk did not answer; the order stands and is tried again.
         """
         terms = self._store.fund(fund).terms
         self._check(account, source, amount)
         if payouts not in (PAY, REINVEST):
-            raise InvalidRequest("fund_bad_payouts", value=payouts)
+            raise FundRefused("fund_bad_payouts", value=payouts)
         if amount < terms.minimum_deposit:
-            raise InvalidRequest("fund_below_minimum", amount=amount, minimum=terms.minimum_deposit)
+            raise FundRefused("fund_below_minimum", amount=amount, minimum=terms.minimum_deposit)
         now = self._books.now()
         self._take(fund, FundOrder(source, OrderKind.DEPOSIT, account, amount, OrderState.TAKEN, now))
         self._store.open_account(fund, AccountRecord(account, holder_name or account, payouts, now))
@@ -175,12 +174,12 @@ class Funds:
             source: What it comes from; the same source never withdraws twice.
 
         Raises:
-            InvalidRequest: As `deposit`, and `fund_account_not_found`.
+            FundRefused: As `deposit`, and `fund_account_not_found`.
         """
         self._store.fund(fund)
         self._check(account, source, amount)
         if self._store.account(fund, account) is None:
-            raise InvalidRequest("fund_account_not_found", fund=fund, account=account)
+            raise FundRefused("fund_account_not_found", fund=fund, account=account)
         now = self._books.now()
         order = FundOrder(source, OrderKind.WITHDRAWAL, account, amount, OrderState.READY, now, now)
         return self._take(fund, order)
@@ -189,13 +188,13 @@ class Funds:
         """Take back an order that was not dealt yet, and give back its money; harmless when it is closed.
 
         Raises:
-            InvalidRequest: `fund_order_not_found`.
+            FundRefused: `fund_order_not_found`.
         """
         await self._fund_deposits(fund)
         with self._store.writing(fund) as writing:
             order = writing.order(source)
             if order is None:
-                raise InvalidRequest("fund_order_not_found", fund=fund, source=source)
+                raise FundRefused("fund_order_not_found", fund=fund, source=source)
             if order.state is OrderState.READY:
                 self._cancel_ready(writing, order)
         await self._pay_due(fund)
@@ -205,7 +204,7 @@ class Funds:
         """Do everything that the calendar asks for up to now, in order; a second call does nothing.
 
         Raises:
-            InvalidRequest: `fund_books_differ`: the book's transfers are not the fund's own.
+            FundRefused: `fund_books_differ`: the book's transfers are not the fund's own.
             DataUnavailable: The book had no price at the end of a period; what came before is done.
             VenueUnavailable: The venue did not answer.
         """
@@ -236,16 +235,16 @@ class Funds:
 
     def _check(self, account: str, source: str, amount: Decimal | None) -> None:
         if not _ACCOUNT.fullmatch(account):
-            raise InvalidRequest("fund_bad_name", name=account)
+            raise FundRefused("fund_bad_name", name=account)
         if not _SOURCE.fullmatch(source):
-            raise InvalidRequest("fund_bad_source", source=source)
+            raise FundRefused("fund_bad_source", source=source)
         if amount is not None and not (amount.is_finite() and 0 < amount <= _MOST and is_in_cents(amount)):
-            raise InvalidRequest("fund_bad_amount", amount=amount)
+            raise FundRefused("fund_bad_amount", amount=amount)
 
     def _take(self, fund: str, order: FundOrder) -> FundOrder:
         stored = self._store.take(fund, order)
         if (stored.kind, stored.account, stored.amount) != (order.kind, order.account, order.amount):
-            raise InvalidRequest("fund_order_conflict", source=order.source)
+            raise FundRefused("fund_order_conflict", source=order.source)
         return stored
 
     def _order(self, fund: str, source: str) -> FundOrder:
@@ -305,7 +304,7 @@ class Funds:
             ours = self._store.snapshot(fund)[1].transferred
             if found == ours:
                 return
-        raise InvalidRequest("fund_books_differ", fund=fund, found=found, ours=ours)
+        raise FundRefused("fund_books_differ", fund=fund, found=found, ours=ours)
 
     def _next_boundary(self, fund: str) -> datetime | None:
         """Return the next end of a period up to now; the last one of all while there is nothing to value."""

@@ -23,12 +23,12 @@ from agents.fund.values import (
     EntryKind,
     FeeCalculation,
     FundOrder,
+    FundRefused,
     Holding,
     OrderState,
     Valuation,
 )
 from agents.fund.views import account_status
-from engine.domain.errors import InvalidRequest
 from engine.ledger import exact_product, exact_sum
 
 
@@ -120,17 +120,17 @@ def build_statement(store: FundStore, fund: str, account: str, period: Period) -
     """Return the statement of an account.
 
     Raises:
-        InvalidRequest: `fund_not_found`, `fund_account_not_found`, or `fund_no_statement` when the fund had not been
+        FundRefused: `fund_not_found`, `fund_account_not_found`, or `fund_no_statement` when the fund had not been
             valued yet within the period.
         DataUnavailable: The database did not answer.
     """
     record, found = store.fund(fund), store.account(fund, account)
     if found is None:
-        raise InvalidRequest("fund_account_not_found", fund=fund, account=account)
+        raise FundRefused("fund_account_not_found", fund=fund, account=account)
     entries = store.entries(fund, account)
     within = [each for each in entries if period.start < each.at <= period.end]
     if not within and record.opened_at > period.end:
-        raise InvalidRequest("fund_no_statement", fund=fund, account=account, period=period.name)
+        raise FundRefused("fund_no_statement", fund=fund, account=account, period=period.name)
     waiting = [each for each in store.orders(fund, OrderState.TAKEN, OrderState.READY) if each.account == account]
     follower = _Follower(record, account)
     for entry in entries:

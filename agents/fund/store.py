@@ -31,6 +31,7 @@ from agents.fund.values import (
     Entry,
     EntryKind,
     FundOrder,
+    FundRefused,
     Ledger,
     OrderKind,
     OrderState,
@@ -38,7 +39,7 @@ from agents.fund.values import (
     Posting,
     holder,
 )
-from engine.domain.errors import DataUnavailable, InvalidRequest
+from engine.domain.errors import DataUnavailable
 
 PAY, REINVEST = "pay", "reinvest"
 _DUE, _PAID = "due", "paid"
@@ -168,7 +169,7 @@ _UPDATE_BALANCE = (
 class FundStore:
     """All funds of a database.
 
-    Every method raises `DataUnavailable` when the database does not answer, and those that name a fund `InvalidRequest`
+    Every method raises `DataUnavailable` when the database does not answer, and those that name a fund `FundRefused`
     (`fund_not_found`) when it does not exist.
     """
 
@@ -317,7 +318,7 @@ def _find_fund(connection: Connection, name: str, *, is_locked: bool = False) ->
     query = select(funds).where(funds.c.name == name)
     row = connection.execute(query.with_for_update() if is_locked else query).mappings().one_or_none()
     if row is None:
-        raise InvalidRequest("fund_not_found", fund=name)
+        raise FundRefused("fund_not_found", fund=name)
     return _fund(row)
 
 

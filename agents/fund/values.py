@@ -18,7 +18,15 @@ from enum import StrEnum
 from typing import Protocol
 
 from agents.fund.arithmetic import ZERO, negative
+from engine.domain.errors import InvalidRequest
 from engine.ledger import exact_product, exact_sum
+
+
+class FundRefused(InvalidRequest):
+    """A request to a fund cannot be carried out as it stands.
+
+    The code begins with `fund_`; its words are in `prompts/<language>/fund.yaml`, section `errors`.
+    """
 
 
 class Ledger(StrEnum):

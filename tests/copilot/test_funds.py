@@ -139,7 +139,7 @@ def test_every_code_of_a_fund_has_its_words() -> None:
 
 
 def _codes(text: str) -> set[str]:
-    return {part.split('"')[0] for part in text.split('InvalidRequest("')[1:]}
+    return {part.split('"')[0] for part in text.split('FundRefused("')[1:]}
 
 
 def test_the_real_desk_moves_the_money_once_and_tells_its_books(tmp_path: Path) -> None:
