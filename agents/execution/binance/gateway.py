@@ -27,11 +27,13 @@ from agents.execution.binance.replies import Failure, Meaning
 from engine.domain.errors import VenueUnavailable
 from engine.domain.protocols import Clock
 
-READ_TIMEOUT_S = 2.5
+READ_TIMEOUT_S = {Urgency.READ: 2.5, Urgency.ORDER: 1.5, Urgency.PROTECTION: 0.8}
 WRITE_TIMEOUT_S = 4.0
-RECEIVE_WINDOW_MS = 3000
-CLOCK_MARGIN_S = 1.5
-"""How far our idea of the exchange's clock may be off when a request is counted as dead."""
+RECEIVE_WINDOW_MS = {Urgency.READ: 5000, Urgency.ORDER: 3000, Urgency.PROTECTION: 1000}
+"""How long a request may be on its way; short where the next attempt must not wait for it."""
+CLOCK_MARGIN_S = 0.3
+"""How far our idea of the exchange's clock may be off when a request is counted as dead, beside what the measurement
+of it could not tell."""
 CLOCK_AGE = timedelta(minutes=10)
 """How long a measured difference between the clocks is trusted."""
 _ATTEMPTS = 3
@@ -150,6 +152,7 @@ class Gateway:
         self._sleep = sleep
         self._on_failure = on_failure
         self._synced_at: datetime | None = None
+        self._clock_error = timedelta()
         self._syncing = asyncio.Lock()
         connection.on_headers = limiter.note_headers
         connection.now_ms = lambda: int(clock.now().timestamp() * _MS)
@@ -165,7 +168,7 @@ class Gateway:
         *,
         attempts: int = _ATTEMPTS,
         urgency: Urgency = Urgency.READ,
-        timeout_s: float = READ_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> Any:
         """Return the answer to a question, asked again after a failure that may pass.
 
@@ -177,7 +180,7 @@ class Gateway:
             try:
                 await self._ensure_clock()
                 await self.limiter.take(call.weight, urgency=urgency)
-                return await self._send(call, timeout_s, None)
+                return await self._send(call, timeout_s or READ_TIMEOUT_S[urgency], None, 0)
             except Failure as failure:
                 if not await self._may_go_on(failure, attempt, attempts):
                     if failure.meaning in (Meaning.NOT_FOUND, Meaning.REFUSED):
@@ -185,19 +188,19 @@ class Gateway:
                     raise VenueUnavailable(f"{call.endpoint}: {failure}") from failure
         raise VenueUnavailable(f"{call.endpoint}: no answer")
 
-    async def write(self, call: Call, timestamp: datetime, *, timeout_s: float = WRITE_TIMEOUT_S) -> Any:
+    async def write(self, call: Call, timestamp: datetime, urgency: Urgency = Urgency.ORDER) -> Any:
         """Send what changes something, once; the limiter was asked before.
 
         Args:
             call: What to send.
             timestamp: The exchange's present when it was written down; it dies a receive window later.
-            timeout_s: How long to wait for the answer.
+            urgency: How long it may be on its way.
 
         Raises:
             Failure: Always tells by `meaning` whether it may stand.
         """
         try:
-            return await self._send(call, timeout_s, timestamp)
+            return await self._send(call, WRITE_TIMEOUT_S, timestamp, RECEIVE_WINDOW_MS[urgency])
         except Failure as failure:
             if failure.is_clock:
                 self._synced_at = None
@@ -212,9 +215,10 @@ class Gateway:
         await self._ensure_clock()
         await self.limiter.take(call.weight, orders=call.orders, urgency=urgency)
 
-    def dies_at(self, timestamp: datetime) -> datetime:
+    def dies_at(self, timestamp: datetime, urgency: Urgency) -> datetime:
         """Return when a write has surely been refused if it has not arrived."""
-        return timestamp + timedelta(milliseconds=RECEIVE_WINDOW_MS, seconds=CLOCK_MARGIN_S)
+        margin = timedelta(seconds=CLOCK_MARGIN_S) + self._clock_error
+        return timestamp + timedelta(milliseconds=RECEIVE_WINDOW_MS[urgency]) + margin
 
     async def sync_clock(self) -> None:
         """Measure the difference between our clock and the exchange's.
@@ -227,8 +231,9 @@ class Gateway:
                 try:
                     await self.limiter.take(1, urgency=Urgency.PROTECTION)
                     begun = self._clock.now()
-                    answer = await self._send(Call(self._time_endpoint), READ_TIMEOUT_S, None)
-                    middle = begun + (self._clock.now() - begun) / 2
+                    answer = await self._send(Call(self._time_endpoint), READ_TIMEOUT_S[Urgency.ORDER], None, 0)
+                    half = (self._clock.now() - begun) / 2
+                    middle, self._clock_error = begun + half, half
                     told = answer["serverTime"]
                     self.connection.options["timeDifference"] = int(middle.timestamp() * _MS) - int(told)
                     self._synced_at = self._clock.now()
@@ -256,10 +261,10 @@ class Gateway:
         await self._sleep(_FIRST_PAUSE_S * 2**attempt * (0.5 + self._jitter.random()))
         return True
 
-    async def _send(self, call: Call, timeout_s: float, timestamp: datetime | None) -> Any:
+    async def _send(self, call: Call, timeout_s: float, timestamp: datetime | None, window_ms: int) -> Any:
         params: dict[str, Any] = dict(call.params)
         if timestamp is not None:
-            params |= {"timestamp": int(timestamp.timestamp() * _MS), "recvWindow": RECEIVE_WINDOW_MS}
+            params |= {"timestamp": int(timestamp.timestamp() * _MS), "recvWindow": window_ms}
         try:
             async with asyncio.timeout(timeout_s):
                 return await getattr(self.connection, call.endpoint)(params)

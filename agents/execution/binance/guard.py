@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import RowMapping
@@ -30,6 +30,8 @@ _PATIENCE_S = 8.0
 """How long one call tends one entry; the background goes on with it."""
 _PAUSE_S = 0.25
 _LONGEST_ID = 36
+_QUIET_FOR = timedelta(seconds=10)
+"""How long an entry that needs nothing is not looked into again while this process learns nothing new."""
 ZERO = Decimal(0)
 
 
@@ -46,6 +48,7 @@ class Guard:
         self._store = keeper.store
         self._sleep = sleep
         self._noticed: dict[str, datetime] = {}
+        self._quiet: dict[str, tuple[int, datetime]] = {}
 
     def family(self, entry: Tracked) -> Family:
         """Return an entry with everything that protects it."""
@@ -62,6 +65,8 @@ class Guard:
                 the next call.
         """
         begun = self._keeper.now()
+        if self._is_quiet(entry_id, begun):
+            return
         for _ in range(_MOST_STEPS):
             entry = self._store.order(entry_id)
             if entry is None:
@@ -69,7 +74,9 @@ class Guard:
             family = self.family(entry)
             step = self._next(family)
             if step.do is Do.NOTHING:
-                break
+                self._note(family)
+                self._quiet[entry_id] = (self._store.version, begun)
+                return
             try:
                 is_done = await self._do(family, step)
             except VenueUnavailable:
@@ -78,14 +85,18 @@ class Guard:
                 if not self._is_urgent(family) or (self._keeper.now() - begun).total_seconds() > patience_s:
                     break
                 await self._sleep(_PAUSE_S)
-        self.note(entry_id)
-
-    def note(self, entry_id: str) -> None:
-        """Bring the stored states of an entry and its children in line with their legs."""
         entry = self._store.order(entry_id)
-        if entry is None:
-            return
-        family = self.family(entry)
+        if entry is not None:
+            self._note(self.family(entry))
+
+    def _is_quiet(self, entry_id: str, now: datetime) -> bool:
+        """Return whether nothing was to be done a moment ago, and nothing was learnt since by this process."""
+        version, at = self._quiet.get(entry_id, (-1, now))
+        return version == self._store.version and now - at < _QUIET_FOR
+
+    def _note(self, family: Family) -> None:
+        """Bring the stored states of an entry and its children in line with their legs."""
+        entry = family.entry
         self._keep(entry, self._entry_state(entry, family))
         for child in family.children:
             self._keep(child, self._child_state(child, family))

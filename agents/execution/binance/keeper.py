@@ -83,7 +83,7 @@ class Keeper:
         """
         await self.gateway.prepare(call, urgency)
         now = self.now()
-        dies_at = self.gateway.dies_at(now)
+        dies_at = self.gateway.dies_at(now, urgency)
         stamped = tuple(
             replace(leg, phase=Phase.HANDED, handed_at=now, dies_at=dies_at, updated_at=now) for leg in legs
         )
@@ -111,13 +111,12 @@ class Keeper:
                 leg = self._miss(leg)
         return await self._settle(leg, urgency)
 
-    async def refresh_all(self, symbol: str, urgency: Urgency = Urgency.READ) -> None:
-        """Ask for everything of a symbol of which something is still to be learnt.
+    async def refresh_all(self, symbol: str, legs: Sequence[Leg], urgency: Urgency = Urgency.READ) -> None:
+        """Ask for some legs of one symbol.
 
         Raises:
             VenueUnavailable: Some question had no answer; what was answered is stored.
         """
-        legs = [leg for leg in self.store.open_legs() if leg.symbol == symbol]
         resting: Mapping[str, VenueState] = {}
         if len(legs) >= _MANY_LEGS:
             resting = await self.dialect.open_states(self.gateway, self.rules_of(symbol), urgency)
@@ -173,7 +172,7 @@ class Keeper:
         await self.gateway.prepare(call, urgency)
         failure: Failure | None = None
         try:
-            await self.gateway.write(call, self.now())
+            await self.gateway.write(call, self.now(), urgency)
         except Failure as failed:
             failure = failed
         after = [await self.refresh(each, urgency) for each in partners]
@@ -207,7 +206,7 @@ class Keeper:
         self, call: Call, legs: Sequence[Leg], timestamp: datetime, urgency: Urgency
     ) -> Sequence[VenueState]:
         """Send, and ask for the first leg beside it when the answer is slow."""
-        sending = asyncio.create_task(self.gateway.write(call, timestamp))
+        sending = asyncio.create_task(self.gateway.write(call, timestamp, urgency))
         try:
             await asyncio.wait({sending}, timeout=HEDGE_S)
             while not sending.done():

@@ -13,9 +13,10 @@ from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, and_, bindparam, func, insert, or_, select, update
 
 from agents.execution.binance.tables import (
     binance_incidents,
@@ -48,13 +49,16 @@ class Store:
     def __init__(self, database: Engine, venue: str) -> None:
         self._database = database
         self._venue = venue
+        self._name = {"venue": venue}
         self._is_prepared = False
+        self.version = 0
+        """Rises with every write of this object."""
 
     def order(self, client_order_id: str) -> Tracked | None:
         """Return an order of ours."""
         with self._reading() as connection:
-            row = connection.execute(self._of(binance_orders, client_order_id=client_order_id)).mappings().first()
-        return None if row is None else _read_order(row)
+            found = self._rows(connection, binance_orders, client_order_id=client_order_id)
+        return _read_order(found[0]) if found else None
 
     def orders(self, *, unfinished: bool) -> list[Tracked]:
         """Return orders, oldest first; all of them, or those that are not final."""
@@ -66,39 +70,23 @@ class Store:
 
     def children(self, entry_id: str) -> list[Tracked]:
         """Return every protective child that an entry ever had, oldest first."""
-        query = self._of(binance_orders, parent_id=entry_id).order_by(binance_orders.c.number)
         with self._reading() as connection:
-            return [_read_order(row) for row in connection.execute(query).mappings()]
+            return [_read_order(row) for row in self._rows(connection, binance_orders, "number", parent_id=entry_id)]
 
     def legs(self, **where: str) -> list[Leg]:
         """Return the legs with some column values, oldest first."""
         with self._reading() as connection:
-            query = self._of(binance_legs, **where).order_by(binance_legs.c.number)
-            return [_read_leg(row) for row in connection.execute(query).mappings()]
+            return [_read_leg(row) for row in self._rows(connection, binance_legs, "number", **where)]
 
     def open_legs(self) -> list[Leg]:
         """Return the legs of which something is still to be learnt, oldest first."""
-        query = self._of(binance_legs).where(binance_legs.c.is_open).order_by(binance_legs.c.number)
         with self._reading() as connection:
-            return [_read_leg(row) for row in connection.execute(query).mappings()]
+            return [_read_leg(row) for row in self._rows(connection, binance_legs, "number", is_open=True)]
 
     def unfinished_entries(self) -> list[tuple[str, str]]:
         """Return symbol and id of every entry whose protection is wanted or whose fate is open."""
-        final = [each.value for each in OrderStatus if each.is_final]
-        child = binance_orders.alias()
-        wanted = select(child.c.client_order_id).where(
-            child.c.venue == self._venue,
-            child.c.parent_id == binance_orders.c.client_order_id,
-            child.c.status.not_in(final),
-        )
-        query = (
-            select(binance_orders.c.symbol, binance_orders.c.client_order_id)
-            .where(binance_orders.c.venue == self._venue, binance_orders.c.parent_id.is_(None))
-            .where(or_(binance_orders.c.status.not_in(final), wanted.exists()))
-            .order_by(binance_orders.c.number)
-        )
         with self._reading() as connection:
-            return [(row.symbol, row.client_order_id) for row in connection.execute(query)]
+            return [(row.symbol, row.client_order_id) for row in connection.execute(_UNFINISHED, self._name)]
 
     def add_order(
         self, orders: Sequence[Tracked], legs: Sequence[Leg], releases: Sequence[tuple[str, Decimal]] = ()
@@ -233,25 +221,22 @@ class Store:
         """Return what a fill cost, as the venue took it."""
         symbol, _, trade_id = fill_id.rpartition(":")
         with self._reading() as connection:
-            query = self._of(binance_trades, symbol=symbol, trade_id=trade_id)
-            row = connection.execute(query).mappings().first()
-        if row is None or row["fee"] is None:
+            found = self._rows(connection, binance_trades, symbol=symbol, trade_id=trade_id)
+        if not found or found[0]["fee"] is None:
             return None
+        row = found[0]
         return FeeDetail(fill_id, row["fee_asset"], row["fee_amount"], row["fee_price"], row["fee"])
 
     def trades(self, **where: str) -> list[RowMapping]:
         """Return stored trades with some column values, oldest first."""
         with self._reading() as connection:
-            rows = connection.execute(self._of(binance_trades, **where)).mappings().all()
+            rows = self._rows(connection, binance_trades, **where)
         return sorted(rows, key=lambda row: row["at"])
 
     def releases(self, **where: str) -> list[RowMapping]:
         """Return what closing orders take from entries, in their order."""
-        query = self._of(binance_releases, **where).order_by(
-            binance_releases.c.client_order_id, binance_releases.c.position
-        )
         with self._reading() as connection:
-            return list(connection.execute(query).mappings())
+            return self._rows(connection, binance_releases, "client_order_id", "position", **where)
 
     def tell(
         self, code: Incident, client_order_id: str, symbol: str, at: datetime, detail: Mapping[str, str]
@@ -300,6 +285,11 @@ class Store:
             for row in rows
         ]
 
+    def _rows(self, connection: Connection, table: Table, *order: str, **where: object) -> list[RowMapping]:
+        """Return rows with some column values, by a statement that is built once."""
+        statement = _selection(table, tuple(where), order)
+        return list(connection.execute(statement, {**self._name, **where}).mappings())
+
     def _of(self, table: Table, **where: str) -> Any:
         return select(table).where(self._here(table, where))
 
@@ -330,6 +320,7 @@ class Store:
         self._prepare()
         try:
             with writing(self._database, binance_state) as opened:
+                self.version += 1
                 yield opened
         except DatabaseFailed as error:
             raise failure(f"the adapter's database cannot be written: {error}") from error
@@ -344,6 +335,30 @@ class Store:
         self._is_prepared = True
 
 
+@cache
+def _selection(table: Table, columns: tuple[str, ...], order: tuple[str, ...]) -> Any:
+    wanted = [table.c[name] == bindparam(name) for name in ("venue", *columns)]
+    return select(table).where(*wanted).order_by(*(table.c[name] for name in order))
+
+
+def _unfinished() -> Any:
+    """Return the statement for entries whose protection is wanted or whose fate is open."""
+    final = [each.value for each in OrderStatus if each.is_final]
+    child = binance_orders.alias()
+    wanted = select(child.c.client_order_id).where(
+        child.c.venue == bindparam("venue"),
+        child.c.parent_id == binance_orders.c.client_order_id,
+        child.c.status.not_in(final),
+    )
+    return (
+        select(binance_orders.c.symbol, binance_orders.c.client_order_id)
+        .where(binance_orders.c.venue == bindparam("venue"), binance_orders.c.parent_id.is_(None))
+        .where(or_(binance_orders.c.status.not_in(final), wanted.exists()))
+        .order_by(binance_orders.c.number)
+    )
+
+
+_UNFINISHED = _unfinished()
 _REPEAT_S = 3600
 """The same incident of the same order is told once an hour."""
 

@@ -494,9 +494,9 @@ class BinanceVenue:
         """
         begun = self._keeper.now()
         symbols = {leg.symbol for leg in self._store.open_legs()}
-        entries = self._store.unfinished_entries()
+        symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
         failed: VenueUnavailable | None = None
-        for symbol in sorted(symbols | {symbol for symbol, _ in entries}):
+        for symbol in sorted(symbols):
             try:
                 await self._look_at(symbol)
             except VenueUnavailable as error:
@@ -508,8 +508,9 @@ class BinanceVenue:
     async def _look_at(self, symbol: str) -> None:
         async with self._turn(symbol):
             failed: VenueUnavailable | None = None
+            legs = [leg for leg in self._store.open_legs() if leg.symbol == symbol]
             try:
-                await self._keeper.refresh_all(symbol, Urgency.ORDER)
+                await self._keeper.refresh_all(symbol, legs, Urgency.ORDER)
             except VenueUnavailable as error:
                 failed = error
             for each, entry_id in self._store.unfinished_entries():

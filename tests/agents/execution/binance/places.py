@@ -19,8 +19,8 @@ from engine.domain.protocols import Venue
 from engine.sim.matching import MatchingSettings
 from tests.agents.execution.binance.simulation import Bench, run
 from tests.agents.execution.fakes import FakeMarket, open_database
-from tests.binance.engine import Liquidity
 from tests.binance.rules import SymbolRules
+from tests.binance.scripted import Liquidity
 
 D = Decimal
 CASH = D(100_000)
@@ -73,7 +73,8 @@ class PaperPlace:
             await self.advance()
 
     async def trades(self, price: str, quantity: str) -> None:
-        self.market.minute(price, price, price, price, volume=str(D(quantity) * 2))
+        reached = str(D(price) - D("0.1"))  # a bar's prices are mids, a buy meets the ask
+        self.market.minute(price, price, reached, price, volume=str(D(quantity) * 2))
         await self.advance()
         self.market.minute(price, price, price, price)
 

@@ -46,6 +46,8 @@ from tests.binance.server import KEY, SECRET, BinanceServer
 START = datetime(2026, 1, 1, tzinfo=UTC)
 D = Decimal
 Result = TypeVar("Result")
+EXCHANGE = "exchange"
+"""Name of the tasks that are the exchange's, and outlive a client."""
 TABLES = (binance_state, binance_orders, binance_legs, binance_trades, binance_releases, binance_incidents)
 
 
@@ -170,7 +172,8 @@ class InProcessSession:
             server.maintenance_until_ms = server.clock.now_ms() + round(effect.seconds * 1000)
             return _page(503)
         if isinstance(effect, Do | FillFirst | Slow):
-            return await self._disturb(call, effect)
+            work = asyncio.create_task(self._disturb(call, effect), name=EXCHANGE)
+            return await asyncio.shield(work)  # it is done even when the client has gone
         if isinstance(effect, Truncate | Empty) or effect.accepted:
             server.gateway.answer(call)
         if isinstance(effect, Hang | Reset):
@@ -221,11 +224,26 @@ def shared_connection(mode: Mode = "binance-testnet") -> Connection:
 
 
 def memory_database(*, everything: bool = False) -> Engine:
-    """Return an empty database in memory with the adapter's tables."""
+    """Return an empty database in memory with the adapter's tables, copied from a first one."""
+    database = _memory_engine()
+    with database.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        _template(everything=everything).backup(raw)
+    return database
+
+
+def _memory_engine() -> Engine:
     database = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     event.listen(database, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-    metadata.create_all(database, None if everything else TABLES)
     return database
+
+
+@cache
+def _template(*, everything: bool) -> Any:
+    database = _memory_engine()
+    metadata.create_all(database, None if everything else TABLES)
+    return database.raw_connection().driver_connection
 
 
 class Bench:
