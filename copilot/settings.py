@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.domain.errors import ConfigError
@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         model_turn_s: Longest time that one reply may take.
         model_at_once: Replies that the server works on together.
         model_line: People who may wait for it; more are answered by the offline model at once.
+        telegram_token: Token of the owner's Telegram bot; empty leaves Telegram alone.
+        telegram_users: Telegram user ids that may talk to it, separated by commas.
+        telegram_api_url: Base URL of the Bot API.
         api_port: Where `trading-copilot api` listens; on the same host as the page.
         api_token: Bearer token that it wants; needed when other machines can reach it.
         log_level: From which level on our own messages are shown; libraries show errors only.
@@ -101,11 +104,14 @@ class Settings(BaseSettings):
     model_turn_s: Annotated[float, Field(gt=0, le=3600)] = 90.0
     model_at_once: Annotated[int, Field(ge=1, le=64)] = 1
     model_line: Annotated[int, Field(ge=0, le=1000)] = 8
+    telegram_token: SecretStr = SecretStr("")
+    telegram_users: Annotated[tuple[int, ...], NoDecode] = ()
+    telegram_api_url: str = "https://api.telegram.org"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8100
     api_token: Annotated[SecretStr, Field(max_length=500)] = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
-    @field_validator("replay_symbols", mode="before")
+    @field_validator("replay_symbols", "telegram_users", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -130,13 +136,19 @@ class Settings(BaseSettings):
             raise ValueError(f"write at least {SHORTEST_TOKEN} characters")
         return value
 
-    @field_validator("openai_url")
+    @field_validator("openai_url", "telegram_api_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("write it like http://127.0.0.1:8080/v1")
-        return value
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _names_who_may_talk(self) -> Self:
+        if self.telegram_token.get_secret_value() and not self.telegram_users:
+            raise ValueError("COPILOT_TELEGRAM_TOKEN needs COPILOT_TELEGRAM_USERS: the user ids that may talk to the bot")
+        return self
 
     @property
     def database(self) -> str:
@@ -169,6 +181,8 @@ def load_settings(**overrides: object) -> Settings:
 
 def _explain(problem: object) -> str:
     assert isinstance(problem, dict)
+    if not problem["loc"]:  # about several settings: the message names them, and a value might be a secret
+        return str(problem["msg"]).removeprefix("Value error, ")
     name = "_".join(str(part) for part in problem["loc"]).upper()
     name = name if name.startswith(PREFIX) or name == "OLLAMA_HOST" else PREFIX + name
     return f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

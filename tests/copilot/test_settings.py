@@ -55,3 +55,10 @@ def test_several_bad_values_are_told_together(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COPILOT_LANGUAGE", "fr")
     with pytest.raises(ConfigError, match=r"COPILOT_LANGUAGE.*COPILOT_PORT"):
         load_settings()
+
+
+def test_a_telegram_token_needs_people_and_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="COPILOT_TELEGRAM_USERS") as raised:
+        load_settings(telegram_token="1:secret")
+    assert "secret" not in str(raised.value)
+    assert load_settings(telegram_token="1:secret", telegram_users="7, 8").telegram_users == (7, 8)
