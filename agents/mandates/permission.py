@@ -115,13 +115,12 @@ class Permission:
         """
         return sum(self.release(each.intent.source) for each in executions if each.state in _NEVER_SENT)
 
-    def held(self) -> tuple[str, ...]:
-        """Return the sources of all reservations that count, for the desk to say what became of them."""
-        query = select(mandate_reservations.c.source).where(
-            mandate_reservations.c.state == _HELD, mandate_reservations.c.venue == self._venue
-        )
+    def held(self, since: datetime) -> tuple[str, ...]:
+        """Return the sources of reservations since a moment that count, for the desk to say what became of them."""
+        columns = mandate_reservations.c
+        query = select(columns.source).where(columns.venue == self._venue, columns.state == _HELD, columns.at >= since)
         with reading(self._database) as connection:
-            return tuple(connection.scalars(query.order_by(mandate_reservations.c.source)))
+            return tuple(connection.scalars(query.order_by(columns.at, columns.source)))
 
     def reserved(self, agent: str, at: datetime) -> Decimal:
         """Return what counts against an agent's notional of the day."""

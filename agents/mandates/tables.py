@@ -76,6 +76,6 @@ mandate_reservations = Table(
     Column("symbol", _WORD, nullable=False),
     Column("notional", ExactDecimal, nullable=False),
     Column("state", String(16), nullable=False),
-    Column("at", UtcTime, nullable=False),
+    Column("at", UtcTime, nullable=False, index=True),
     mysql_charset="utf8mb4",
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import assert_never
 
+from agents.execution.desk import client_order_id
+from agents.execution.values import Execution
 from agents.fleet import ports
 from agents.mandates.permission import Permission
 from agents.mandates.values import Allowed, AskTicket, Refused
@@ -15,6 +17,8 @@ from agents.risk.values import AccountState
 from engine.domain.errors import DataUnavailable, VenueUnavailable
 
 ReadBook = Callable[[str], Awaitable[AccountState]]
+FindExecution = Callable[[str], Awaitable[Execution | None]]
+_LOOKED_BACK = timedelta(days=1)
 
 
 class Unattended:
@@ -47,6 +51,20 @@ class Unattended:
                 return ports.Refused(answer.reason)
             case _:
                 assert_never(answer)
+
+    async def settle(self, find: FindExecution, now: datetime) -> int:
+        """Give back the room of orders that the desk knows were never sent; return how many. To be repeated.
+
+        Args:
+            find: Returns what became of an order, by its client order id.
+            now: The present; only what can still count today is looked at.
+
+        Raises:
+            DataUnavailable: The database did not answer.
+        """
+        held = await asyncio.to_thread(self._permission.held, now - _LOOKED_BACK)
+        found = [await find(client_order_id(source)) for source in held]
+        return await asyncio.to_thread(self._permission.settle, [each for each in found if each is not None])
 
     async def _drawdown(self, agent: str) -> Decimal | None:
         """Return how far the agent's book has fallen from its peak (0–1), None when that cannot be known."""

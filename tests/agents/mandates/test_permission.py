@@ -129,7 +129,8 @@ def test_what_was_surely_not_sent_is_given_back_once(world: World) -> None:
     world.ask("100", source="mandate:y")
     assert [world.permission.release("mandate:x") for _ in range(3)] == [True, False, False]
     assert world.reserved() == 100
-    assert world.permission.held() == ("mandate:y",)
+    assert world.permission.held(NOON) == ("mandate:y",)
+    assert world.permission.held(NOON + timedelta(seconds=1)) == ()
     assert not world.permission.release("mandate:unknown")
 
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from agents.execution.desk import client_order_id
+from agents.execution.values import Execution, IntentState
 from agents.fleet import ports
 from agents.mandates.unattended import Unattended
 from agents.risk.values import AccountState
 from engine.domain.errors import DataUnavailable, VenueUnavailable
+from tests.agents.mandates.test_permission import execution
 from tests.agents.mandates.world import D, World
 
 BOOK = AccountState(
@@ -79,3 +82,21 @@ async def test_a_database_that_does_not_answer_refuses(agent: Agent) -> None:
     with agent.world.database.begin() as connection:
         connection.exec_driver_sql("DROP TABLE mandate_days")
     assert await agent.ask() == ports.Refused("mandate_unreadable")
+
+
+async def test_the_room_of_what_was_never_sent_is_given_back(agent: Agent) -> None:
+    agent.world.confirmed()
+    for number in range(4):
+        await agent.ask(source=f"agent:atlas/{number}")
+    known = {
+        client_order_id("agent:atlas/0"): execution("agent:atlas/0", IntentState.UNSENT),
+        client_order_id("agent:atlas/1"): execution("agent:atlas/1", IntentState.DONE),
+        client_order_id("agent:atlas/2"): execution("agent:atlas/2", IntentState.SENT),
+    }
+
+    async def find(order_id: str) -> Execution | None:
+        return known.get(order_id)
+
+    assert await agent.unattended.settle(find, agent.world.present) == 1
+    assert await agent.unattended.settle(find, agent.world.present) == 0
+    assert agent.world.reserved() == 300
