@@ -133,7 +133,7 @@ class Store:
             changed = connection.execute(
                 self._at(binance_legs, leg_id=leg.leg_id)
                 .where(binance_legs.c.phase == Phase.UNSENT.value)
-                .values(**_leg_values(leg))
+                .values(**_changed_values(leg))
             )
             return changed.rowcount == 1
 
@@ -148,7 +148,7 @@ class Store:
                 binance_legs.c.filled_quantity == seen.filled_quantity,
                 binance_legs.c.settled_quantity == seen.settled_quantity,
             )
-            return connection.execute(statement.values(**_leg_values(leg))).rowcount == 1
+            return connection.execute(statement.values(**_changed_values(leg))).rowcount == 1
 
     def save_order(self, order: Tracked) -> None:
         """Store what became of an order."""
@@ -382,6 +382,11 @@ def _leg_values(leg: Leg) -> dict[str, object]:
     values = {name: getattr(leg, name) for name in _LEG_FIELDS}
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
     return {**plain, "is_open": leg.is_open}
+
+
+def _changed_values(leg: Leg) -> dict[str, object]:
+    """Return what may change of a leg; its number was given when it was written down."""
+    return {name: value for name, value in _leg_values(leg).items() if name != "number"}
 
 
 def _read_leg(row: RowMapping) -> Leg:

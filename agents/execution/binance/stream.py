@@ -64,6 +64,7 @@ class Listener:
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _heard: int = 0
+    _rang: bool = False
 
     async def start(self) -> None:
         """Begin; harmless when it has begun."""
@@ -86,10 +87,15 @@ class Listener:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def wake(self) -> None:
+        """Think again how soon to poll: an order was sent."""
+        self._bell.set()
+
     def ring(self, name: str) -> None:
         """Note that something happened."""
         self.events += 1
-        self.venue.nudge()
+        self.venue.forget_look()
+        self._rang = True
         self._bell.set()
         if name in _ENDED:
             self._hang_up()
@@ -100,7 +106,7 @@ class Listener:
             rang = await self._wait()
             if rang:
                 await self.sleep(_SETTLE_S)
-            self._bell.clear()
+                self._rang = False
             heard = self.events
             try:
                 fresh = await self.venue.advance()
@@ -113,16 +119,26 @@ class Listener:
 
     async def _wait(self) -> bool:
         """Wait for the bell as long as the pace says; tell whether it rang."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while not self._rang:
+            left = begun + self._pace_s() - loop.time()
+            if left <= 0:
+                return False
+            self._bell.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._bell.wait()
+        self._rang = False
+        return True
+
+    def _pace_s(self) -> float:
         try:
-            urgent, busy = self.venue.is_urgent(), self.venue.is_busy()
+            if self.venue.is_urgent():
+                return self.pace.urgent_s
+            return self.pace.busy_s if self.venue.is_busy() else self.pace.idle_s
         except VenueUnavailable:
-            urgent, busy = True, True
-        seconds = self.pace.urgent_s if urgent else self.pace.busy_s if busy else self.pace.idle_s
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._bell.wait()
-                return True
-        return False
+            return self.pace.urgent_s
 
     async def _listen(self, watch: Callable[[], Awaitable[Any]]) -> None:
         """Wait for events for ever; after a break, settle at once and open the stream again with a growing pause."""
@@ -137,7 +153,8 @@ class Listener:
             except Exception as error:  # whatever ccxt makes of a broken stream, it is opened again
                 _log.info("the user stream broke: %s", type(error).__name__)
                 self.reconnects += 1
-                self.venue.nudge()
+                self.venue.forget_look()
+                self._rang = True
                 self._bell.set()
                 pause = min(max(pause * 2, 0.5), _LONGEST_PAUSE_S)
                 await self.sleep(pause * (0.5 + self.jitter.random()))

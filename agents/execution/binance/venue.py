@@ -48,6 +48,10 @@ class Background(Protocol):
         """End."""
         ...
 
+    def wake(self) -> None:
+        """Think again how soon to look."""
+        ...
+
 
 class BinanceVenue:
     """Orders, protection, fills and balances at Binance.
@@ -128,9 +132,15 @@ class BinanceVenue:
         """
         return await check_keys(self.gateway, has_endpoint=self.name == LIVE_SETTING)
 
-    def nudge(self) -> None:
+    def forget_look(self) -> None:
         """Forget that we looked just now: something happened."""
         self._looked_at = None
+
+    def nudge(self) -> None:
+        """Note that an order of ours was sent."""
+        self.forget_look()
+        if self.background is not None:
+            self.background.wake()
 
     async def submit(self, order: OrderRequest) -> VenueOrder:
         """Hand over an order once and return its state, its protection placed; a known id returns that order.

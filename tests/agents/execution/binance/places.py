@@ -33,7 +33,10 @@ DEEP = Liquidity(levels=3, spread_ticks=1, step_ticks=1, notional=D(10**7))
 class Place(Protocol):
     """A venue with a market that a test moves."""
 
-    venue: Venue
+    @property
+    def venue(self) -> Venue:
+        """Return the venue as it is now."""
+        ...
 
     async def goes(self, *prices: str) -> None:
         """Take the market through prices, one after the other, and let the venue look."""
