@@ -16,7 +16,7 @@ transfers are not the fund's own is not valued at all (`fund_books_differ`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from agents.fund.calendar import Calendar, boundaries, is_boundary, period_endin
 from agents.fund.dealing import fund_deposit, open_books, refund_deposit, run_valuation, settle_payment
 from agents.fund.store import PAY, REINVEST, AccountRecord, FundRecord, FundStore, Writing
 from agents.fund.terms import ACCOUNT_PATTERN, BOOK_PATTERN, FundTerms
-from agents.fund.values import FEES, Entry, FundBooks, FundOrder, FundRefused, OrderKind, OrderState
+from agents.fund.values import FEES, Entry, FundBooks, FundOrder, FundRefused, OrderKind, OrderState, Payment
 from agents.fund.views import AccountStatus, FundStatus, RunReport, account_statuses, audit_fund, fund_status
 
 OWNER = "owner"
@@ -38,6 +38,7 @@ _ACCOUNT = re.compile(ACCOUNT_PATTERN, re.ASCII)
 _SOURCE = re.compile(r"[!-~]{1,64}", re.ASCII)
 _LOOKS = 3
 """How often the book is looked at again when another process may be moving money right now."""
+_PAYMENTS_AT_ONCE = 100
 _MOST = Decimal("1E12")
 
 
@@ -285,16 +286,25 @@ class Funds:
 
     async def _pay_due(self, fund: str) -> None:
         """Move what is owed out of the book; what it has no cash for stays owed."""
-        terms = self._store.fund(fund).terms
-        for payment in self._store.due_payments(fund):
+        due = self._store.due_payments(fund)
+        for first in range(0, len(due), _PAYMENTS_AT_ONCE):
+            await self._pay(fund, due[first : first + _PAYMENTS_AT_ONCE])
+
+    async def _pay(self, fund: str, payments: Sequence[Payment]) -> None:
+        """Move some payments at the desk, then book those that stand moved, in one transaction."""
+        terms, moved = self._store.fund(fund).terms, []
+        for payment in payments:
             target = terms.fee_book if payment.payable == FEES else terms.cash_book
             if await self._books.transfer(payment.amount, fund, target, payment.source):
-                self._checkpoint("moved out")
-                now = self._books.now()
-                with self._store.writing(fund) as writing:
-                    if writing.mark_paid(payment, now):
-                        _append(writing, [settle_payment(payment, now)])
-                self._checkpoint("paid")
+                moved.append(payment)
+            self._checkpoint("moved out")
+        if not moved:
+            return
+        now = self._books.now()
+        with self._store.writing(fund) as writing:
+            paid = [payment for payment in moved if writing.mark_paid(payment, now)]
+            _append(writing, [settle_payment(payment, now) for payment in paid])
+        self._checkpoint("paid")
 
     async def _prepare(self, fund: str) -> None:
         """Settle what is open and see that the book's transfers are the fund's own."""
