@@ -22,6 +22,8 @@ from engine.domain.resampling import bucket_start_of
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 
 _PAGES_PER_SAVE = 5
+_SETTLE_S = 1
+"""A bar that has just closed may still lack its last trades in the history."""
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +114,8 @@ class Backfill:
         limit = max(2, min(PAGE_BARS, limit + 1))
         begun_s = int(self._now().timestamp())
         bars, count = await self._rest.klines(series.symbol, symbol_id, series.timeframe, start, limit)
-        return bars[: int(np.searchsorted(bars.time, begun_s - series.step, side="right"))], count < limit
+        closed = int(np.searchsorted(bars.time, begun_s - _SETTLE_S - series.step, side="right"))
+        return bars[:closed], count < limit
 
     def _rows_until_now(self, since: int, timeframe: Timeframe = "1m") -> int:
         """Return how many bars have closed since a time."""

@@ -13,18 +13,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from engine.data.live.backfill import Backfill
-from engine.data.live.clock import SteadyClock, elapsed_s, offset_of
+from engine.data.live.carried import MINUTE_S, Carried
+from engine.data.live.clock import ExchangeClock, SteadyClock, elapsed_s
 from engine.data.live.history import WIDE, Depth, SymbolHistory
+from engine.data.live.listing import Listing
 from engine.data.live.rest import PublicRest
-from engine.data.live.rows import read_bars, read_instruments
-from engine.data.live.stream import Streams
+from engine.data.live.rows import read_bars
+from engine.data.live.stream import Line, Streams
 from engine.data.live.values import OnNews, SymbolSource
 from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
@@ -33,11 +35,8 @@ from engine.domain.protocols import Clock
 from engine.domain.symbols import CRYPTO_SYMBOLS, Timeframe
 
 BINANCE_URL = "https://api.binance.com"
-_MINUTE_S = 60
-_CASH = frozenset(
-    {"USDT", "USDC", "FDUSD", "TUSD", "USDP", "DAI", "BUSD", "USD1", "USDE", "XUSD", "EUR", "AEUR", "EURI"}
-)
-"""Coins that stand for money: they are no market to rank."""
+_AHEAD_S = 5.0
+"""A minute that closes further in the future than this is a mistake, whosever."""
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[float], None]
@@ -56,7 +55,7 @@ class LiveLimits:
         unheard_s: How long neither stream nor question may bring anything before all is in trouble.
         gap_s: How long a minute may be missing before its symbol is in trouble.
         clock_s: How often the exchange's clock is read.
-        rank_s: How often turnover is read.
+        rank_s: How often rules and turnover are read.
         save_s: How often new bars are put on the disk.
         watch_s: How often it is looked for what is late.
         first_pause_s: Pause after a first failure; doubled with each.
@@ -76,30 +75,6 @@ class LiveLimits:
     watch_s: float = 0.25
     first_pause_s: float = 0.25
     longest_retry_s: float = 30.0
-
-
-@dataclass(slots=True)
-class _Prices:
-    """Best prices of a symbol: number of the change (-1: none yet), texts, and when they were known to hold."""
-
-    number: int = -1
-    bid: str = ""
-    ask: str = ""
-    at_s: float = 0.0
-    streamed_at_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Symbol:
-    """One symbol that is carried."""
-
-    symbol: str
-    symbol_id: str
-    history: SymbolHistory
-    prices: _Prices = field(default_factory=_Prices)
-    is_asked: bool = False
-    retry_at: float = 0.0
-    retry_s: float = 0.0
 
 
 class BinanceMarket:
@@ -137,7 +112,7 @@ class BinanceMarket:
         readers: int = 4,
     ) -> None:
         self._wanted = tuple(dict.fromkeys(symbols))
-        self._clock = clock or SteadyClock()
+        self._clock = ExchangeClock(clock or SteadyClock())
         self._limits = limits or LiveLimits()
         self._rest = rest or PublicRest(rest_url, first_pause_s=self._limits.first_pause_s)
         self._streams = Streams(
@@ -145,14 +120,11 @@ class BinanceMarket:
         )
         self._backfill = Backfill(self._rest, store, source, self.now)
         self._deep, self._depth, self._readers = frozenset(deep_symbols), depth or Depth(), readers
-        self._offset, self._offset_error = timedelta(0), timedelta(days=1)
-        self._listed: Mapping[str, Instrument] = {}
-        self._ids: Mapping[str, str] = {}
-        self._turnover: Mapping[str, float] = {}
-        self._carried: dict[str, _Symbol] = {}
-        self._by_id: dict[str, _Symbol] = {}
+        self._listing = Listing()
+        self._carried: dict[str, Carried] = {}
+        self._by_id: dict[str, Carried] = {}
         self._instruments: Mapping[str, Instrument] = MappingProxyType({})
-        self._queue: asyncio.Queue[_Symbol] = asyncio.Queue()
+        self._queue: asyncio.Queue[Carried] = asyncio.Queue()
         self._listeners: list[OnNews] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._confirmed_at = elapsed_s()
@@ -165,18 +137,18 @@ class BinanceMarket:
         Raises:
             DataUnavailable: The exchange does not answer at all.
         """
-        await self._read_rules()
+        self._listing.take_rules(await self._rest.exchange_info())
         await self._read_clock()
         self._tasks = [asyncio.create_task(self._read_histories()) for _ in range(self._readers)]
         await self.carry(self._wanted, progress)
-        for first in (self._confirm_prices, self._read_turnover):
+        for first in (self._confirm_prices, self._read_listing):
             with suppress(DataUnavailable):
                 await first()
         self._tasks += [
             asyncio.create_task(self._repeat(self._limits.watch_s, self._watch)),
             asyncio.create_task(self._repeat(self._limits.confirm_s, self._confirm_prices)),
             asyncio.create_task(self._repeat(self._limits.clock_s, self._read_clock)),
-            asyncio.create_task(self._repeat(self._limits.rank_s, self._read_turnover)),
+            asyncio.create_task(self._repeat(self._limits.rank_s, self._read_listing)),
             asyncio.create_task(self._repeat(self._limits.save_s, self._save)),
         ]
 
@@ -192,14 +164,16 @@ class BinanceMarket:
 
     async def carry(self, symbols: Sequence[str], progress: Progress | None = None) -> None:
         """Carry more symbols from now on; returns once each has been tried, those that fail are tried again."""
-        fresh = [symbol for symbol in symbols if symbol in self._ids and symbol not in self._carried]
+        fresh = [symbol for symbol in symbols if symbol in self._listing.ids and symbol not in self._carried]
         added = [
-            _Symbol(symbol, self._ids[symbol], SymbolHistory(symbol, self._depth if symbol in self._deep else WIDE))
+            Carried(
+                symbol, self._listing.ids[symbol], SymbolHistory(symbol, self._depth if symbol in self._deep else WIDE)
+            )
             for symbol in fresh
         ]
         for one in added:
             self._carried[one.symbol] = self._by_id[one.symbol_id] = one
-        self._instruments = MappingProxyType({symbol: self._listed[symbol] for symbol in self._carried})
+        self._show_rules()
         self._streams.carry([one.symbol_id for one in added])
         for one in added:
             self._ask_history(one)
@@ -214,7 +188,7 @@ class BinanceMarket:
 
     def now(self) -> datetime:
         """Return the exchange's present, as far as it is known."""
-        return self._clock.now() + self._offset
+        return self._clock.now()
 
     def instruments(self) -> Mapping[str, Instrument]:
         """Return the rules of what is carried."""
@@ -266,7 +240,7 @@ class BinanceMarket:
             return "disconnected"
         if now - max(line.heard_at, self._confirmed_at) > self._limits.unheard_s:
             return "disconnected"
-        return "gap" if self._missing_for_s(one) > self._limits.gap_s else ""
+        return "gap" if one.missing_for_s(self.now().timestamp()) > self._limits.gap_s else ""
 
     def source_of(self, symbol: str) -> SymbolSource:
         """Return where the prices of a symbol come from.
@@ -275,7 +249,7 @@ class BinanceMarket:
             DataUnavailable: The symbol is not carried.
         """
         bars = self.bars(symbol, "1m", 1)
-        last = utc_from_seconds(int(bars.time[-1]) + _MINUTE_S) if len(bars) else None
+        last = utc_from_seconds(int(bars.time[-1]) + MINUTE_S) if len(bars) else None
         return SymbolSource("exchange", self.name, last)
 
     def missing(self) -> Mapping[str, str]:
@@ -284,8 +258,7 @@ class BinanceMarket:
 
     def list_symbols(self, quote: str = "USDT") -> tuple[str, ...]:
         """Return all that the exchange trades now against an asset, by turnover of the last day where it is known."""
-        listed = [symbol for symbol, instrument in self._listed.items() if instrument.quote == quote]
-        return tuple(sorted(listed, key=lambda symbol: (-self._turnover.get(symbol, 0.0), symbol)))
+        return self._listing.all(quote)
 
     def top_symbols(self, count: int, quote: str = "USDT", *, ranking: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the first symbols of a ranking of coins that trade here, or those with the most turnover.
@@ -295,15 +268,15 @@ class BinanceMarket:
             quote: Against which asset.
             ranking: Coins by market value, as the owner sets them; empty ranks by the turnover of the last day.
         """
-        listed = self.list_symbols(quote)
-        ranked = [f"{coin}/{quote}" for coin in ranking] or [one for one in listed if one.split("/")[0] not in _CASH]
-        return tuple(symbol for symbol in ranked if symbol in self._listed)[:count]
+        return self._listing.top(count, quote, ranking)
 
     # From the streams.
 
     def _on_kline(self, symbol_id: str, kline: dict[str, Any]) -> None:
         one = self._by_id.get(symbol_id)
         if one is None or not kline["x"] or kline["i"] != "1m":
+            return
+        if int(kline["t"]) / 1000 + MINUTE_S > self.now().timestamp() + _AHEAD_S:
             return
         row = [kline["t"], kline["o"], kline["h"], kline["l"], kline["c"], kline["v"]]
         if one.history.take_minute(read_bars(one.symbol, "1m", [row])):
@@ -313,11 +286,14 @@ class BinanceMarket:
 
     def _on_prices(self, symbol_id: str, number: int, bid: str, ask: str) -> None:
         one = self._by_id.get(symbol_id)
-        if one is not None and number > one.prices.number:
-            now_s = self.now().timestamp()
-            one.prices = _Prices(number, bid, ask, now_s, now_s)
+        if one is not None:
+            one.stream_prices(number, bid, ask, self.now().timestamp())
 
-    def _announce(self, one: _Symbol) -> None:
+    def _begin(self, symbol: str) -> Carried:
+        depth = self._depth if symbol in self._deep else WIDE
+        return Carried(symbol, self._listing.ids[symbol], SymbolHistory(symbol, depth))
+
+    def _announce(self, one: Carried) -> None:
         one.retry_s = 0.0
         for listener in tuple(self._listeners):
             listener(one.symbol)
@@ -336,21 +312,15 @@ class BinanceMarket:
 
     async def _watch(self) -> None:
         """Ask for minutes that are late, and break connections that are silent for too long."""
-        now = elapsed_s()
+        now, now_s = elapsed_s(), self.now().timestamp()
         for one in self._carried.values():
-            if not one.is_asked and now >= one.retry_at and self._missing_for_s(one) > self._limits.late_s:
+            if not one.is_asked and now >= one.retry_at and one.missing_for_s(now_s) > self._limits.late_s:
                 self._ask_history(one)
         for line in self._streams.lines:
             if line.is_live and now - line.heard_at > self._limits.mute_s:
                 line.give_up.set()
 
-    def _missing_for_s(self, one: _Symbol) -> float:
-        """Return for how long the oldest minute that is over has been missing."""
-        if not one.history.is_loaded:
-            return float("inf")
-        return self.now().timestamp() - (one.history.minutes.until + _MINUTE_S)
-
-    def _ask_history(self, one: _Symbol) -> None:
+    def _ask_history(self, one: Carried) -> None:
         if not one.is_asked:
             one.is_asked = True
             self._queue.put_nowait(one)
@@ -374,12 +344,14 @@ class BinanceMarket:
     async def _confirm_prices(self) -> None:
         """Ask for the best prices: what still holds is fresh, and what has moved unheard gives away a silent stream."""
         begun_s = self.now().timestamp()
-        silent: dict[int, Any] = {}
+        silent: dict[int, Line] = {}
         rows = await self._rest.best_prices([one.symbol_id for one in self._carried.values()])
         self._confirmed_at = elapsed_s()
         for row in rows:
             one = self._by_id.get(str(row.get("symbol")))
-            if one is not None and self._is_unheard(one, str(row["bidPrice"]), str(row["askPrice"]), begun_s):
+            if one is not None and one.confirm_prices(
+                str(row["bidPrice"]), str(row["askPrice"]), begun_s, silent_s=self._limits.silent_s
+            ):
                 line = self._streams.line_of(one.symbol_id)
                 if line is not None and line.is_live and elapsed_s() - line.heard_at > self._limits.silent_s:
                     silent[id(line)] = line
@@ -387,47 +359,25 @@ class BinanceMarket:
             _log.warning("stream of %d symbols is silent; it is opened again", len(line.symbol_ids))
             line.give_up.set()
 
-    def _is_unheard(self, one: _Symbol, bid: str, ask: str, begun_s: float) -> bool:
-        """Take an asked price; return whether it differs from the one known."""
-        try:
-            is_price = 0 < Decimal(bid) <= Decimal(ask)
-        except InvalidOperation:
-            is_price = False
-        prices = one.prices
-        if not is_price or prices.streamed_at_s > begun_s:
-            return False
-        has_moved = prices.number >= 0 and (prices.bid, prices.ask) != (bid, ask)
-        # A stream that has long been silent may begin its count anew.
-        is_streamed = begun_s - prices.streamed_at_s < self._limits.silent_s
-        one.prices = _Prices(prices.number if is_streamed else 0, bid, ask, begun_s, prices.streamed_at_s)
-        return has_moved
-
-    async def _read_rules(self) -> None:
-        self._listed, self._ids = read_instruments(await self._rest.exchange_info())
-
     async def _read_clock(self) -> None:
-        """Read the exchange's clock; of several answers the quickest is the truest."""
-        for _ in range(2):
-            begun = self._clock.now()
-            told_ms = await self._rest.time_ms()
-            offset, error = offset_of(told_ms, begun, self._clock.now())
-            is_apart = abs(offset - self._offset) > error + self._offset_error
-            if error <= self._offset_error or is_apart:
-                self._offset, self._offset_error = offset, error
-        # A clock drifts: an old measurement gives way to a worse one some day.
-        self._offset_error += timedelta(milliseconds=5)
+        await self._clock.read(self._rest.time_ms)
 
-    async def _read_turnover(self) -> None:
-        rows = await self._rest.day_figures()
-        figures = {str(row.get("symbol")): float(row.get("quoteVolume") or 0.0) for row in rows}
-        self._turnover = {symbol: figures.get(symbol_id, 0.0) for symbol, symbol_id in self._ids.items()}
+    async def _read_listing(self) -> None:
+        self._listing.take_rules(await self._rest.exchange_info())
+        self._listing.take_turnover(await self._rest.day_figures())
+        self._show_rules()
+
+    def _show_rules(self) -> None:
+        """Offer the rules of what is carried; those of a symbol that is no longer traded stay as they were."""
+        rules = {**self._instruments, **self._listing.instruments}
+        self._instruments = MappingProxyType({symbol: rules[symbol] for symbol in self._carried})
 
     async def _save(self) -> None:
         for one in tuple(self._carried.values()):
             for series in one.history.series.values():
                 await self._backfill.save(series)
 
-    def _find(self, symbol: str) -> _Symbol:
+    def _find(self, symbol: str) -> Carried:
         try:
             return self._carried[symbol]
         except KeyError:

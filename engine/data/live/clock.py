@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from engine.domain.market import utc_from_seconds
+from engine.domain.protocols import Clock
+
+_LOOKS = 2
+_DRIFT = timedelta(milliseconds=5)
+"""By how much a measurement is trusted less with each later one."""
 
 
 def elapsed_s() -> float:
@@ -25,13 +31,37 @@ class SteadyClock:
         return utc_from_seconds(self._origin + elapsed_s())
 
 
-def offset_of(told_ms: int, begun: datetime, ended: datetime) -> tuple[timedelta, timedelta]:
-    """Return how far an exchange's clock is ahead of ours, and by how much that may be wrong.
+class ExchangeClock:
+    """An exchange's present, as far as it is known.
 
     Args:
-        told_ms: What it told, in milliseconds since the epoch.
-        begun: Our time when it was asked.
-        ended: Our time when it had answered.
+        ours: Our clock.
     """
-    half = (ended - begun) / 2
-    return utc_from_seconds(told_ms / 1000) - (begun + half), half
+
+    def __init__(self, ours: Clock) -> None:
+        self._ours = ours
+        self._offset, self._error = timedelta(0), timedelta(days=1)
+
+    def now(self) -> datetime:
+        """Return the exchange's present, aware UTC."""
+        return self._ours.now() + self._offset
+
+    async def read(self, time_ms: Callable[[], Awaitable[int]]) -> None:
+        """Measure the difference; of several answers the quickest is the truest.
+
+        Args:
+            time_ms: Asks the exchange for its time, in milliseconds since the epoch.
+
+        Raises:
+            DataUnavailable: It does not tell.
+        """
+        for _ in range(_LOOKS):
+            begun = self._ours.now()
+            told = utc_from_seconds(await time_ms() / 1000)
+            half = (self._ours.now() - begun) / 2
+            offset = told - (begun + half)
+            # Our own clock may have been set, or the exchange's: then the old measurement is no measure.
+            is_apart = abs(offset - self._offset) > half + self._error
+            if half <= self._error or is_apart:
+                self._offset, self._error = offset, half
+        self._error += _DRIFT

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.data.live.binance import BinanceMarket, LiveLimits
+from engine.data.live.composite import CompositeMarket
 from engine.data.live.history import Depth
 from engine.data.store import BarStore
 from engine.domain.market import utc_from_seconds
@@ -56,8 +58,8 @@ class Local:
     """A server whose history begins three days before the present."""
 
     def __init__(self, days: int = 3, **options: Any) -> None:
-        self.clock = SimulatedClock(START_S * 1000)
-        self.markets: list[BinanceMarket] = []
+        self.clock = SimulatedClock((START_S + 5) * 1000)
+        self.markets: list[BinanceMarket | CompositeMarket] = []
         self.server = BinanceServer(clock=self.clock, **options)
         for seed, (symbol_id, price) in enumerate((("BTCUSDT", 60_000.0), ("ETHUSDT", 3_000.0))):
             tape = self.server.spot.tapes[symbol_id]
@@ -66,15 +68,24 @@ class Local:
     def now(self) -> datetime:
         return utc_from_seconds(self.clock.now_ms() / 1000)
 
-    async def pass_minutes(self, count: int, *, pause_s: float = 0.0) -> None:
-        """Let minutes pass, with a trade of each symbol in every one."""
+    async def pass_minutes(self, count: int, *, pause_s: float = 0.0, seen_by: BinanceMarket | None = None) -> None:
+        """Let minutes pass, each to five seconds after its end, with a trade of each symbol in every one.
+
+        Args:
+            count: How many.
+            pause_s: Wait so long when a minute has closed.
+            seen_by: Wait until this market has its bars.
+        """
         for _ in range(count):
             self.server.advance(30)
             for symbol_id in ("BTCUSDT", "ETHUSDT"):
                 price = self.server.spot.last(symbol_id)
                 self.server.move(symbol_id, price * Decimal("1.0001") // Decimal("0.01") * Decimal("0.01"))
-            self.server.advance(30)
+            self.server.advance(25)
             await asyncio.sleep(pause_s)
+            if seen_by is not None:
+                await until(partial(is_current, seen_by, self))
+            self.server.advance(5)
 
     def rows(self, symbol_id: str, interval: str) -> list[tuple[int, float, float, float, float]]:
         """Return the closed bars as the exchange has them: open time in seconds, then prices."""
@@ -150,3 +161,9 @@ async def until(is_true: Callable[[], bool], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
         while not is_true():  # noqa: ASYNC110 - whatever it is, it need not be an event
             await asyncio.sleep(0.01)
+
+
+def is_current(market: BinanceMarket, local: Local) -> bool:
+    """Tell whether the last minute of every symbol is there."""
+    now_s = int(local.now().timestamp())
+    return all(int(market.bars(symbol, "1m", 1).time[-1]) + 60 == now_s - now_s % 60 for symbol in SYMBOLS)

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from agents.feeds import BarsClosed, FeedLimits, MarketFeed
-from engine.data.live.binance import BinanceMarket
 from engine.domain.errors import DataUnavailable
 from tests.binance.errors import ApiError
 from tests.binance.faults import Empty, Fault, Hang, Html, Refuse, Reset, Truncate, When
-from tests.engine.data.live.exchange import QUICK, SYMBOLS, Local, Meddler, local_exchange, make_market, until
+from tests.engine.data.live.exchange import (
+    QUICK,
+    SYMBOLS,
+    Meddler,
+    is_current,
+    local_exchange,
+    make_market,
+    until,
+)
 from tests.engine.data.live.test_binance_market import BTC, assert_same
-
-
-def is_current(market: BinanceMarket, local: Local) -> bool:
-    """Tell whether the last minute of every symbol is there."""
-    now_s = int(local.now().timestamp())
-    return all(int(market.bars(symbol, "1m", 1).time[-1]) + 60 == now_s - now_s % 60 for symbol in SYMBOLS)
-
 
 TROUBLES: dict[str, Any] = {
     "429": Refuse(ApiError(-1003, "Too many requests.", 429)),
@@ -98,7 +98,7 @@ async def test_a_silent_stream_is_noticed_and_opened_again(tmp_path: Path) -> No
         await until(lambda: bool(local.server.hub.connections - muted), within_s=2.0)
         await until(lambda: any(connection.streams for connection in local.server.hub.connections - muted))
         asked = len(local.server.requests)
-        await local.pass_minutes(2, pause_s=0.05)
+        await local.pass_minutes(2, seen_by=market)
         await until(lambda: is_current(market, local))
         assert not [call for call in local.server.requests[asked:] if call.path.endswith("/klines")]
 

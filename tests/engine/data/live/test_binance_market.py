@@ -48,8 +48,8 @@ async def test_bars_close_as_the_stream_tells(tmp_path: Path) -> None:
         asked = len(local.server.requests)
         told: list[str] = []
         market.listen(told.append)
-        await local.pass_minutes(65, pause_s=0.01)
-        await until(lambda: int(market.bars(BTC, "1m", 1).time[-1]) + 60 == local.now().timestamp())
+        await local.pass_minutes(65, seen_by=market)
+        await until(lambda: int(market.bars(BTC, "1m", 1).time[-1]) + 60 == local.now().timestamp() - 5)
         await until(lambda: told.count("ETH/USDT") == 65)
         for symbol in SYMBOLS:
             for timeframe in ("1m", "5m", "15m", "1h"):
@@ -74,7 +74,7 @@ async def test_nothing_after_the_present_is_shown(tmp_path: Path) -> None:
     async with local_exchange() as local:
         market = make_market(local, tmp_path)
         await market.open()
-        local.server.advance(59)
+        local.server.advance(54)
         await asyncio.sleep(0.05)
         now_s = local.now().timestamp()
         for timeframe in ("1m", "5m", "1h", "1d"):

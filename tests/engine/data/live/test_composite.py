@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from agents.feeds import MarketFeed
+from engine.data.live.assembly import build_live_market
 from engine.data.live.composite import CompositeMarket, Part, parse_proxies
 from engine.data.live.stored import StoreMarket
 from engine.data.live.values import OnNews
 from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
+from engine.sim.market import SimulatedMarket
 from tests.agents.feeds.stage import START, Reader, ScriptedMarket, Stage, on_time
+from tests.engine.data.live.exchange import local_exchange, until
 from tests.engine.data.live.test_stored import bars_until
-from tests.engine.market_check import SetClock
+from tests.engine.market_check import SetClock, check_market
 
 BTC, GOLD, EURO, POUND = "BTC/USDT", "XAUUSD", "EURUSD", "GBPUSD"
 
@@ -132,3 +135,45 @@ def test_a_proxy_is_written_as_an_equation() -> None:
     for wrong in ("XAUUSD", "XAUUSD=", "=PAXG/USDT"):
         with pytest.raises(ValueError, match="names no proxy"):
             parse_proxies(wrong)
+
+
+def test_a_market_of_one_part_is_that_part() -> None:
+    clock = SetClock(START)
+
+    def make() -> CompositeMarket:
+        simulated = SimulatedMarket(3, clock, history_days=30)
+        return CompositeMarket([Part(simulated, {symbol: symbol for symbol in simulated.instruments()})])
+
+    market = make()
+    check_market(
+        market,
+        clock,
+        make,
+        symbols=[BTC, GOLD],
+        timeframes=["1m", "1h", "4h"],
+        steps=[timedelta(0), timedelta(seconds=61), timedelta(hours=5)],
+        finer=None,
+    )
+    assert market.source_of(BTC).kind == "simulated"
+
+
+async def test_a_live_market_is_put_together(tmp_path: Path) -> None:
+    async with local_exchange() as local:
+        store = BarStore(tmp_path)
+        store.merge("broker", bars_until(datetime.now(UTC).replace(second=0, microsecond=0), 600, symbol=EURO))
+        market = build_live_market(
+            store,
+            [BTC, GOLD, EURO, POUND],
+            proxies={GOLD: "ETH/USDT"},
+            stored_source="broker",
+            rest_url=local.server.rest_url,
+            ws_url=local.server.ws_url,
+        )
+        local.markets.append(market)
+        await market.open()
+        found = {symbol: market.source_of(symbol).kind for symbol in market.instruments()}
+        assert found == {BTC: "exchange", GOLD: "proxy", EURO: "store"}
+        assert market.missing() == {POUND: "no_bars"}
+        assert market.name == "binance"
+        assert len(market.bars(GOLD, "1h", 10)) == 10
+        await until(lambda: market.quote(GOLD).bid > 0)
