@@ -219,6 +219,8 @@ class FaultPlan:
     def clear(self) -> None:
         """Forget all faults, for example so that a run can come to rest."""
         self.faults.clear()
+        self._seen.clear()
+        self._done.clear()
 
     def for_call(self, call: Call) -> CallEffect | None:
         """Return what happens to a request."""

@@ -7,117 +7,26 @@ the other sign: so the balance of `clearing` is, at every price, what all open p
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from tests.binance.accounts import Account
 from tests.binance.errors import ApiError, unknown_order
+from tests.binance.futures_events import account_event, algo_event, order_event, position_row
+from tests.binance.futures_values import (
+    ASSET,
+    EIGHT,
+    MAINTENANCE,
+    MAX_ALGO,
+    Algo,
+    Income,
+    Position,
+    Settings,
+)
 from tests.binance.orders import Order, Trade
-from tests.binance.rules import SymbolRules, short
 from tests.binance.scripted import ScriptedMarket
 
 ZERO = Decimal(0)
-EIGHT = Decimal("0.00000001")
-ASSET = "USDT"
-MAINTENANCE = Decimal("0.004")
-MAX_ALGO = 10
-
-DEFAULT_FUTURES = tuple(
-    SymbolRules(
-        symbol,
-        symbol.removesuffix(ASSET),
-        ASSET,
-        Decimal(tick),
-        Decimal(step),
-        Decimal(step),
-        max_quantity=Decimal(most),
-        max_market_quantity=Decimal(most) / 10,
-        min_notional=Decimal(least),
-        multiplier_up=Decimal("1.05"),
-        multiplier_down=Decimal("0.95"),
-        is_contract=True,
-    )
-    for symbol, tick, step, most, least in (
-        ("BTCUSDT", "0.1", "0.001", 1000, 50),
-        ("ETHUSDT", "0.01", "0.001", 10_000, 20),
-        ("BNBUSDT", "0.01", "0.01", 100_000, 5),
-        ("SOLUSDT", "0.01", "0.01", 1_000_000, 5),
-        ("XRPUSDT", "0.0001", "0.1", 10_000_000, 5),
-        ("ADAUSDT", "0.0001", "1", 10_000_000, 5),
-    )
-)
-
-
-@dataclass(slots=True)
-class Position:
-    """What one account holds of one symbol; negative when short."""
-
-    symbol: str
-    side: str = "BOTH"
-    quantity: Decimal = ZERO
-    entry: Decimal = ZERO
-    realized: Decimal = ZERO
-    updated_ms: int = 0
-
-    def take(self, signed: Decimal, price: Decimal) -> Decimal:
-        """Add a signed quantity and return the profit it realised."""
-        held = self.quantity
-        if held * signed >= 0:
-            total = held + signed
-            self.entry = (held * self.entry + signed * price) / total
-            self.quantity = total
-            return ZERO
-        closed = min(abs(signed), abs(held))
-        profit = ((price - self.entry) * (closed if held > 0 else -closed)).quantize(EIGHT)
-        self.quantity = held + signed
-        if self.quantity == 0:
-            self.entry = ZERO
-        elif (self.quantity > 0) != (held > 0):
-            self.entry = price
-        self.realized += profit
-        return profit
-
-    def unrealized(self, mark: Decimal) -> Decimal:
-        """Return the profit that closing at a price would realise."""
-        return (mark - self.entry) * self.quantity
-
-
-@dataclass(slots=True)
-class Income:
-    """One change of a wallet."""
-
-    account: str
-    symbol: str
-    kind: str
-    amount: Decimal
-    time_ms: int
-    number: int
-    trade_id: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Algo:
-    """A conditional order: a plain order that is sent to the market when its price comes."""
-
-    algo_id: int
-    client_id: str
-    order: Order
-    created_ms: int
-    updated_ms: int
-    status: str = "NEW"
-    trigger_ms: int = 0
-    actual: Order | None = None
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Settings:
-    """What an account chose."""
-
-    is_dual: bool = False
-    leverage: defaultdict[str, int] = field(default_factory=lambda: defaultdict(lambda: 20))
-    margin_type: defaultdict[str, str] = field(default_factory=lambda: defaultdict(lambda: "cross"))
 
 
 class FuturesExchange(ScriptedMarket):
@@ -415,78 +324,12 @@ class FuturesExchange(ScriptedMarket):
 
     def report(self, order: Order, execution: str, trade: Trade | None = None) -> None:
         """Send an order's update."""
-        if order.account.is_house:
-            return
-        now = self.clock.now_ms()
-        average = order.executed_quote / order.executed if order.executed else ZERO
-        body: dict[str, Any] = {
-            "s": order.symbol,
-            "c": order.client_id,
-            "S": order.side,
-            "o": order.type,
-            "f": order.tif,
-            "q": short(order.quantity),
-            "p": short(order.price),
-            "ap": short(average.quantize(EIGHT)),
-            "sp": short(order.stop_price),
-            "x": execution,
-            "X": order.status,
-            "i": order.order_id,
-            "l": short(trade.quantity if trade else ZERO),
-            "z": short(order.executed),
-            "L": short(trade.price if trade else ZERO),
-            "T": trade.time_ms if trade else order.updated_ms,
-            "t": trade.trade_id if trade else 0,
-            "b": "0",
-            "a": "0",
-            "m": trade.is_maker if trade else False,
-            "R": order.reduce_only,
-            "wt": order.working_type,
-            "ot": order.original_type or order.type,
-            "ps": order.position_side,
-            "cp": order.close_position,
-            "rp": short(trade.realized if trade else ZERO),
-            "pP": False,
-            "V": order.stp,
-            "pm": "NONE",
-            "gtd": order.good_till_ms,
-        }
-        if trade:
-            body |= {"N": trade.fee_asset, "n": short(trade.fee)}
-        self.tell(order.account, {"e": "ORDER_TRADE_UPDATE", "E": now, "T": now, "o": body})
+        if not order.account.is_house:
+            self.tell(order.account, order_event(order, execution, trade, self.clock.now_ms()))
 
     def report_algo(self, algo: Algo) -> None:
         """Send a conditional order's update."""
-        order, actual, now = algo.order, algo.actual, self.clock.now_ms()
-        average = actual.executed_quote / actual.executed if actual and actual.executed else ZERO
-        body = {
-            "caid": algo.client_id,
-            "aid": algo.algo_id,
-            "at": "CONDITIONAL",
-            "o": order.original_type or order.type,
-            "s": order.symbol,
-            "S": order.side,
-            "ps": order.position_side,
-            "f": order.tif,
-            "q": short(order.quantity),
-            "X": algo.status,
-            "ai": str(actual.order_id) if actual else "",
-            "ap": short(average.quantize(EIGHT)),
-            "aq": short(actual.executed if actual else ZERO),
-            "act": actual.type if actual else "",
-            "tp": short(order.stop_price),
-            "p": short(order.price),
-            "V": order.stp,
-            "wt": order.working_type,
-            "pm": "NONE",
-            "cp": order.close_position,
-            "pP": False,
-            "R": order.reduce_only,
-            "tt": algo.trigger_ms,
-            "gtd": order.good_till_ms,
-            "rm": algo.reason,
-        }
-        self.tell(order.account, {"e": "ALGO_UPDATE", "T": now, "E": now, "o": body})
+        self.tell(algo.order.account, algo_event(algo, self.clock.now_ms()))
 
     def touch(self, account: Account, symbol: str) -> None:
         """Do nothing: a resting order changes neither wallet nor position, only `settle` does."""
@@ -498,22 +341,10 @@ class FuturesExchange(ScriptedMarket):
 
     def report_balance(self, account: Account, reason: str, positions: list[Position] | None = None) -> None:
         """Send an account update."""
-        now = self.clock.now_ms()
-        wallet = short(self.wallets[account.name])
-        rows = [
-            {
-                "s": position.symbol,
-                "pa": short(position.quantity),
-                "ep": short(position.entry.quantize(EIGHT)),
-                "bep": short(position.entry.quantize(EIGHT)),
-                "cr": short(position.realized),
-                "up": short(position.unrealized(self.mark(position.symbol)).quantize(EIGHT)),
-                "mt": self.settings[account.name].margin_type[position.symbol],
-                "iw": "0",
-                "ps": position.side,
-                "ma": ASSET,
-            }
-            for position in positions or ()
-        ]
-        body = {"m": reason, "B": [{"a": ASSET, "wb": wallet, "cw": wallet, "bc": "0"}], "P": rows}
-        self.tell(account, {"e": "ACCOUNT_UPDATE", "E": now, "T": now, "a": body})
+        wallet, now = self.wallets[account.name], self.clock.now_ms()
+        rows = [self._position_row(account, position) for position in positions or ()]
+        self.tell(account, account_event(reason, wallet, rows, now))
+
+    def _position_row(self, account: Account, position: Position) -> dict[str, str]:
+        margin_type = self.settings[account.name].margin_type[position.symbol]
+        return position_row(position, self.mark(position.symbol), margin_type)

@@ -8,7 +8,8 @@ from typing import Any
 from tests.binance.accounts import Account
 from tests.binance.calls import Call
 from tests.binance.errors import ApiError
-from tests.binance.futures import ASSET, EIGHT, MAINTENANCE, FuturesExchange, Position
+from tests.binance.futures import FuturesExchange
+from tests.binance.futures_values import ASSET, EIGHT, MAINTENANCE, Position
 from tests.binance.public_data import PublicData
 from tests.binance.rules import plain, short
 

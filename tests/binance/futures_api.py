@@ -8,9 +8,10 @@ from typing import Any
 
 from tests.binance.calls import Call, Endpoint
 from tests.binance.errors import ApiError, missing_parameter, no_such_order, unknown_order
-from tests.binance.futures import ASSET, Algo, FuturesExchange
+from tests.binance.futures import FuturesExchange
 from tests.binance.futures_account import FuturesAccountApi
 from tests.binance.futures_render import algo_state, contract_info, order_state, user_trade
+from tests.binance.futures_values import ASSET, Algo
 from tests.binance.orders import Order
 from tests.binance.public_data import PublicData
 from tests.binance.rules import FUTURES_TYPES, decimals, plain, short

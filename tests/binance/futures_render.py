@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tests.binance.futures import EIGHT, MAX_ALGO, Algo
+from tests.binance.futures_values import EIGHT, MAX_ALGO, Algo
 from tests.binance.orders import Order
 from tests.binance.rules import FUTURES_TYPES, SymbolRules, decimals, short
 

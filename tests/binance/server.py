@@ -33,8 +33,9 @@ from tests.binance.faults import (
     Slow,
     Truncate,
 )
-from tests.binance.futures import DEFAULT_FUTURES, FuturesExchange
+from tests.binance.futures import FuturesExchange
 from tests.binance.futures_api import FuturesApi
+from tests.binance.futures_values import DEFAULT_FUTURES
 from tests.binance.gateway import Gateway
 from tests.binance.limits import Limits
 from tests.binance.rules import DEFAULT_PRICES, DEFAULT_SPOT, SymbolRules

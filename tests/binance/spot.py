@@ -10,6 +10,7 @@ from tests.binance.errors import ApiError, duplicate_order, insufficient_balance
 from tests.binance.orders import Order, OrderList, Trade
 from tests.binance.rules import plain
 from tests.binance.scripted import ScriptedMarket
+from tests.binance.spot_events import execution_report, list_status
 
 ZERO = Decimal(0)
 EIGHT = Decimal("0.00000001")
@@ -251,72 +252,13 @@ class SpotExchange(ScriptedMarket):
     # Reports.
 
     def _report_list(self, account: Account, orders: OrderList) -> None:
-        now = self.clock.now_ms()
-        self.tell(
-            account,
-            {
-                "e": "listStatus",
-                "E": now,
-                "s": orders.symbol,
-                "g": orders.list_id,
-                "c": orders.contingency,
-                "l": orders.status,
-                "L": orders.order_status,
-                "r": "NONE",
-                "C": orders.client_id,
-                "T": now,
-                "O": [
-                    {"s": order.symbol, "i": order.order_id, "c": order.client_id}
-                    for order in (*orders.legs, *orders.waiting)
-                ],
-            },
-        )
+        self.tell(account, list_status(orders, self.clock.now_ms()))
 
     def report(self, order: Order, execution: str, trade: Trade | None = None) -> None:
         """Send an execution report."""
-        if order.account.is_house:
-            return
-        now = self.clock.now_ms()
-        ended = execution in ("CANCELED", "REPLACED")
-        event = {
-            "e": "executionReport",
-            "E": now,
-            "s": order.symbol,
-            "c": order.cancel_id if ended and order.cancel_id else order.client_id,
-            "S": order.side,
-            "o": order.type,
-            "f": order.tif,
-            "q": plain(order.quantity),
-            "p": plain(order.price),
-            "P": plain(order.stop_price),
-            "F": plain(ZERO),
-            "g": order.list_id,
-            "C": order.client_id if ended else "",
-            "x": execution,
-            "X": order.status,
-            "r": "NONE",
-            "i": order.order_id,
-            "l": plain(trade.quantity if trade else ZERO),
-            "z": plain(order.executed),
-            "L": plain(trade.price if trade else ZERO),
-            "n": plain(trade.fee) if trade else "0",
-            "N": trade.fee_asset if trade else None,
-            "T": trade.time_ms if trade else order.updated_ms,
-            "t": trade.trade_id if trade else -1,
-            "I": self.number("execution"),
-            "w": order.is_open and not order.is_stop,
-            "m": trade.is_maker if trade else False,
-            "M": False,
-            "O": order.created_ms,
-            "Z": plain(order.executed_quote),
-            "Y": plain(trade.notional if trade else ZERO),
-            "Q": plain(order.quote_quantity),
-            "W": order.working_ms,
-            "V": order.stp,
-        }
-        if order.trailing_delta:
-            event["d"] = order.trailing_delta
-        self.tell(order.account, event)
+        if not order.account.is_house:
+            number, now = self.number("execution"), self.clock.now_ms()
+            self.tell(order.account, execution_report(order, execution, trade, number, now))
 
     def report_account(self, account: Account, symbol: str) -> None:
         """Send the balances that a symbol's orders can change."""

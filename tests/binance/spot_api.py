@@ -1,4 +1,4 @@
-"""The signed spot endpoints: orders, lists of orders, account, and the wallet calls that clients make on load."""
+"""The signed spot endpoints of orders, trades and the account."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from typing import Any
 
 from tests.binance import render
 from tests.binance.calls import Call, Endpoint
-from tests.binance.errors import ApiError, duplicate_order, missing_parameter, no_such_order, rejected, unknown_order
-from tests.binance.orders import Order, OrderList
+from tests.binance.errors import ApiError, no_such_order, unknown_order
+from tests.binance.orders import Order
 from tests.binance.public_data import PublicData
-from tests.binance.rules import SPOT_TYPES, plain
+from tests.binance.rules import plain
 from tests.binance.spot import SpotExchange
+from tests.binance.spot_lists import SpotListsApi, list_report
+from tests.binance.spot_reader import OrderReader
 
 ZERO = Decimal(0)
-SIDES = ("BUY", "SELL")
-TIFS = ("GTC", "IOC", "FOK")
-NEEDS_PRICE = ("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT")
-NEEDS_TIF = ("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT")
-STOPS = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 ANSWERS = {"ACK": render.order_ack, "RESULT": render.order_result, "FULL": render.order_full}
-STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
 ROOT = "/api/v3"
 
 
@@ -31,6 +27,8 @@ class SpotApi:
         self.engine = engine
         self.limits = limits
         self.public = PublicData(engine)
+        self.reader = OrderReader(engine)
+        self.lists = SpotListsApi(engine, self.reader)
 
     def endpoints(self) -> dict[tuple[str, str], Endpoint]:
         """Return the table of paths."""
@@ -44,17 +42,10 @@ class SpotApi:
             ("DELETE", "openOrders"): (self.cancel_all, 1, 0),
             ("GET", "allOrders"): (self.all_orders, 20, 0),
             ("GET", "myTrades"): (self.my_trades, 20, 0),
-            ("POST", "order/oco"): (self.old_oco, 1, 2),
-            ("POST", "orderList/oco"): (self.oco, 1, 2),
-            ("POST", "orderList/oto"): (self.oto, 1, 2),
-            ("POST", "orderList/otoco"): (self.otoco, 1, 3),
-            ("GET", "orderList"): (self.get_list, 4, 0),
-            ("DELETE", "orderList"): (self.cancel_list, 1, 0),
-            ("GET", "allOrderList"): (self.all_lists, 20, 0),
-            ("GET", "openOrderList"): (self.open_lists, 6, 0),
             ("GET", "account"): (self.account, 20, 0),
             ("GET", "account/commission"): (self.commission, 20, 0),
         }
+        signed |= self.lists.endpoints()
         table = {
             (method, f"{ROOT}/{name}"): Endpoint(
                 handler, weight, "signed", orders, needs_trading=method != "GET" and name != "order/test"
@@ -76,68 +67,15 @@ class SpotApi:
 
     # One order.
 
-    def _order(self, call: Call, prefix: str = "", shared: dict[str, str] | None = None) -> Order:
-        """Read one order from parameters that may share a prefix, such as `above` in an OCO."""
-        name = _Names(prefix)
-        params = Call(call.method, call.path, {**call.params, **(shared or {})})
-        rule = self.engine.rule(call.need("symbol"))
-        kind = params.choice(name("type"), SPOT_TYPES) if prefix else params.choice("type", SPOT_TYPES)
-        side = params.choice(name.shared("side"), SIDES)
-        order = Order(
-            call.owner,
-            rule.symbol,
-            side,
-            kind,
-            quantity=params.decimal(name.shared("quantity")) or ZERO,
-            client_id=params.client_id(name.client_id) or f"auto{self.engine.number('client'):018d}",
-            price=params.decimal(name("price")) or ZERO,
-            tif=params.choice(name("timeInForce"), TIFS, "GTC"),
-            quote_quantity=params.decimal("quoteOrderQty") or ZERO,
-            stop_price=params.decimal(name("stopPrice")) or ZERO,
-            trailing_delta=params.integer(name("trailingDelta")) or 0,
-            stp=params.choice("selfTradePreventionMode", STP_MODES, "EXPIRE_MAKER"),
-        )
-        self._check(order, params, name)
-        return order
-
-    def _check(self, order: Order, params: Call, name: _Names) -> None:
-        if order.type in NEEDS_TIF and not params.text(name("timeInForce")):
-            raise missing_parameter(name("timeInForce"))
-        if order.type in NEEDS_PRICE and not order.price:
-            raise missing_parameter(name("price"))
-        if order.type in STOPS and not order.stop_price and not order.trailing_delta:
-            raise ApiError(-1102, "A mandatory parameter was not sent: 'stopPrice' or 'trailingDelta'.")
-        if order.type not in NEEDS_PRICE and order.price:
-            raise ApiError(-1106, f"Parameter '{name('price')}' sent when not required.")
-        if order.type == "MARKET" and order.quote_quantity:
-            if order.quantity:
-                raise ApiError(-1128, "Combination of optional parameters invalid.")
-        elif not order.quantity:
-            raise missing_parameter(name.shared("quantity"))
-        self._check_filters(order)
-
-    def _check_filters(self, order: Order) -> None:
-        rule, last = self.engine.rules[order.symbol], self.engine.last(order.symbol)
-        if order.price:
-            rule.check_price(order.price, last, order.side)
-        if order.stop_price:
-            rule.check_stop(order.stop_price)
-        if order.quote_quantity:
-            rule.check_notional(order.quote_quantity)
-            return
-        rule.check_quantity(order.quantity, order.type == "MARKET")
-        worth = order.quantity * (order.price or order.stop_price or last)
-        rule.check_notional(worth)
-
     def new_order(self, call: Call) -> dict[str, Any]:
         """Accept an order."""
         default = "FULL" if call.text("type") in ("LIMIT", "MARKET") else "ACK"
         answer = call.choice("newOrderRespType", tuple(ANSWERS), default)
-        return ANSWERS[answer](self.engine.place(self._order(call)))
+        return ANSWERS[answer](self.engine.place(self.reader.read(call)))
 
     def test_order(self, call: Call) -> dict[str, Any]:
         """Check an order without sending it."""
-        self._order(call)
+        self.reader.read(call)
         return {}
 
     def _find(self, call: Call, missing: ApiError) -> Order:
@@ -161,7 +99,7 @@ class SpotApi:
         if restriction and order.is_open and order.status != restriction.removeprefix("ONLY_"):
             raise ApiError(-2011, "Order was not canceled due to cancel restrictions.")
         self.engine.cancel(order, call.client_id("newClientOrderId"))
-        return self._list_report(order.orders) if order.orders else render.order_canceled(order)
+        return list_report(self.engine, order.orders) if order.orders else render.order_canceled(order)
 
     def cancel_all(self, call: Call) -> list[dict[str, Any]]:
         """Cancel all open orders of a symbol."""
@@ -173,13 +111,13 @@ class SpotApi:
         for order in opened:
             if order.is_open:
                 self.engine.cancel(order)
-                answers.append(self._list_report(order.orders) if order.orders else render.order_canceled(order))
+                answers.append(list_report(self.engine, order.orders) if order.orders else render.order_canceled(order))
         return answers
 
     def cancel_replace(self, call: Call) -> dict[str, Any]:
         """Cancel one order and send another; what failed is said in each part."""
         mode = call.choice("cancelReplaceMode", ("STOP_ON_FAILURE", "ALLOW_FAILURE"))
-        new = self._order(call)
+        new = self.reader.read(call)
         old_call = Call(call.method, call.path, dict(call.params), account=call.account)
         for source, target in (("cancelOrderId", "orderId"), ("cancelOrigClientOrderId", "origClientOrderId")):
             old_call.params[target] = call.text(source)
@@ -246,96 +184,6 @@ class SpotApi:
         chosen = rows[-limit:] if first is None and start is None else rows[:limit]
         return [render.account_trade(order, trade) for order, trade in chosen]
 
-    # Lists of orders.
-
-    def _new_list(self, call: Call, contingency: str, legs: list[Order], waiting: list[Order]) -> dict[str, Any]:
-        ids = [order.client_id for order in (*legs, *waiting)]
-        client_id = call.client_id("listClientOrderId") or f"list{self.engine.number('client'):018d}"
-        opened = {order.client_id for order in self.engine.open_orders(call.owner, legs[0].symbol)}
-        if len(set(ids)) < len(ids) or opened & set(ids):
-            raise duplicate_order()
-        orders = OrderList(0, contingency, client_id, legs[0].symbol, self.engine.clock.now_ms())
-        orders.is_pair = contingency == "OCO"
-        self.engine.place_list(orders, legs, waiting)
-        return self._list_report(orders)
-
-    def _list_report(self, orders: OrderList) -> dict[str, Any]:
-        everyone = (*orders.legs, *orders.waiting)
-        reports = [render.order_canceled(o) if o.status == "CANCELED" else render.order_result(o) for o in everyone]
-        return render.list_state(orders, self.engine.clock.now_ms()) | {"orderReports": reports}
-
-    def _pair(self, call: Call, prefix: str) -> list[Order]:
-        """Read the two legs of an OCO and check that they stand on both sides of the price."""
-        above_name, below_name = (f"{prefix}Above", f"{prefix}Below") if prefix else ("above", "below")
-        above, below = self._order(call, above_name), self._order(call, below_name)
-        high, low = (order.price if order.type == "LIMIT_MAKER" else order.stop_price for order in (above, below))
-        last = self.engine.last(above.symbol)
-        if high and low and not low < high:
-            raise rejected("The relationship of the prices for the orders is not correct.")
-        if not prefix and ((high and high <= last) or (low and low >= last)):
-            raise rejected("The relationship of the prices for the orders is not correct.")
-        if above.is_stop == below.is_stop and above.type.split("_")[0] == below.type.split("_")[0]:
-            raise ApiError(-1158, f"Order type not supported in OCO: {above.type} and {below.type}.")
-        return [below, above]
-
-    def oco(self, call: Call) -> dict[str, Any]:
-        """Accept a pair of which one cancels the other."""
-        return self._new_list(call, "OCO", self._pair(call, ""), [])
-
-    def old_oco(self, call: Call) -> dict[str, Any]:
-        """Accept a pair in the form before 2024: a limit order and a stop."""
-        sells = call.choice("side", SIDES) == "SELL"
-        limit, stop = ("above", "below") if sells else ("below", "above")
-        params = {
-            f"{limit}Type": "LIMIT_MAKER",
-            f"{limit}Price": call.need("price"),
-            f"{limit}ClientOrderId": call.text("limitClientOrderId"),
-            f"{stop}Type": "STOP_LOSS_LIMIT" if call.text("stopLimitPrice") else "STOP_LOSS",
-            f"{stop}StopPrice": call.need("stopPrice"),
-            f"{stop}Price": call.text("stopLimitPrice"),
-            f"{stop}TimeInForce": call.text("stopLimitTimeInForce"),
-            f"{stop}ClientOrderId": call.text("stopClientOrderId"),
-        }
-        call.params = call.params | params
-        return self.oco(call)
-
-    def oto(self, call: Call) -> dict[str, Any]:
-        """Accept an order that, once filled, sends another."""
-        return self._new_list(call, "OTO", [self._order(call, "working")], [self._order(call, "pending")])
-
-    def otoco(self, call: Call) -> dict[str, Any]:
-        """Accept an order that, once filled, sends a pair."""
-        return self._new_list(call, "OTO", [self._order(call, "working")], self._pair(call, "pending"))
-
-    def _find_list(self, call: Call) -> OrderList:
-        number, client_id = call.integer("orderListId"), call.text("origClientOrderId")
-        client_id = client_id or call.text("listClientOrderId")
-        if number is None and not client_id:
-            raise missing_parameter("orderListId")
-        for orders in reversed(self.engine.lists_of(call.owner)):
-            if orders.list_id == number or (number is None and orders.client_id == client_id):
-                return orders
-        raise ApiError(-2018 if call.method == "GET" else -2011, "Order list does not exist.")
-
-    def get_list(self, call: Call) -> dict[str, Any]:
-        """Return one list."""
-        return render.list_state(self._find_list(call), self.engine.clock.now_ms())
-
-    def cancel_list(self, call: Call) -> dict[str, Any]:
-        """Cancel what is open of a list."""
-        return self._list_report(self.engine.cancel_list(self._find_list(call)))
-
-    def all_lists(self, call: Call) -> list[dict[str, Any]]:
-        """Return all lists."""
-        now = self.engine.clock.now_ms()
-        return [render.list_state(orders, now) for orders in self.engine.lists_of(call.owner)][-call.limit(500, 1000) :]
-
-    def open_lists(self, call: Call) -> list[dict[str, Any]]:
-        """Return the lists that are not done."""
-        now = self.engine.clock.now_ms()
-        found = self.engine.lists_of(call.owner)
-        return [render.list_state(orders, now) for orders in found if orders.order_status == "EXECUTING"]
-
     # The account.
 
     def account(self, call: Call) -> dict[str, Any]:
@@ -388,26 +236,3 @@ class SpotApi:
                 "discount": "0.75000000",
             },
         }
-
-
-class _Names:
-    """The names of one order's parameters, plain or with a prefix."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def __call__(self, name: str) -> str:
-        """Return the name with the prefix in front."""
-        return f"{self.prefix}{name[0].upper()}{name[1:]}" if self.prefix else name
-
-    def shared(self, name: str) -> str:
-        """Return the name of what both legs of a pair share: `side`, or `pendingSide` in an OTOCO."""
-        for head in ("working", "pending"):
-            if self.prefix.startswith(head):
-                return f"{head}{name[0].upper()}{name[1:]}"
-        return name
-
-    @property
-    def client_id(self) -> str:
-        """Return the name of the client's order id."""
-        return f"{self.prefix}ClientOrderId" if self.prefix else "newClientOrderId"

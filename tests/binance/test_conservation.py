@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.binance.accounts import Account, Ledger
 from tests.binance.clock import SimulatedClock
 from tests.binance.errors import ApiError
-from tests.binance.futures import DEFAULT_FUTURES, FuturesExchange
+from tests.binance.futures import FuturesExchange
+from tests.binance.futures_values import DEFAULT_FUTURES
 from tests.binance.orders import Order, OrderList
 from tests.binance.rules import DEFAULT_SPOT
 from tests.binance.scripted import Liquidity

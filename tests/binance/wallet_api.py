@@ -9,7 +9,8 @@ from tests.binance.accounts import Account
 from tests.binance.calls import Call, Endpoint
 from tests.binance.clock import Clock
 from tests.binance.errors import ApiError
-from tests.binance.futures import ASSET, FuturesExchange
+from tests.binance.futures import FuturesExchange
+from tests.binance.futures_values import ASSET
 from tests.binance.limits import Limits
 from tests.binance.rules import plain
 from tests.binance.spot_api import SpotApi
