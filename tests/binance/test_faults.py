@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import aiohttp
 import ccxt  # type: ignore[import-untyped]  # ccxt ships no types
 import pytest
 
+from tests.binance.client import ccxt_client
 from tests.binance.errors import ApiError, insufficient_balance, outside_window
 from tests.binance.faults import (
     Do,
@@ -195,3 +197,33 @@ async def test_answers_take_the_latency_asked_for() -> None:
         async with session.get(f"{server.rest_url}/api/v3/ping") as answer:
             assert await answer.json() == {}
         assert asyncio.get_running_loop().time() - start >= 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_books_stay_true_through_the_usual_troubles(seed: int) -> None:
+    async with BinanceServer(faults=usual_troubles(0.04), seed=seed) as server:
+        client = ccxt_client(server, timeout=60, options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False})
+        try:
+            await client.load_markets()
+            for number in range(60):
+                server.move("BTCUSDT", 60_000 + (number * 131) % 400 - 200, "0.004")
+                with contextlib.suppress(ccxt.BaseError):
+                    await client.create_order(
+                        BTC, "limit", "buy", 0.005, 60_000 - number % 90, {"clientOrderId": f"c{number}"}
+                    )
+                with contextlib.suppress(ccxt.BaseError):
+                    await client.cancel_order(None, BTC, {"origClientOrderId": f"c{number // 2}"})
+            server.faults.clear()
+            seen = {order["clientOrderId"]: order for order in await client.fetch_orders(BTC, limit=1000)}
+            balance = await client.fetch_balance()
+            trades = await client.fetch_my_trades(BTC, limit=1000)
+        finally:
+            await client.close()
+    accepted = server.orders_by_client_id()
+    assert set(accepted.values()) == {1}
+    assert set(seen) == set(accepted)
+    assert len(server.faults.hits) > 10
+    bought = sum(Decimal(str(trade["amount"])) for trade in trades)
+    assert bought == sum((Decimal(str(order["filled"])) for order in seen.values()), Decimal(0))
+    assert Decimal(str(balance["BTC"]["total"])) == bought - sum(Decimal(str(t["fee"]["cost"])) for t in trades)
+    assert all(server.ledger.total(asset) == 0 for asset in server.ledger.assets())
