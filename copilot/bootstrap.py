@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.risk.values import RiskLimits
+from agents.supervisor import Job, Supervisor, Worker
 from copilot.background import Background
 from copilot.brain.opening import open_brain
 from copilot.brain.situation import OpenSymbols, Situation
@@ -30,6 +31,7 @@ from copilot.memory import open_memory
 from copilot.remembering import Remembering
 from copilot.service import Copilot
 from copilot.settings import Settings
+from copilot.telegram.store import TelegramStore
 from engine.data.files import write_atomically
 from engine.data.replay import ReplayAnchor, ReplayMarket, start_of_replay
 from engine.data.simulated_cache import ParquetChunkStore
@@ -74,13 +76,14 @@ class Runtime:
     tickets: Tickets
     alerts: Alerts
     copilot: Copilot
-    background: Background
+    supervisor: Supervisor
     brain: Brain
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
         """Start the background work, and have the chat model loaded meanwhile."""
-        self.background.start()
+        supervising = asyncio.create_task(self.supervisor.run())
+        self.closing.push_async_callback(_end, supervising)
         warming = asyncio.create_task(self.brain.warm_up())
         self.closing.callback(warming.cancel)
         return self
@@ -89,7 +92,6 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it and close what was opened."""
-        await self.background.stop()
         await self.closing.aclose()
         self.database.dispose()
 
@@ -115,7 +117,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     alerts = Alerts(database, market, signals, notices)
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
     toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool)
-    closing = AsyncExitStack()
+    closing, telegram = AsyncExitStack(), TelegramStore(database, clock.now)
     background = Background(venue, desk, tickets, alerts)
     await background.recover()
     memory = await closing.enter_async_context(
@@ -136,9 +138,37 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         fallback_language=settings.language,
         remembering=Remembering(memory, profiles, clock.now),
         speaker=lambda: brain.speaker,
+        halt=_halting(desk),
+        link_code=telegram.new_code if settings.telegram_users else None,
     )
+    workers = [*background.workers(), *telegram_workers(settings, copilot, telegram)]
+    supervisor = Supervisor(database, workers, notifier=notices, owner=settings.owner)
     report(1.0, "")
-    return Runtime(settings, database, market, desk, tickets, alerts, copilot, background, brain, closing)
+    return Runtime(settings, database, market, desk, tickets, alerts, copilot, supervisor, brain, closing)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore) -> list[Worker]:
+    """Return the worker that talks on Telegram; none where the owner has no bot."""
+    token = settings.telegram_token.get_secret_value()
+    if not token:
+        return []
+    from copilot.telegram.bot import TelegramBot, TelegramOptions
+
+    options = TelegramOptions(token, frozenset(settings.telegram_users), settings.telegram_api_url)
+    return [Job("telegram", TelegramBot(copilot, store, options, settings.language).run)]
+
+
+def _halting(desk: Desk) -> Callable[[str, str], Awaitable[None]]:
+    async def halt(owner: str, surface: str) -> None:
+        await desk.kill(owner, f"asked:{surface}")
+
+    return halt
 
 
 def _held_by(desk: Desk) -> OpenSymbols:

@@ -79,6 +79,7 @@ class Copilot:
         remembering: Remembering | None = None,
         speaker: Callable[[], str] = lambda: OFFLINE,
         halt: Callable[[str, str], Awaitable[None]],
+        link_code: Callable[[str], str] | None = None,
     ) -> None:
         """Wire the service.
 
@@ -92,6 +93,7 @@ class Copilot:
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
             halt: Stops all trading on behalf of an owner, on a surface.
+            link_code: Makes a one-time code that links an owner's Telegram account; None where there is no bot.
         """
         self._graph = graph
         self._tickets = tickets
@@ -102,6 +104,7 @@ class Copilot:
         self._remembering = remembering
         self._speaker = speaker
         self._halt = halt
+        self._link_code = link_code
         self._conversations = Conversations()
         self._noting: set[asyncio.Task[None]] = set()
 
@@ -254,6 +257,13 @@ class Copilot:
             log.exception("the kill switch met an error; trading stays stopped")
             return render_message("stopped_with_error", language).format(error=render_error(error, language))
         return render_message("stopped_everything", language)
+
+    def telegram_code(self, owner: str) -> str:
+        """Return, in words, the one-time code that links the owner's Telegram account, or how to set up a bot."""
+        language = self._say(owner)
+        if self._link_code is None:
+            return render_message("no_telegram", language)
+        return render_message("telegram_code", language).format(code=self._link_code(owner))
 
     def skip_notices(self, owner: str, surface: str) -> None:
         """Take everything so far as shown on a surface that is new."""

@@ -33,6 +33,7 @@ from telegram.ext import (
     filters,
 )
 
+from agents.supervisor import Pulse
 from copilot.events import Event, Language, ToolFinished, TurnEnded, Waiting
 from copilot.pictures import chart_picture, equity_picture
 from copilot.telegram.cards import BUTTON, card_buttons, card_text, edit_buttons
@@ -90,8 +91,11 @@ class TelegramBot:
         self._wrong_codes: dict[int, int] = {}
         self._pressed: set[str] = set()
 
-    async def run(self) -> None:
+    async def run(self, pulse: Pulse) -> None:
         """Take in updates by long polling and push what happens, until cancelled.
+
+        Args:
+            pulse: Of the supervisor: one process at a time may read a bot's updates.
 
         Raises:
             ConfigError: Telegram does not know the token.
@@ -101,7 +105,7 @@ class TelegramBot:
             assert app.updater is not None, "built with an updater"
             await app.updater.start_polling(allowed_updates=_UPDATES, bootstrap_retries=-1)
             try:
-                await self.push(app)
+                await self.push(app, pulse)
             finally:
                 await app.updater.stop()
 
@@ -126,9 +130,11 @@ class TelegramBot:
         finally:
             await app.shutdown()
 
-    async def push(self, app: App) -> None:
+    async def push(self, app: App, pulse: Pulse) -> None:
         """Send notices, and keep cards true, until cancelled."""
         while True:
+            pulse.require_term()
+            pulse.beat()
             for link in self._store.links():
                 try:
                     await self._bring_up_to_date(app, link)

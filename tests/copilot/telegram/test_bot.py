@@ -27,6 +27,18 @@ from tests.tools.world import OWNER, STRANGER, World, open_fast
 ANA, EVE = 11, 66
 
 
+class NoPulse:
+    """The pulse of a bot that nobody supervises."""
+
+    fence = 0
+
+    def beat(self) -> None:
+        """Nobody listens."""
+
+    def require_term(self) -> None:
+        """Nobody else runs it."""
+
+
 @dataclass
 class Desk:
     """A copilot with its bot and the server."""
@@ -39,7 +51,7 @@ class Desk:
 
     def start(self, *, token: str = TOKEN, allowed: tuple[int, ...] = (ANA,)) -> asyncio.Task[None]:
         options = TelegramOptions(token, frozenset(allowed), self.api.url)
-        task = asyncio.create_task(TelegramBot(self.copilot, self.store, options, "en").run())
+        task = asyncio.create_task(TelegramBot(self.copilot, self.store, options, "en").run(NoPulse()))
         self.running.append(task)
         return task
 
