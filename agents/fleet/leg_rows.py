@@ -43,5 +43,6 @@ def read_leg(row: RowMapping) -> Leg:
         row["stop_loss"],
         row["take_profit"],
     )
-    values = {name: row[name] for name in _SAME} | {"is_entry_final": bool(row["is_entry_final"])}
+    values = {name: row[name] for name in _SAME}
+    values |= {name: bool(row[name]) for name in ("is_entry_final", "is_trailing")}
     return Leg(request=request, state=LegState(row["state"]), **values)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from agents.execution.desk import client_order_id
@@ -35,8 +35,11 @@ from agents.risk.values import AccountState, LimitCheck
 from engine.domain.market import Bars, Instrument, decimal_price
 from engine.domain.orders import OrderRequest, OrderStatus, Side, VenueOrder
 from engine.domain.strategies import Enter, Exit, Protect, Standing
-from engine.domain.symbols import Timeframe
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.sim.matching import validate_order
+
+SEND_WITHIN = 0.1
+"""Share of a bar within which an entry that a crash interrupted may still be sent; later its price means nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,6 +240,8 @@ class _Planner:
             situation.closed_at,
             expires_at(situation.closed_at, wish.timeframe, intent.valid_bars),
             intent.max_bars,
+            situation.closed_at + timedelta(seconds=TIMEFRAME_S[wish.timeframe] * SEND_WITHIN),
+            situation.cards[wish.strategy].trail,
             stop=request.stop_loss,
             target=request.take_profit,
             applied_stop=request.stop_loss,

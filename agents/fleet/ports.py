@@ -9,9 +9,12 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from agents.execution.values import Execution, OrderIntent, Performance, SettledFill
+from agents.risk.states import StateChange
+from agents.risk.trailing import TrailingStop
 from agents.risk.values import AccountState, RiskLimits
 from engine.domain.orders import VenueOrder
 from engine.domain.signals import Signal
+from engine.ledger import EquityPoint
 
 Period = Literal["today", "7d", "30d", "mtd", "ytd", "all"]
 
@@ -120,8 +123,18 @@ class TradingDesk(Protocol):
         """Replace the protection of what an order filled."""
         ...
 
+    async def trail(
+        self, client_order_id: str, *, distance: Decimal, activation: Decimal | None = None
+    ) -> TrailingStop:
+        """Let the stop of what an order filled follow the price."""
+        ...
+
     async def account(self, book: str | None = None) -> AccountState:
         """Return a book now, marked to market."""
+        ...
+
+    async def open_orders(self, book: str | None = None) -> tuple[VenueOrder, ...]:
+        """Return the orders of a book that are not final."""
         ...
 
     async def trades(
@@ -134,10 +147,30 @@ class TradingDesk(Protocol):
         """Return profit and loss of a book within a period."""
         ...
 
-    async def transfer(self, amount: Decimal, from_book: str, to_book: str, source: str) -> object:
-        """Move cash between books, once for each source."""
+    async def equity_curve(self, times: Sequence[datetime], book: str | None = None) -> list[EquityPoint]:
+        """Return equity, deposits and profit at some past times."""
         ...
 
-    async def set_book_limits(self, book: str, limits: RiskLimits) -> object:
+    async def transfer(self, amount: Decimal, from_book: str, to_book: str, source: str) -> bool:
+        """Move cash between books, once for a source; return whether it stands moved."""
+        ...
+
+    async def set_book_limits(self, book: str, limits: RiskLimits) -> None:
         """Say what the gate enforces for a book."""
+        ...
+
+    def state(self, book: str | None = None) -> StateChange:
+        """Return the trading state of a book, or of the account."""
+        ...
+
+    async def halt(self, book: str | None, by: str, reason: str) -> StateChange:
+        """Stop a book: nothing more is sent, what rests is cancelled, what is held is closed."""
+        ...
+
+    async def lift(self, book: str | None, by: str) -> StateChange:
+        """Let a book trade again."""
+        ...
+
+    async def watch(self) -> tuple[StateChange, ...]:
+        """Go on with halts that are not done, and halt what has fallen to its limit."""
         ...

@@ -221,7 +221,7 @@ def round_trip(leg: Leg) -> RoundTrip:
         realised,
         (realised / cost * _HUNDRED).quantize(_RATIO_STEP) if cost else ZERO,
         (realised / risk).quantize(_RATIO_STEP) if risk else None,
-        leg.exit_reason if leg.last_exit == "exit" else leg.last_exit,
+        leg.exit_reason if leg.exit_reason and leg.last_exit in ("exit", "outside") else leg.last_exit,
         leg.entered_at,
         leg.exited_at,
     )

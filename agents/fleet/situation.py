@@ -23,6 +23,7 @@ class StrategyCard:
         version: Hash of its program; `parameters_hash` of its parameters.
         share: Of equity that its usual entry is worth.
         is_ranking: Whether it chooses among its symbols, so that half of them are not enough to decide.
+        trail: Share of the best price at which its stops follow; None for stops that stand.
     """
 
     name: str
@@ -31,6 +32,7 @@ class StrategyCard:
     parameters_hash: str
     share: Decimal
     is_ranking: bool
+    trail: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

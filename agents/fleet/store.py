@@ -56,6 +56,7 @@ class AgentRow:
     steps: int
     changes: int
     last_fill: int
+    followed_halt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class FleetStore:
         if self.row(agent) is None:
             insert_once(
                 self._database,
-                insert(fleet_agents).values(agent=agent, steps=0, changes=0, last_fill=0, **first),
+                insert(fleet_agents).values(agent=agent, steps=0, changes=0, last_fill=0, followed_halt=0, **first),
             )
         row = self.row(agent)
         assert row is not None, "an agent is never deleted"
@@ -144,7 +145,7 @@ class FleetStore:
         """Take a step of an agent's life; None when the agent is where it leads already.
 
         Raises:
-            InvalidRequest: `agent_transition`, when the action does not apply; `agent_busy`, when another step came first.
+            InvalidRequest: `agent_transition` (the action does not apply) or `agent_busy` (another step came first).
         """
         row = self.ensure(agent, at)
         after = next_state(row.state, action)
@@ -178,6 +179,12 @@ class FleetStore:
         """Note that an agent that had to close everything holds nothing."""
         with changing(self._database) as connection:
             connection.execute(update(fleet_agents).where(fleet_agents.c.agent == agent).values(must_flatten=False))
+
+    def follow_halt(self, agent: str, number: int) -> None:
+        """Note that a halt of the agent's book was followed."""
+        with changing(self._database) as connection:
+            same = (fleet_agents.c.agent == agent, fleet_agents.c.followed_halt < number)
+            connection.execute(update(fleet_agents).where(*same).values(followed_halt=number))
 
     def history(self, agent: str) -> list[Transition]:
         """Return the steps of an agent's life, oldest first."""
@@ -280,6 +287,16 @@ class FleetStore:
             insert_decisions(connection, [record])
             values = {**leg_values(leg), "draft": ""}
             connection.execute(update(fleet_legs).where(fleet_legs.c.source == leg.source).values(values))
+
+    def answer(self, leg: Leg, fact: Fact) -> bool:
+        """Write the owner's answer to an entry that waits for it; return whether it still did."""
+        columns = fleet_legs.c
+        same = (columns.source == leg.source, columns.state == LegState.ASKED.value)
+        with changing(self._database) as connection:
+            if connection.execute(update(fleet_legs).where(*same).values(leg_values(leg))).rowcount != 1:
+                return False
+            insert_facts(connection, [fact])
+        return True
 
     def save(self, legs: Collection[Leg], facts: Collection[Fact] = (), records: Collection[Decision] = ()) -> None:
         """Write changed legs with the facts and decisions that tell why."""

@@ -22,10 +22,12 @@ fleet_agents = Table(
     Column("steps", Integer, nullable=False),
     Column("changes", Integer, nullable=False),
     Column("last_fill", Integer, nullable=False),
+    Column("followed_halt", Integer, nullable=False),
 )
 """`steps` counts transitions and `changes` those of the profile: a step is taken only from the one that was seen.
 
-`last_fill` is the number of the last settled fill that has been told to the legs.
+`last_fill` is the number of the last settled fill that has been told to the legs, `followed_halt` that of the last halt
+of its book that the agent has followed: a halt that was lifted is not followed twice.
 """
 
 fleet_transitions = Table(
@@ -82,6 +84,9 @@ fleet_legs = Table(
     Column("decided_at", UtcTime, nullable=False),
     Column("valid_until", UtcTime),
     Column("max_bars", Integer, nullable=False),
+    Column("send_by", UtcTime),
+    Column("trail", ExactDecimal),
+    Column("is_trailing", Boolean, nullable=False),
     Column("state", _CODE, nullable=False),
     Column("stop", ExactDecimal),
     Column("target", ExactDecimal),

@@ -60,6 +60,9 @@ class Leg:
         decided_at: Close of the bar that it was decided on.
         valid_until: When a waiting entry lapses; None for never.
         max_bars: Bars that the position may last; 0 for no end.
+        send_by: After this the entry is not sent any more.
+        trail: Share of the best price at which its stop follows; None for a stop that stands.
+        is_trailing: Whether the desk was told so.
         stop, target: Protection wanted now; `applied_stop` and `applied_target` what was last put in place.
         cancel_reason: Why a waiting entry is to be taken back; empty while it may wait.
         exit_reason: Why what is held is to be closed; empty while it may stand.
@@ -79,6 +82,9 @@ class Leg:
     decided_at: datetime
     valid_until: datetime | None = None
     max_bars: int = 0
+    send_by: datetime | None = None
+    trail: Decimal | None = None
+    is_trailing: bool = False
     state: LegState = LegState.WANTED
     stop: Decimal | None = None
     target: Decimal | None = None

@@ -67,6 +67,7 @@ class StrategyPlan(_Part):
         weight: Share of the agent's position size that its entries in one symbol take together.
         pairs: Only these of the agent's pairs; empty for all of them.
         exclude: None of these.
+        trailing_pct: Distance at which stops follow the best price; without it they stand where the strategy put them.
         parameters: Those that differ from the strategy's own.
     """
 
@@ -75,6 +76,7 @@ class StrategyPlan(_Part):
     weight: Annotated[Decimal, BeforeValidator(_no_flag), Field(gt=0, le=1)] = Decimal(1)
     pairs: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    trailing_pct: Annotated[Decimal, BeforeValidator(_no_flag), Field(gt=0, lt=100)] | None = None
     parameters: dict[str, ParameterValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
