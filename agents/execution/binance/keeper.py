@@ -205,7 +205,7 @@ class Keeper:
     async def _deliver(
         self, call: Call, legs: Sequence[Leg], timestamp: datetime, urgency: Urgency
     ) -> Sequence[VenueState]:
-        """Send, and ask for the first leg beside it when the answer is slow."""
+        """Send, and ask for the legs beside it when the answer is slow, as long as the request may still arrive."""
         sending = asyncio.create_task(self.gateway.write(call, timestamp, urgency))
         try:
             await asyncio.wait({sending}, timeout=HEDGE_S)
@@ -213,6 +213,8 @@ class Keeper:
                 found = await self._peek(legs, urgency)
                 if found:
                     return found
+                if self.now() > legs[0].dies_at:
+                    raise Failure(0, 0, "no answer in time")
                 await asyncio.wait({sending}, timeout=HEDGE_S)
             return self.dialect.read_placed(sending.result(), legs)
         finally:

@@ -337,7 +337,8 @@ class BinanceVenue:
                 quantity = min(quantity, rules.instrument.round_quantity(held))
                 if quantity <= 0:
                     raise OrderRejected("nothing_to_reduce")
-            return await self._hand_over(order, quantity, taken, is_locked=True)
+            urgency = Urgency.PROTECTION if touched else Urgency.ORDER
+            return await self._hand_over(order, quantity, taken, is_locked=True, urgency=urgency)
         finally:
             for family in touched:
                 await self._guard.tend(family.entry.request.client_order_id)
@@ -394,6 +395,7 @@ class BinanceVenue:
         *,
         is_locked: bool,
         again: Leg | None = None,
+        urgency: Urgency = Urgency.ORDER,
     ) -> VenueOrder:
         """Write an order down, send it once, and protect what it filled."""
         rules = self._keeper.rules_of(order.symbol)
@@ -405,11 +407,11 @@ class BinanceVenue:
                 return self._store.revive(replace(legs[0], status=OrderStatus.OPEN, reason=""))
             return self._store.add_order(self._tracked(order), legs, taken)
 
-        sent, failure = await self._keeper.send(call, [leg], write_down, Urgency.ORDER)
+        sent, failure = await self._keeper.send(call, [leg], write_down, urgency)
         order_id = order.client_order_id
         if failure is not None and sent[0].phase is Phase.HANDED:
             with suppress(VenueUnavailable):
-                await self._keeper.refresh(sent[0], Urgency.ORDER)
+                await self._keeper.refresh(sent[0], urgency)
         self.nudge()
         if is_locked:
             await self._guard.tend(order_id)

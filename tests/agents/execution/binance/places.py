@@ -151,7 +151,9 @@ def on_both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
         run(on_paper() if venue == "paper" else on_binance())
 
-    return pytest.mark.parametrize("venue", ["paper", "binance"])(_dressed(work, test, "venue", "tmp_path"))
+    dressed = _dressed(work, test, "venue", "tmp_path")
+    marked: Callable[..., None] = pytest.mark.parametrize("venue", ["paper", "binance"])(dressed)
+    return marked
 
 
 def on_binance(**options: Any) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Callable[..., None]]:

@@ -381,7 +381,9 @@ async def test_a_failed_read_never_counts_as_nothing_there(place: BinancePlace, 
 
 
 @on_binance()
-async def test_an_empty_list_of_open_orders_is_checked_order_by_order(place: BinancePlace) -> None:
+async def test_an_empty_list_of_open_orders_is_checked_order_by_order(
+    place: BinancePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(4):
         await place.venue.submit(request(kind="limit", price=str(95 - number), source=f"ticket:{number}"))
     await asyncio.sleep(2)
@@ -391,19 +393,19 @@ async def test_an_empty_list_of_open_orders_is_checked_order_by_order(place: Bin
         status, body = answer(call)
         return (status, []) if call.path.endswith("/openOrders") else (status, body)
 
-    place.bench.server.gateway.answer = forgets
+    monkeypatch.setattr(place.bench.server.gateway, "answer", forgets)
     assert len(list(await place.venue.open_orders())) == 4
 
 
 @on_binance()
-async def test_balances_that_are_no_list_are_no_balances(place: BinancePlace) -> None:
+async def test_balances_that_are_no_list_are_no_balances(place: BinancePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = place.bench.server.gateway.answer
 
     def forgets(call: Any) -> Any:
         status, body = answer(call)
         return (status, {**body, "balances": []}) if call.path.endswith("/account") else (status, body)
 
-    place.bench.server.gateway.answer = forgets
+    monkeypatch.setattr(place.bench.server.gateway, "answer", forgets)
     with pytest.raises(VenueUnavailable):
         await place.venue.balances()
 
