@@ -19,8 +19,11 @@ class BarsClosed:
     """All symbols of a subscription whose bar closed at one moment.
 
     Attributes:
-        closed_at: The moment, on the grid of the timeframe; never goes back within a subscription.
-        symbols: Sorted; their bars up to `closed_at` can be read from the market now.
+        closed_at: The moment, on the grid of the timeframe; never goes back within a subscription. It may come again
+            with other symbols, whose bars came later.
+        symbols: Sorted; their bars up to `closed_at` can be read from the market now. A symbol whose bar came after
+            later moments were told is told at the last of them, as late, with what it has by then; each symbol is told
+            at most once at a moment, and each bar counts in one event.
         is_late: Whether they were noticed after a pause (a restart, a gap that was repaired): an agent keeps its books
             and its journal on a late bar, and opens nothing.
     """
@@ -38,7 +41,8 @@ class FeedHealth:
     Attributes:
         last_quote_at, last_bar_at: Market time; None before the first.
         is_stale: Whether it is too old to open anything on; a closed market is not stale.
-        reason: Stable code of why it is stale (`no_quote`, `old_quote`, `gap`, `disconnected`); empty otherwise.
+        reason: Stable code of why it is stale (`no_quote`, `old_quote`, `gap`, `disconnected`, `loading`,
+            `clock_back`); empty otherwise.
     """
 
     symbol: str

@@ -86,7 +86,7 @@ class Watcher:
         self._pokes.append(poke)
         for symbol in symbols:
             self._interest[symbol] += 1
-            if symbol not in self.fronts:
+            if self.fronts.get(symbol, 0) < self.moment:
                 self._retries[symbol] = _Retry(self._timing.wall(), _FIRST_RETRY_S)
 
     def remove(self, symbols: Iterable[str], poke: Poke) -> bool:

@@ -241,3 +241,15 @@ async def test_the_simulated_market_is_told_like_any_other() -> None:
     assert [minute for minute, _, _ in reader.told] == [-5, 0, 5, 10, 15]
     assert all(symbols == f"BTC/USDT {GOLD}" for _, symbols, _ in reader.told)
     await reader.end()
+
+
+async def test_a_second_listener_in_the_middle_of_a_moment_gets_its_late_bar() -> None:
+    stage = Stage()
+    feed = make_feed(ScriptedMarket(stage, {A: on_time([0, 1]), B: [(0, 0), (60, 90)]}))
+    first = Reader(feed.subscribe([A], "1m", after=None), stage)
+    await stage.advance(70)
+    second = Reader(feed.subscribe([A, B], "1m", after=START), stage)
+    await stage.advance(40)
+    assert first.told == [(1, A, False)]
+    assert second.told == [(1, A, False), (1, B, True)]
+    await feed.close()

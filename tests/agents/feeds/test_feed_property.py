@@ -109,7 +109,9 @@ async def _play(case: Case) -> None:
     if listening.done():
         listening.result()
     await feed.close()
-    await listening
+    await stage.advance(case.wait_s)
+    async with asyncio.timeout(5):
+        await listening
     for symbol in SYMBOLS:
         assert checker.taken[symbol][1:] == wanted[symbol], symbol
 
