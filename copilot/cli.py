@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from copilot import funds
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
 
@@ -41,6 +42,8 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+app.add_typer(funds.app, name="funds")
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -48,6 +51,10 @@ ModelOption = Annotated[
         help="Chat model that decides: offline, ollama:NAME or openai:NAME. Default: the one in the settings.",
     ),
 ]
+_LEFT_OUT = {
+    "bars": "Left out: stored bars (add them with --bars, or ingest them again).",
+    "redis": "Left out: conversations in Redis, which keeps files of its own.",
+}
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|!~&])")
 """A sign that is made harmless for Markdown, which the command line does not write."""
 OUR_ROOMS = ("copilot", "tools", "agents", "engine", "prompts")
@@ -384,6 +391,41 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
     settings = _settings()
     parts = examine(settings)
     _print_lines(render(parts, settings.language), to_json([part.as_dict() for part in parts]), as_json)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="ZIP file to write; one that exists is never overwritten.")],
+    bars: Annotated[bool, typer.Option("--bars", help="Stored bars too; they can be large.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write everything that you would miss into one file; the copilot may run meanwhile."""
+    from datetime import UTC
+
+    from copilot.backup import back_up
+
+    with _progress() as report:
+        manifest = back_up(load_settings(), file, datetime.now(UTC), report, has_bars=bars)
+    rows = sum(part.rows or 0 for part in manifest.parts.values())
+    lines = [f"{file}: {rows:,} rows, {len(manifest.parts)} files"]
+    lines += [_LEFT_OUT[code] for code in manifest.left_out]
+    _print_lines(lines, manifest.model_dump_json(), as_json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `backup` wrote.", exists=True, dir_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was restored as JSON.")] = False,
+) -> None:
+    """Put a backup back into an empty database and data folder; SQLite and MySQL take each other's."""
+    from copilot.backup import restore as put_back
+
+    with _progress() as report:
+        manifest = put_back(load_settings(), file, report)
+    rows = sum(part.rows or 0 for part in manifest.parts.values())
+    _print_lines(
+        [f"restored {rows:,} rows of {manifest.made_at:%Y-%m-%d %H:%M} UTC"], manifest.model_dump_json(), as_json
+    )
 
 
 @app.command()
