@@ -27,6 +27,7 @@ CLIENT_ID_NAMES = (
     "pendingAboveClientOrderId",
     "pendingBelowClientOrderId",
 )
+DAY_MS = 86_400_000
 DECIMAL = re.compile(r"^([0-9]{1,20})(\.[0-9]{1,20})?$")
 
 
@@ -104,6 +105,13 @@ class Call:
         if value <= 0:
             raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")
         return min(value, most)
+
+    def span(self) -> tuple[int | None, int | None]:
+        """Return start and end of a time range, refusing one of more than a day."""
+        start, end = self.integer("startTime"), self.integer("endTime")
+        if start is not None and end is not None and end - start > DAY_MS:
+            raise ApiError(-1127, "More than 24 hours between startTime and endTime.")
+        return start, end
 
     def decimal(self, name: str) -> Decimal | None:
         """Return a parameter as a number, None when it is absent."""

@@ -121,7 +121,8 @@ class PublicData:
         tape = self.engine.tapes[self.engine.rule(call.need("symbol")).symbol]
         interval = call.choice("interval", tuple(INTERVALS))
         self.engine.tick()
-        rows = tape.klines(interval, call.integer("startTime"), call.integer("endTime"), call.limit(500, 1500))
+        most = 1500 if self.engine.kind == "futures" else 1000
+        rows = tape.klines(interval, call.integer("startTime"), call.integer("endTime"), call.limit(500, most))
         return [render.kline(interval, bar) for bar in rows]
 
     def day(self, call: Call) -> Any:

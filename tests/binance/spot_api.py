@@ -151,7 +151,8 @@ class SpotApi:
     def all_orders(self, call: Call) -> list[dict[str, Any]]:
         """Return orders of a symbol, whatever became of them."""
         symbol = self.engine.rule(call.need("symbol")).symbol
-        first, start, end = call.integer("orderId"), call.integer("startTime"), call.integer("endTime")
+        first = call.integer("orderId")
+        start, end = call.span()
         rows = [
             order
             for order in self.engine.orders_of(call.owner, symbol)
@@ -167,9 +168,7 @@ class SpotApi:
         """Return the account's trades of a symbol."""
         symbol = self.engine.rule(call.need("symbol")).symbol
         only, first = call.integer("orderId"), call.integer("fromId")
-        start, end = call.integer("startTime"), call.integer("endTime")
-        if start is not None and end is not None and end - start > 86_400_000:
-            raise ApiError(-1127, "More than 24 hours between startTime and endTime.")
+        start, end = call.span()
         rows = [
             (order, trade)
             for order in self.engine.orders_of(call.owner, symbol)

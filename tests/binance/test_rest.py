@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
 from typing import Any
 
@@ -268,3 +269,32 @@ async def test_the_rights_of_the_key_are_told(server: BinanceServer, spot: Any) 
     assert (rights["enableWithdrawals"], rights["enableSpotAndMarginTrading"]) == (False, True)
     fee = await spot.fetch_trading_fee(BTC)
     assert (fee["maker"], fee["taker"]) == (0.001, 0.001)
+
+
+async def test_a_stop_on_the_wrong_side_of_the_price_is_refused(server: BinanceServer, spot: Any) -> None:
+    server.ledger.deposit(server.account, "BTC", Decimal(1))
+    with pytest.raises(ccxt.ExchangeError, match="would trigger immediately"):
+        await spot.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": 61_000})
+    assert server.account.wallet.locked["BTC"] == 0
+
+
+async def test_a_range_of_more_than_a_day_is_refused(server: BinanceServer, spot: Any) -> None:
+    now = server.clock.now_ms()
+    for call in (spot.private_get_mytrades, spot.private_get_allorders):
+        with pytest.raises(ccxt.ExchangeError, match="-1127"):
+            await call({"symbol": "BTCUSDT", "startTime": now - 86_400_001, "endTime": now})
+
+
+async def test_an_order_taken_with_what_is_left_of_the_book_expires(server: BinanceServer, spot: Any) -> None:
+    server.spot.set_quotes("BTCUSDT", [], [(60_000, "0.004")])
+    order = await spot.create_order(BTC, "market", "buy", 0.01)
+    assert (order["status"], order["filled"]) == ("expired", 0.004)
+    assert server.spot.open_orders(server.account) == []
+
+
+async def test_a_halted_market_takes_no_orders(server: BinanceServer, spot: Any) -> None:
+    rule = server.spot.rules["BTCUSDT"]
+    server.spot.rules["BTCUSDT"] = dataclasses.replace(rule, status="BREAK")
+    with pytest.raises(ccxt.ExchangeError, match="Market is closed"):
+        await spot.create_order(BTC, "market", "buy", 0.01)
+    assert (await spot.fetch_markets())[0]["active"] is False
