@@ -163,13 +163,14 @@ class Listener:
         """Renew the listen key; when that fails, open the stream again with a new one."""
         while True:
             await self.sleep(KEEPALIVE_S)
-            try:
-                call = Call("fapiPrivatePutListenKey")
-                await self.gateway.prepare(call, Urgency.ORDER)
-                await self.gateway.read(call)
-            except (Failure, VenueUnavailable):
-                self.gateway.connection.options["linear"] = {}
-                self._hang_up()
+            await self.renew_key()
+
+    async def renew_key(self) -> None:
+        """Renew the listen key of a futures stream."""
+        try:
+            await self.gateway.read(Call("fapiPrivatePutListenKey"), urgency=Urgency.ORDER)
+        except (Failure, VenueUnavailable):
+            self._hang_up()
 
     def _hang_up(self) -> None:
         """Close the stream's connections, so that waiting reads fail and open them again."""
