@@ -62,7 +62,7 @@ class LiveLimits:
         longest_retry_s: Longest pause between attempts to read a history.
     """
 
-    late_s: float = 2.5
+    late_s: float = 1.5
     confirm_s: float = 5.0
     silent_s: float = 10.0
     mute_s: float = 90.0

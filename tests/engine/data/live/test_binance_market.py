@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from engine.data.live.binance import BinanceMarket
+from engine.data.live.history import Depth
+from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
+from tests.binance.calls import Call
 from tests.engine.data.live.exchange import SYMBOLS, Local, local_exchange, make_market, until
 
 BTC = "BTC/USDT"
@@ -123,3 +126,29 @@ async def test_an_exchange_that_does_not_answer_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable, match="binance does not answer"):
         await market.open()
     await market.close()
+
+
+async def test_a_killed_start_goes_on_where_it_was(tmp_path: Path) -> None:
+    depth = Depth(minutes=9_000, fives=120, hours=60, days=4)
+    async with local_exchange(days=7) as local:
+        killed = make_market(local, tmp_path, symbols=(BTC,), depth=depth)
+        opening = asyncio.create_task(killed.open())
+
+        def pages(first: int) -> list[Call]:
+            asked = [call for call in local.server.requests[first:] if call.path.endswith("/klines")]
+            return [call for call in asked if call.params["interval"] == "1m"]
+
+        await until(lambda: len(pages(0)) >= 8)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        for task in killed._tasks:
+            task.cancel()
+        stored = BarStore(tmp_path).describe("binance", BTC, "1m")
+        assert stored is not None
+        assert stored.rows >= 5_000
+        asked = len(local.server.requests)
+        market = make_market(local, tmp_path, symbols=(BTC,), depth=depth)
+        await market.open()
+        assert_same(market, local, BTC, "1m")
+        assert sum(int(call.params["limit"]) for call in pages(asked)) <= 9_000 - stored.rows + 10
+        assert len(market.bars(BTC, "1m", 20_000)) >= 9_000
