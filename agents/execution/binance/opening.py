@@ -119,7 +119,8 @@ def connect(mode: Mode, key: str, secret: str, *, urls: Mapping[str, Any] | None
         "timeout": _TIMEOUT_MS,
         "options": {
             "defaultType": "swap" if is_futures else "spot",
-            "defaultSubType": "linear",
+            **({"defaultSubType": "linear"} if is_futures else {}),
+            "watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False},
             "fetchMarkets": {"types": ["linear" if is_futures else "spot"]},
             "fetchMargins": False,
             "maxRetriesOnFailure": 0,
