@@ -1,101 +1,69 @@
-"""The desk: the only code that hands an order to a venue.
+"""The desk: the one door between everybody who trades and a venue.
 
-An order is sent at most once, whatever crashes. The intent is stored under an id derived from what allowed it; one
-atomic update claims it, if nothing in the account has changed since the risk gate looked; only then it is submitted.
-After a doubt the id is looked up at the venue, and nothing is ever sent again. An intent that the venue does not
-know is declared unsent only when its claimer can no longer send it (`claims`). Fills are settled into the ledger
-exactly once, by the venue's fill id.
+It holds no logic of its own; each of its parts does one thing: `sending` (at most once, whatever crashes), `judging`
+(the risk gate), `settling` (fills into the books, exactly once), `closing`, `halting`, `trailing`, `reconciling`,
+`accounting`. A *book* is a sub-ledger of the one account at the venue: `main` is the owner's, every agent has its own.
+Where a book may be named, None means the whole account, which is exactly the sum of all books.
 
-Orders of one process go out one after the other. Database calls are synchronous inside the async methods: they are
-local and short, no transaction spans an `await`, and a caller that is cancelled does not cancel a sending.
+Database calls are synchronous inside the async methods: they are local and short, and no transaction spans an
+`await`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Literal, assert_never
 
 from sqlalchemy import Engine
 
-from agents.execution.claims import has_ended, process_token
-from agents.execution.journal import Journal, Snapshot, StoredIntent
-from agents.execution.values import (
-    Discrepancy,
-    Execution,
-    IntentState,
-    OrderIntent,
-    Performance,
-    PositionStatus,
-    SettledFill,
-)
-from agents.risk.gate import assess_order, lowers_risk, standing_limits
+from agents.execution.accounting import Accountant, Period
+from agents.execution.claims import process_token
+from agents.execution.closing import Closer
+from agents.execution.control_store import read_all_limits, write_limits
+from agents.execution.halting import Halter, active
+from agents.execution.journal import Journal
+from agents.execution.judging import Judge
+from agents.execution.kill_file import KillFile
+from agents.execution.ledger_rows import update_state
+from agents.execution.observing import Observer
+from agents.execution.parts import DeskParts, check_book, no_checkpoint, wall_clock
+from agents.execution.positions import position_statuses
+from agents.execution.reconciling import Reconciler
+from agents.execution.sending import Sender, client_order_id
+from agents.execution.settling import Settler
+from agents.execution.trailing import Trailer
+from agents.execution.treasury import Treasurer
+from agents.execution.values import Discrepancy, Execution, OrderIntent, Performance, PositionStatus, SettledFill
+from agents.risk.gate import standing_limits
+from agents.risk.states import WHOLE_ACCOUNT, StateChange, TradingState
+from agents.risk.trailing import TrailingStop
 from agents.risk.values import AccountState, LimitCheck, RiskLimits, RiskReport
-from engine.domain.errors import (
-    DataUnavailable,
-    InvalidRequest,
-    OrderRejected,
-    OrderUncertain,
-    VenueUnavailable,
-)
-from engine.domain.market import Quote, decimal_price, utc_from_seconds
-from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Position, VenueOrder
+from engine.domain.errors import OrderRejected, VenueUnavailable
+from engine.domain.orders import OrderRequest, VenueOrder
 from engine.domain.protocols import MarketData, Venue
-from engine.domain.symbols import TIMEFRAME_S
-from engine.ledger import ACCOUNT_CURRENCY, Deposit, EquityPoint, Holding, account_asset, equity_curve, exact_sum
-from engine.sim.matching import validate_order
+from engine.ledger import ACCOUNT_CURRENCY, MAIN_BOOK, EquityPoint, Event
 
-Period = Literal["today", "7d", "30d", "mtd", "ytd", "all"]
-
-SUBMIT_TIMEOUT_S = 20.0
-"""After this a submit counts as uncertain."""
-SEND_WINDOW_S = 60.0
-"""How long after its claim a process might still send; a claimer elsewhere is waited for until it is over."""
-PEER_WAIT_S = 5.0
-"""How long a repeat waits for another process that is sending the same intent."""
-_PEER_POLL_S = 0.05
-_CLAIM_ATTEMPTS = 20
-"""Assessments of one order before giving up because other orders change the account under it."""
-_PRICE_WINDOW = timedelta(days=5)
-"""How far back the last price before a past time may lie: over a weekend with a holiday."""
-_STARTING_DEPOSIT = "starting cash"
-_ZERO = Decimal(0)
-_HUNDRED = Decimal(100)
-
-
-def _wall_clock() -> datetime:
-    return datetime.now(UTC)
-
-
-def _no_checkpoint(name: str) -> None:
-    """Do nothing: what a checkpoint does outside the crash tests."""
-
-
-def client_order_id(source: str) -> str:
-    """Return the one client order id of a source (`ticket:17`, `mandate:3/5`): 29 characters, the same for ever."""
-    digest = hashlib.sha256(source.encode()).digest()
-    return "tc-" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
+__all__ = ["Desk", "Period", "client_order_id"]
 
 
 class Desk:
-    """Sends orders, settles fills, knows the account.
+    """Sends orders, settles fills, knows the account and its books.
 
-    Reads settle new fills first, so that they are never behind the venue. One desk serves all conversations of a
-    process; several processes may share the database.
+    Reads settle new fills first, so that they are never behind the venue. One desk serves all conversations and agents
+    of a process; several processes may share the database.
 
     Args:
-        database: Where intents, journal and ledger live.
+        database: Where intents, journal and books live.
         venue: Where orders go.
         market: Prices and the present.
-        limits: What the risk gate enforces.
-        starting_cash: Deposited into an empty ledger, once in the life of the database.
+        limits: What the risk gate enforces for the whole account.
+        starting_cash: Deposited into an empty ledger, once in the life of the database; None: the ledger opens with
+            what the venue holds.
+        groups: Group of each symbol that moves with others, for `group_exposure_ratio`.
+        kill_file: A file that stops everything while it is there.
         wall_clock: The real present, against which claims are judged (the market may be a replay).
-        checkpoint: Called with the name of each step of a sending; crash tests stop the process there.
+        checkpoint: Called with the name of each step; crash tests stop the process there.
     """
 
     def __init__(
@@ -105,34 +73,46 @@ class Desk:
         market: MarketData,
         limits: RiskLimits,
         *,
-        starting_cash: Decimal,
-        wall_clock: Callable[[], datetime] = _wall_clock,
-        checkpoint: Callable[[str], None] = _no_checkpoint,
+        starting_cash: Decimal | None,
+        groups: Mapping[str, str] | None = None,
+        kill_file: KillFile | None = None,
+        wall_clock: Callable[[], datetime] = wall_clock,
+        checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
-        self._venue = venue
-        self._market = market
-        self._limits = limits
-        self._starting_cash = starting_cash
-        self._wall_clock = wall_clock
-        self._checkpoint = checkpoint
         self._journal = Journal(database, venue.name)
-        self._token = process_token()
-        self._sending: dict[str, asyncio.Task[Execution]] = {}
-        self._turn = asyncio.Lock()
+        parts = DeskParts(venue, market, self._journal, limits, process_token(), groups or {}, wall_clock, checkpoint)
+        self._parts = parts
+        self._starting_cash = starting_cash
+        self._accountant = Accountant(self._journal, market)
+        self._settler = Settler(parts)
+        self._observer = Observer(parts, self._settler, self._accountant)
+        self._judge = Judge(parts, self._observer, kill_file)
+        self._sender = Sender(parts, self._settler, self._judge)
+        self._closer = Closer(parts, self._observer, self._settler, self._sender)
+        self._halter = Halter(parts, self._observer, self._closer, kill_file)
+        self._trailer = Trailer(parts, self._observer, self._closer)
+        self._reconciler = Reconciler(parts, self._observer, self._settler, self._sender)
+        self._treasurer = Treasurer(parts, self._observer)
 
     @property
     def venue_name(self) -> str:
         """Return the venue's name (`paper`, `binance-testnet`, `binance`)."""
-        return self._venue.name
+        return self._parts.venue.name
 
     @property
     def market(self) -> MarketData:
         """Return the market whose prices the desk uses."""
-        return self._market
+        return self._parts.market
 
     async def start(self) -> tuple[Execution, ...]:
-        """Deposit the starting cash if the ledger is empty, then `reconcile`. Call once before anything else."""
-        self._journal.deposit(self._starting_cash, _STARTING_DEPOSIT, self._market.now())
+        """Open the ledger if it is empty, then `reconcile`. Call once before anything else.
+
+        Raises:
+            ConfigError: A stored limit is not one that the gate knows.
+        """
+        with self._journal.reading() as connection:
+            read_all_limits(connection)
+        await self._treasurer.open(self._starting_cash)
         return await self.reconcile()
 
     async def execute(self, intent: OrderIntent) -> Execution:
@@ -145,21 +125,13 @@ class Desk:
         A cancelled caller does not cancel the sending.
 
         Raises:
-            InvalidRequest: `client_order_id` (the request's id is not the one of its source) or
-                `intent_conflict` (the source was used before with other terms).
+            InvalidRequest: `client_order_id` (the request's id is not the one of its source), `book` (no name of a
+                book) or `intent_conflict` (the source was used before with other terms).
             DataUnavailable: Our database did not answer; ask again, or `reconcile`, to learn the outcome.
         """
-        request = intent.request
-        if request.client_order_id != client_order_id(intent.source):
-            raise InvalidRequest("client_order_id", source=intent.source, client_order_id=request.client_order_id)
-        task = self._sending.get(request.client_order_id)
-        if task is None:
-            task = asyncio.create_task(self._execute(intent))
-            self._sending[request.client_order_id] = task
-            task.add_done_callback(lambda done: self._forget(request.client_order_id, done))
-        execution = await asyncio.shield(task)
-        if execution.intent.request != request:
-            raise InvalidRequest("intent_conflict", source=intent.source)
+        execution = await self._sender.execute(intent)
+        if "drawdown" in execution.reasons or "halted" in execution.reasons:
+            await self.watch()
         return execution
 
     async def abandon(self, intent: OrderIntent) -> Execution:
@@ -169,32 +141,35 @@ class Desk:
         when it had not been stored yet; one that may have been is looked up. One that this desk is sending right
         now is waited for.
         """
-        order_id = intent.request.client_order_id
-        if order_id not in self._sending:
-            stored = self._journal.store(intent, self._token, self._wall_clock(), self._market.now())
-            if stored.state is IntentState.STORED:
-                self._close(intent.request, IntentState.STORED, IntentState.UNSENT, "interrupted")
-            await self._resolve(self._stored(order_id))
-            return self._execution(order_id)
-        return await asyncio.shield(self._sending[order_id])
+        return await self._sender.abandon(intent)
 
     async def reconcile(self) -> tuple[Execution, ...]:
         """Settle everything that is not final and return it; a second run changes nothing.
 
         Looks up intents of unknown outcome, settles new fills (of resting orders and protective children too),
-        updates order states, marks equity, compares the venue's balances with the ledger. A venue that does not
-        answer leaves everything as it was.
+        updates order states, marks results, compares the venue's balances with the books, goes on with halts, moves
+        trailing stops. A venue that does not answer leaves everything as it was.
         """
-        seen = self._journal.unfinished()
-        for stored in seen:
-            await self._resolve(stored)
+        seen = await self._reconciler.reconcile()
+        await self.watch()
+        return tuple(self._sender.told(stored.intent.request.client_order_id) for stored in seen)
+
+    async def watch(self) -> tuple[StateChange, ...]:
+        """Look after what needs care between orders, and return the halts that stand; cheap enough for every second.
+
+        The kill file, drawdowns at their limit, halts that are not done, trailing stops, and protection of positions
+        that are gone.
+        """
+        self._halter.obey_file()
         try:
-            await self._refresh_orders()
-            await self._compare_balances()
-        except VenueUnavailable:
-            return self._executions(seen)
-        await self._mark_equity()
-        return self._executions(seen)
+            look = await self._observer.look()
+            self._halter.check_drawdowns(look)
+            await self._closer.trim(look)
+            await self._trailer.move(look)
+        except (OrderRejected, VenueUnavailable):
+            pass  # left to the next call; the gate lets nothing pass that it cannot judge
+        await self._halter.carry_on()
+        return self._halter.standing()
 
     async def execution(self, client_order_id: str) -> Execution | None:
         """Return what became of an intent as last settled, without asking the venue; None for an unknown id."""
@@ -207,54 +182,143 @@ class Desk:
             OrderRejected: No such order.
             VenueUnavailable: No answer; it may stand.
         """
-        order = await self._venue.cancel(client_order_id)
-        await self._settle([order])
-        return order
+        return await self._closer.cancel(client_order_id)
 
-    async def assess(self, order: OrderRequest) -> RiskReport:
-        """Return what the venue's rules and the risk gate say of an order now, without sending it.
-
-        `reasons` may hold codes of the venue's rules (`lot`, `min_notional`, `price_side`, …), of the gate, and
-        `unreconciled`. A venue that does not answer gives `no_account`.
-        """
-        return (await self._assess(order))[1]
-
-    async def account(self) -> AccountState:
-        """Return the account now, marked to market.
+    async def cancel_all(self, book: str | None = None) -> tuple[VenueOrder, ...]:
+        """Cancel what rests of a book (None: of all); protection of what is held stays.
 
         Raises:
+            VenueUnavailable: No answer; some may stand.
+        """
+        return await self._closer.cancel_all(book)
+
+    async def close(self, book: str, symbol: str, source: str, *, owner: str = "") -> Execution | None:
+        """Cancel what rests of a book in a symbol and close what it holds there, at most once for a source.
+
+        Other books that hold the same symbol keep their positions and their protection.
+
+        Returns:
+            What became of the closing order; None when there was nothing to close.
+
+        Raises:
+            InvalidRequest: `book`.
+            VenueUnavailable: No answer.
+        """
+        return await self._closer.close(book, symbol, source, owner or book)
+
+    async def flatten(self, book: str | None = None, *, owner: str = "") -> tuple[Execution, ...]:
+        """Close everything a book holds (None: all books); trading goes on (`halt` stops it).
+
+        Raises:
+            VenueUnavailable: No answer.
+        """
+        await self._closer.cancel_all(book)
+        return await self._closer.flatten(book, "flatten", owner or book or MAIN_BOOK)
+
+    async def protect(
+        self, client_order_id: str, *, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> Sequence[VenueOrder]:
+        """Replace the protection of what an order filled; None takes that part away.
+
+        Raises:
+            OrderRejected: `unknown_order`, `nothing_held`, `halted`, `price_side`, `tick`; what stood before stands.
+            OrderUncertain: No answer; look the children up.
+            VenueUnavailable: Nothing was handed over.
+        """
+        return await self._closer.protect(client_order_id, stop_loss, take_profit)
+
+    async def trail(
+        self, client_order_id: str, *, distance: Decimal, activation: Decimal | None = None
+    ) -> TrailingStop:
+        """Let the stop of what an order filled follow the price, at a share of the best one; survives a restart.
+
+        Args:
+            client_order_id: Of the entry.
+            distance: Share of the best price (0–1).
+            activation: Price that must be reached first.
+
+        Raises:
+            InvalidRequest: `trailing_distance`, `trailing_activation`.
+            OrderRejected: `unknown_order`.
+            VenueUnavailable: No answer.
+        """
+        return await self._trailer.trail(client_order_id, TrailingStop(distance, activation))
+
+    def untrail(self, client_order_id: str) -> None:
+        """Leave the stop of an order where it stands."""
+        self._trailer.untrail(client_order_id)
+
+    def trails(self) -> Mapping[str, TrailingStop]:
+        """Return the trailing stops by the client order id of their entry."""
+        return self._trailer.trails()
+
+    async def assess(self, order: OrderRequest, *, book: str = MAIN_BOOK) -> RiskReport:
+        """Return what the venue's rules and the risk gate say of an order now, without sending it.
+
+        `reasons` may hold codes of the venue's rules (`lot`, `min_notional`, `price_side`, …), of the gate, of the
+        trading states (`halted`, `reducing`), `unreconciled` and `opposed` (another book holds the other side). A venue
+        that does not answer gives `no_account`.
+        """
+        return (await self._judge.judge(order, check_book(book))).report
+
+    async def account(self, book: str | None = None) -> AccountState:
+        """Return the account or a book now, marked to market.
+
+        Raises:
+            DataUnavailable: A held symbol has no price.
             VenueUnavailable: The venue did not answer.
         """
-        return (await self._observe())[0]
+        return self._observer.account(await self._observer.look(), book)
 
-    async def limits(self) -> tuple[LimitCheck, ...]:
-        """Return every account-wide limit as it stands without a new order (`before` equals `after`)."""
-        return standing_limits(await self.account(), self._limits)
+    async def limits(self, book: str | None = None) -> tuple[LimitCheck, ...]:
+        """Return every limit of the account or a book as it stands without a new order (`before` equals `after`)."""
+        limits = self._parts.limits if book is None else self.book_limits(book) or self._parts.limits
+        return standing_limits(await self.account(book), limits)
 
-    async def positions(self) -> tuple[PositionStatus, ...]:
+    async def set_book_limits(self, book: str, limits: RiskLimits) -> None:
+        """Say what the gate enforces for a book beside the account's limits; an agent's book needs some to trade."""
+        with self._journal.writing() as (connection, state):
+            if write_limits(connection, check_book(book), limits):
+                update_state(connection, version=state["version"] + 1)
+
+    def book_limits(self, book: str) -> RiskLimits | None:
+        """Return what the gate enforces for a book; None when nobody said."""
+        with self._journal.reading() as connection:
+            return read_all_limits(connection).get(book)
+
+    def books(self) -> tuple[str, ...]:
+        """Return the names of the books that money has touched."""
+        return tuple(sorted(self._journal.snapshot(self._parts.now()).accounts.books))
+
+    async def positions(self, book: str | None = None) -> tuple[PositionStatus, ...]:
         """Return open positions with marks and protective prices, by symbol.
 
         Raises:
             DataUnavailable: A held symbol has no price.
             VenueUnavailable: The venue did not answer.
         """
-        account = await self.account()
-        holdings = self._journal.snapshot(self._market.now()).books.open_holdings()
-        return tuple(
-            _position_status(position, account, holdings[symbol])
-            for symbol, position in sorted(account.positions.items())
-            if symbol in holdings
-        )
+        look = await self._observer.look()
+        return position_statuses(self._observer.account(look, book), look.snapshot.accounts.of(book))
 
-    async def open_orders(self) -> tuple[VenueOrder, ...]:
+    async def open_orders(self, book: str | None = None) -> tuple[VenueOrder, ...]:
         """Return orders that are not final, oldest first; protective children (also waiting) carry `parent_id`.
 
         Raises:
             VenueUnavailable: The venue did not answer.
         """
-        orders = tuple(await self._venue.open_orders())
-        await self._settle(orders)
-        return orders
+        orders = tuple(await self._parts.venue.open_orders())
+        await self._settler.settle(orders)
+        if book is None:
+            return orders
+        return tuple(each for each in orders if self._journal.book_of(each.request.client_order_id) == book)
+
+    async def unknown_orders(self) -> tuple[VenueOrder, ...]:
+        """Return orders that rest at the venue and are not ours: told, never touched.
+
+        Raises:
+            VenueUnavailable: The venue did not answer.
+        """
+        return await self._reconciler.unknown_orders()
 
     async def find_order(self, order_id: str) -> VenueOrder | None:
         """Return the open order that a person means: by the venue's short id or by client order id."""
@@ -264,377 +328,109 @@ class Desk:
         return None
 
     async def trades(
-        self, period: Period = "all", *, symbol: str | None = None, limit: int = 100
+        self, period: Period = "all", *, symbol: str | None = None, limit: int = 100, book: str | None = None
     ) -> tuple[SettledFill, ...]:
         """Return settled fills within a period, newest first."""
-        await self._settle_quietly()
-        since = self._period_start(period)
-        return tuple(self._journal.trades(since, symbol, limit))
+        await self._settler.settle_quietly()
+        return tuple(self._journal.trades(self._accountant.since(period), symbol, limit, book))
 
-    async def performance(self, period: Period = "all") -> Performance:
-        """Return profit and loss within a period.
+    async def performance(self, period: Period = "all", book: str | None = None) -> Performance:
+        """Return profit and loss of the account or a book within a period.
 
         Raises:
             DataUnavailable: A position held now or at the period's start has no price.
             VenueUnavailable: The venue did not answer.
         """
-        account = await self.account()
-        now = self._market.now()
-        first = _first_deposit_at(self._journal.events(), now)
-        since = max(self._period_start(period) or first, first)
-        start = self._point_at(since)
-        within = self._journal.trades(since, None, None)
-        if since > first:  # what happened at that very moment belongs to the start
-            within = [each for each in within if each.fill.at > since]
-        deposits = self._journal.snapshot(now).books.deposits - start.deposits
-        pnl = account.equity - start.equity - deposits
-        return Performance(
-            period=period,
-            since=since,
-            start_equity=start.equity,
-            equity=account.equity,
-            deposits=deposits,
-            realised=exact_sum(each.realised for each in within),
-            fees=exact_sum(each.fill.fee for each in within),
-            pnl=pnl,
-            pnl_pct=pnl / start.equity * _HUNDRED if start.equity > 0 else _ZERO,
-        )
+        return self._accountant.performance(period, await self.account(book), book)
 
-    async def equity_at(self, at: datetime) -> Decimal:
+    async def equity_at(self, at: datetime, book: str | None = None) -> Decimal:
         """Return equity at a past time: the journal up to then at the last closed prices before it.
 
         Raises:
             DataUnavailable: A position held then has no price.
         """
-        return self._point_at(at).equity
+        return self._accountant.point_at(at, book).equity
 
-    def discrepancies(self) -> tuple[Discrepancy, ...]:
-        """Return the differences between venue and ledger that the last `reconcile` found."""
-        return self._journal.snapshot(self._market.now()).discrepancies
-
-    async def _execute(self, intent: OrderIntent) -> Execution:
-        order_id = intent.request.client_order_id
-        stored = self._journal.store(intent, self._token, self._wall_clock(), self._market.now())
-        self._checkpoint("stored")
-        if stored.intent.request == intent.request and stored.state is IntentState.STORED:
-            async with self._turn:
-                await self._send(stored)
-        stored = self._stored(order_id)
-        if stored.state is IntentState.SENT:
-            await self._await_peer(stored)
-        elif stored.state is IntentState.WORKING:
-            await self._resolve(stored)
-        return self._execution(order_id)
-
-    async def _send(self, stored: StoredIntent) -> None:
-        """Assess, claim, submit and settle; whatever happens, the outcome or the doubt is on record."""
-        request = stored.intent.request
-        if not await self._claim(request):
-            return
-        self._checkpoint("claimed")
-        if self._wall_clock() - self._stored(request.client_order_id).claimed_at > timedelta(seconds=SEND_WINDOW_S / 2):
-            self._close(request, IntentState.SENT, IntentState.UNSENT, "too_late")
-            return
-        try:
-            order = await asyncio.wait_for(self._venue.submit(request), SUBMIT_TIMEOUT_S)
-        except OrderRejected as error:
-            self._close(request, IntentState.SENT, IntentState.REJECTED, *error.codes)
-        except VenueUnavailable:
-            self._close(request, IntentState.SENT, IntentState.UNSENT, "venue_unavailable")
-        except (OrderUncertain, TimeoutError):
-            await self._look_up(request, is_over=True)
-        else:
-            self._checkpoint("submitted")
-            await self._settle_quietly([order])
-            self._checkpoint("settled")
-
-    async def _claim(self, request: OrderRequest) -> bool:
-        """Take the intent for sending once the gate allows it on figures that still hold; otherwise deny it."""
-        for _ in range(_CLAIM_ATTEMPTS):
-            version, report = await self._assess(request)
-            self._checkpoint("assessed")
-            if not report.is_allowed:
-                self._close(request, IntentState.STORED, IntentState.DENIED, *report.reasons)
-                return False
-            order_id, wall = request.client_order_id, self._wall_clock()
-            if self._journal.claim(order_id, version, self._token, wall, self._market.now()):
-                return True
-            if self._stored(order_id).state is not IntentState.STORED:
-                return False
-        self._close(request, IntentState.STORED, IntentState.DENIED, "busy")
-        return False
-
-    async def _resolve(self, stored: StoredIntent) -> None:
-        """Find out what became of an intent, without ever sending it; what cannot be known stays as it is."""
-        request = stored.intent.request
-        if request.client_order_id in self._sending and stored.state is not IntentState.WORKING:
-            return
-        match stored.state:
-            case IntentState.STORED:
-                if self._is_over(stored):
-                    self._close(request, IntentState.STORED, IntentState.UNSENT, "interrupted")
-            case IntentState.SENT:
-                await self._look_up(request, is_over=self._is_over(stored))
-            case IntentState.WORKING:
-                await self._look_up(request, is_over=False)
-            case IntentState.DONE | IntentState.REJECTED | IntentState.DENIED | IntentState.UNSENT:
-                return
-            case _:
-                assert_never(stored.state)
-
-    async def _look_up(self, request: OrderRequest, *, is_over: bool) -> None:
-        """Ask the venue for an order and settle it; one that it does not have is unsent once its sending is over."""
-        try:
-            order = await self._venue.fetch_order(request.client_order_id)
-        except VenueUnavailable:
-            return
-        if order is not None:
-            await self._settle_quietly([order])
-        elif is_over:
-            self._close(request, IntentState.SENT, IntentState.UNSENT, "not_sent")
-
-    async def _await_peer(self, stored: StoredIntent) -> None:
-        """Wait a little for the process that is sending the same intent."""
-        tries = max(int(PEER_WAIT_S / _PEER_POLL_S), 1)
-        for _ in range(tries):
-            request = stored.intent.request
-            await self._look_up(request, is_over=self._is_over(stored))
-            stored = self._stored(request.client_order_id)
-            if stored.state is not IntentState.SENT or self._is_over(stored):
-                return
-            await asyncio.sleep(_PEER_POLL_S)
-
-    def _is_over(self, stored: StoredIntent) -> bool:
-        """Return whether the process that handles an intent can no longer send it."""
-        if stored.claimed_by == self._token or has_ended(stored.claimed_by):
-            return True
-        return self._wall_clock() - stored.claimed_at > timedelta(seconds=SEND_WINDOW_S)
-
-    def _forget(self, order_id: str, task: asyncio.Task[Execution]) -> None:
-        self._sending.pop(order_id, None)
-        if not task.cancelled():
-            task.exception()  # read here, because every caller may be gone
-
-    def _close(self, request: OrderRequest, seen: IntentState, state: IntentState, *reasons: str) -> None:
-        self._journal.close(request.client_order_id, seen, state, reasons, self._market.now())
-
-    def _stored(self, order_id: str) -> StoredIntent:
-        stored = self._journal.intent(order_id)
-        assert stored is not None, "an intent is never deleted"
-        return stored
-
-    def _execution(self, order_id: str) -> Execution:
-        execution = self._journal.execution(order_id)
-        assert execution is not None, "an intent is never deleted"
-        return execution
-
-    def _executions(self, seen: Iterable[StoredIntent]) -> tuple[Execution, ...]:
-        return tuple(self._execution(stored.intent.request.client_order_id) for stored in seen)
-
-    async def _settle(self, orders: Iterable[VenueOrder] = ()) -> int:
-        """Book new fills and note orders; the orders must have been read before."""
-        new_fills = await self._venue.fills(self._journal.fill_cursor())
-        return self._journal.settle(orders, new_fills, self._market.now())
-
-    async def _settle_quietly(self, orders: Iterable[VenueOrder] = ()) -> None:
-        """Settle, or note only the orders while the venue does not tell its fills; they are booked later."""
-        noted = list(orders)
-        try:
-            await self._settle(noted)
-        except VenueUnavailable:
-            self._journal.settle(noted, (), self._market.now())
-
-    async def _refresh_orders(self) -> None:
-        """Bring every order that was not final up to date, protective children included."""
-        orders = {order.request.client_order_id: order for order in await self._venue.open_orders()}
-        for order_id in self._journal.unfinished_orders():
-            if order_id not in orders:
-                order = await self._venue.fetch_order(order_id)
-                if order is not None:
-                    orders[order_id] = order
-        await self._settle(orders.values())
-
-    async def _compare_balances(self) -> None:
-        """Note where venue and ledger differ, once no fill came in between."""
-        for _ in range(_CLAIM_ATTEMPTS):
-            before = self._journal.fill_cursor()
-            balances = await self._venue.balances()
-            await self._settle()
-            if self._journal.fill_cursor() == before:
-                self._journal.note_discrepancies(self._differences(balances))
-                return
-
-    def _differences(self, balances: Mapping[str, Decimal]) -> list[Discrepancy]:
-        books = self._journal.snapshot(self._market.now()).books
-        instruments = self._market.instruments()
-        ours = {ACCOUNT_CURRENCY: books.cash}
-        for symbol, holding in books.open_holdings().items():
-            asset = account_asset(instruments[symbol].base) if symbol in instruments else symbol
-            ours[asset] = exact_sum((ours.get(asset, _ZERO), holding.quantity))
-        theirs: dict[str, Decimal] = {}
-        for asset, quantity in balances.items():
-            theirs[account_asset(asset)] = exact_sum((theirs.get(account_asset(asset), _ZERO), quantity))
-        assets = sorted({*ours, *theirs})
-        return [
-            Discrepancy(asset, theirs.get(asset, _ZERO), ours.get(asset, _ZERO))
-            for asset in assets
-            if theirs.get(asset, _ZERO) != ours.get(asset, _ZERO)
-        ]
-
-    async def _assess(self, order: OrderRequest) -> tuple[int, RiskReport]:
-        """Return the version of the record that was judged, and the judgement."""
-        now = self._market.now()
-        instrument = self._market.instruments().get(order.symbol)
-        quote = self._quote(order.symbol)
-        try:
-            account, snapshot = await self._observe(must_be_fresh=True)
-        except (DataUnavailable, VenueUnavailable):
-            return -1, RiskReport((), ("no_account",))
-        if instrument is not None:
-            broken = validate_order(order, instrument, quote)
-            if account_asset(instrument.quote) != ACCOUNT_CURRENCY:
-                broken = (*broken, "currency")
-            if broken:
-                return snapshot.version, RiskReport((), broken)
-        report = assess_order(order, instrument, quote, account, self._limits, now)
-        if snapshot.discrepancies and not lowers_risk(order, account):
-            report = replace(report, reasons=(*report.reasons, "unreconciled"))
-        return snapshot.version, report
-
-    async def _observe(self, *, must_be_fresh: bool = False) -> tuple[AccountState, Snapshot]:
-        """Return the account now with the record that it was read from; unresolved intents count as resting orders.
+    async def equity_curve(self, times: Sequence[datetime], book: str | None = None) -> list[EquityPoint]:
+        """Return equity, deposits and profit at each of some past times, ascending.
 
         Raises:
-            DataUnavailable: A held symbol has no price, or only a stale one where it must be fresh.
-            VenueUnavailable: The venue did not answer.
+            DataUnavailable: A position held then has no price.
         """
-        orders = list(await self._venue.open_orders())
-        await self._settle(orders)
-        now = self._market.now()
-        snapshot = self._journal.snapshot(now)
-        known = {order.request.client_order_id for order in orders}
-        orders.extend(
-            VenueOrder(each.intent.request, "", OrderStatus.OPEN, _ZERO, None, each.updated_at, each.updated_at)
-            for each in snapshot.sent
-            if each.intent.request.client_order_id not in known
-        )
-        positions = {symbol: holding.position() for symbol, holding in snapshot.books.open_holdings().items()}
-        resting = {order.request.symbol for order in orders} - set(positions)
-        marks = {symbol: self._mark(symbol, now, must_be_fresh=must_be_fresh) for symbol in positions}
-        marks |= {symbol: quote.mid for symbol in resting if (quote := self._quote(symbol)) is not None}
-        equity = snapshot.books.equity(marks)
-        account = AccountState(
-            cash=snapshot.books.cash,
-            positions=positions,
-            marks=marks,
-            equity=equity,
-            day_start_equity=self._day_start_equity(now),
-            peak_equity=max(snapshot.peak_equity, snapshot.books.deposits, equity),
-            open_orders=tuple(orders),
-            recent_orders=snapshot.recent_orders,
-        )
-        return account, snapshot
+        return self._accountant.curve(times, book)
 
-    def _quote(self, symbol: str) -> Quote | None:
-        try:
-            return self._market.quote(symbol)
-        except DataUnavailable:
-            return None
+    async def transfer(self, amount: Decimal, from_book: str, to_book: str, source: str) -> bool:
+        """Move cash between books, once for a source; return whether it stands moved (also when it was before).
 
-    def _mark(self, symbol: str, now: datetime, *, must_be_fresh: bool) -> Decimal:
-        quote = self._market.quote(symbol)
-        if must_be_fresh and quote.is_open and now - quote.at > timedelta(seconds=self._limits.max_quote_age_s):
-            raise DataUnavailable(
-                f"the price of {symbol} is from {quote.at:%Y-%m-%d %H:%M} UTC",
-                code="old_price",
-                symbol=symbol,
-                at=f"{quote.at:%Y-%m-%d %H:%M} UTC",
-            )
-        return quote.mid
+        False: the giving book has not that much free cash, and nothing was moved.
 
-    def _day_start_equity(self, now: datetime) -> Decimal:
-        marked = self._journal.start_equity(f"{now:%Y-%m-%d}")
-        return self._point_at(_midnight(now)).equity if marked is None else marked
+        Raises:
+            InvalidRequest: `book`, `transfer_amount`, `transfer_source`, or `transfer_conflict` (the source stands for
+                another transfer).
+            DataUnavailable, VenueUnavailable: It may have been moved or not; ask again.
+        """
+        return await self._treasurer.transfer(amount, from_book, to_book, source)
 
-    async def _mark_equity(self) -> None:
-        """Mark the day's start and its highest equity; without prices there is nothing to mark."""
-        try:
-            account = await self.account()
-        except (DataUnavailable, VenueUnavailable):
-            return
-        day = f"{self._market.now():%Y-%m-%d}"
-        self._journal.mark_equity(day, account.day_start_equity, account.peak_equity)
+    async def deposit(
+        self, quantity: Decimal, source: str, *, asset: str = ACCOUNT_CURRENCY, book: str = MAIN_BOOK
+    ) -> bool:
+        """Book what was paid in from outside (below 0: paid out), once for a source; return whether this call did.
 
-    def _point_at(self, at: datetime) -> EquityPoint:
-        """Return the account at a past time; up to the first deposit that is the deposit alone."""
-        events = self._journal.events()
-        first = _first_deposit_at(events, at)
-        if at <= first:
-            events = [event for event in events if isinstance(event, Deposit) and event.at <= first]
-        return equity_curve(events, [max(at, first)], self._marks_at)[0]
+        Raises:
+            InvalidRequest: `book`, `deposit_amount`, `transfer_source`.
+            DataUnavailable: An asset that is not money has no price.
+        """
+        return await self._treasurer.deposit(quantity, source, asset, book)
 
-    def _marks_at(self, symbols: Iterable[str], at: datetime) -> Mapping[str, Decimal]:
-        return {symbol: self._price_at(symbol, at) for symbol in symbols}
+    def events(self) -> list[Event]:
+        """Return all that happened to money, in booking order; `engine.ledger.replay_events` makes the books of it."""
+        return self._journal.booked_events()
 
-    def _price_at(self, symbol: str, at: datetime) -> Decimal:
-        """Return the close of the last bar that had closed by then."""
-        instrument = self._market.instruments().get(symbol)
-        if instrument is None:
-            raise DataUnavailable(f"{symbol} is not an instrument of {self._market.name}")
-        bars = self._market.bars_between(symbol, at - _PRICE_WINDOW, at)
-        step = TIMEFRAME_S[bars.timeframe]
-        for row in range(len(bars) - 1, -1, -1):
-            if utc_from_seconds(int(bars.time[row]) + step) <= at:
-                return decimal_price(float(bars.close[row]), instrument)
-        raise DataUnavailable(f"no price of {symbol} before {at:%Y-%m-%d %H:%M} UTC")
+    def discrepancies(self) -> tuple[Discrepancy, ...]:
+        """Return the differences between venue and books that the last `reconcile` found."""
+        return self._journal.snapshot(self._parts.now()).discrepancies
 
-    def _period_start(self, period: Period) -> datetime | None:
-        now = self._market.now()
-        today = _midnight(now)
-        match period:
-            case "today":
-                return today
-            case "7d":
-                return now - timedelta(days=7)
-            case "30d":
-                return now - timedelta(days=30)
-            case "mtd":
-                return today.replace(day=1)
-            case "ytd":
-                return today.replace(month=1, day=1)
-            case "all":
-                return None
-            case _:
-                assert_never(period)
+    def state(self, book: str | None = None) -> StateChange:
+        """Return the trading state of a book or the account, with who set it, when and why."""
+        known = self._halter.states().get(WHOLE_ACCOUNT if book is None else book)
+        return known or active(book, self._parts.now())
 
+    def states(self) -> Mapping[str, StateChange]:
+        """Return the states of everything that ever had another than active, by book; the account's under `*`."""
+        return self._halter.states()
 
-def _first_deposit_at(events: Iterable[Deposit | Fill], otherwise: datetime) -> datetime:
-    return min((event.at for event in events if isinstance(event, Deposit)), default=otherwise)
+    def state_history(self, book: str | None = None) -> list[StateChange]:
+        """Return every change of state of a book, or of everything, oldest first."""
+        return self._halter.history(book)
 
+    async def set_state(self, book: str | None, state: TradingState, by: str, reason: str) -> StateChange:
+        """Set a trading state: HALTED as `halt`, ACTIVE as `lift`, REDUCING at once.
 
-def _midnight(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+        Raises:
+            InvalidRequest: `book`, `kill_file`.
+        """
+        if state is TradingState.HALTED:
+            return await self.halt(book, by, reason)
+        if state is TradingState.ACTIVE:
+            return await self.lift(book, by)
+        return self._halter.set_state(book, state, by, reason)
 
+    async def halt(self, book: str | None, by: str, reason: str) -> StateChange:
+        """Stop a book (None: everything): nothing more is sent, what rests is cancelled, what is held is closed.
 
-def _position_status(position: Position, account: AccountState, holding: Holding) -> PositionStatus:
-    mark, is_long = account.marks[position.symbol], position.quantity > 0
-    unrealised = holding.unrealised(mark)
-    protection = [
-        (order.request.order_type, order.request.price)
-        for order in account.open_orders
-        if order.parent_id is not None
-        and order.request.symbol == position.symbol
-        and order.status is not OrderStatus.WAITING
-        and order.request.side.sign * position.quantity < 0
-    ]
-    stops = [price for kind, price in protection if kind is OrderType.STOP and price is not None]
-    targets = [price for kind, price in protection if kind is OrderType.LIMIT and price is not None]
-    return PositionStatus(
-        position=position,
-        mark=mark,
-        notional=abs(position.quantity) * mark,
-        unrealised=unrealised,
-        unrealised_pct=unrealised / abs(holding.cost) * _HUNDRED if holding.cost else _ZERO,
-        stop_loss=(max(stops) if is_long else min(stops)) if stops else None,
-        take_profit=(min(targets) if is_long else max(targets)) if targets else None,
-    )
+        Stands until `lift`, also across a restart; what could not be closed now is closed by `watch` or `reconcile`.
+        """
+        return await self._halter.halt(book, by, reason)
+
+    async def kill(self, by: str, reason: str) -> StateChange:
+        """Stop everything, at once and without any language model: `halt` for the whole account."""
+        return await self._halter.halt(None, by, reason)
+
+    async def lift(self, book: str | None, by: str) -> StateChange:
+        """Let a book (None: the account) trade again, by a person; its drawdown counts from its present equity.
+
+        Raises:
+            InvalidRequest: `kill_file`: the file is still there.
+            DataUnavailable, VenueUnavailable: The present equity is not known.
+        """
+        return await self._halter.lift(book, by)

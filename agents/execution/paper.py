@@ -18,7 +18,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, or_, select, update
 
-from agents.execution.paper_book import PaperBook, PaperOrder
+from agents.execution.book_tables import paper_takes
+from agents.execution.paper_book import PaperBook, PaperOrder, Take
 from agents.execution.rows import (
     DatabaseFailed,
     ensure_state,
@@ -30,9 +31,10 @@ from agents.execution.rows import (
     writing,
 )
 from agents.execution.tables import paper_balances, paper_fills, paper_orders, paper_state
+from engine.data.database import metadata
 from engine.domain.errors import CopilotError, DataUnavailable, OrderRejected, OrderUncertain, VenueUnavailable
 from engine.domain.market import Quote
-from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, VenueOrder
+from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Side, VenueOrder
 from engine.domain.protocols import MarketData
 from engine.ledger import ACCOUNT_CURRENCY
 from engine.sim.matching import MatchingSettings, validate_order
@@ -118,6 +120,33 @@ class PaperVenue:
             self._save(connection, book)
             return book.orders[client_order_id].view()
 
+    async def protect(
+        self, client_order_id: str, *, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> Sequence[VenueOrder]:
+        """Replace the protection of what an order filled, old and new in one transaction; None takes that part away.
+
+        Raises:
+            OrderRejected: No such order (`unknown_order`), nothing of it is held (`nothing_held`), a price off the grid
+                (`tick`) or that the market has passed (`price_side`).
+            OrderUncertain: The database failed while the change was being stored.
+            VenueUnavailable: There is no price, or the database cannot be read; nothing was changed.
+        """
+        self._advance()
+        with self._writing(OrderUncertain) as (connection, state):
+            row = _select_order(connection, client_order_id)
+            if row is None or row["parent_id"] is not None:
+                raise OrderRejected("unknown_order")
+            book = self._load(connection, state, client_order_id)
+            standing = {order.request.price for order in book.standing_protection(client_order_id)}
+            if standing != {stop_loss, take_profit} - {None}:
+                self._judge_protection(book.orders[client_order_id].request, stop_loss, take_profit)
+            children = book.protect(client_order_id, stop_loss, take_profit, self._market.now())
+            if book.touched:
+                self._save(connection, book)
+            self._checkpoint("paper: before protect commit")
+        self._checkpoint("paper: after protect commit")
+        return [child.view() for child in children]
+
     async def fetch_order(self, client_order_id: str) -> VenueOrder | None:
         """Return an order, or None when there is none under this id."""
         self._advance()
@@ -188,6 +217,22 @@ class PaperVenue:
             raise OrderRejected(*codes)
         return quote
 
+    def _judge_protection(self, order: OrderRequest, stop_loss: Decimal | None, take_profit: Decimal | None) -> None:
+        """Refuse protection off the grid or on the wrong side of the market."""
+        instrument = self._market.instruments()[order.symbol]
+        prices = [price for price in (stop_loss, take_profit) if price is not None]
+        if any(price <= 0 or price % instrument.tick_size for price in prices):
+            raise OrderRejected("tick")
+        try:
+            quote = self._market.quote(order.symbol)
+        except DataUnavailable as error:
+            raise VenueUnavailable(f"no price of {order.symbol}: {error}") from error
+        touch = quote.bid if order.side is Side.BUY else quote.ask
+        has_passed_stop = stop_loss is not None and (touch - stop_loss) * order.side.sign <= 0
+        has_passed_target = take_profit is not None and (take_profit - touch) * order.side.sign <= 0
+        if has_passed_stop or has_passed_target:
+            raise OrderRejected("price_side")
+
     def _quote_liquidity(self, symbol: str, now: datetime) -> Decimal | None:
         """Return what the present quote bears: the last closed bar's share; no bound without volume."""
         try:
@@ -202,18 +247,24 @@ class PaperVenue:
             row = _select_order(connection, client_order_id)
         return None if row is None else _read_paper_order(row).view()
 
-    def _load(self, connection: Connection, state: RowMapping) -> PaperBook:
-        """Return the working copy: unfinished orders with their parents and siblings."""
+    def _load(self, connection: Connection, state: RowMapping, *also: str) -> PaperBook:
+        """Return the working copy: unfinished orders with their parents and siblings, and some others with theirs."""
         unfinished = select(paper_orders.c.client_order_id, paper_orders.c.parent_id).where(
             paper_orders.c.status.in_(_UNFINISHED)
         )
-        families = {parent or own for own, parent in connection.execute(unfinished)}
+        families = {parent or own for own, parent in connection.execute(unfinished)} | set(also)
+        named = paper_takes.c.client_order_id.in_(families) | paper_takes.c.entry_id.in_(families)
+        rows = connection.execute(select(paper_takes).where(named)).all()
+        families |= {row.entry_id for row in rows}
         family = or_(paper_orders.c.client_order_id.in_(families), paper_orders.c.parent_id.in_(families))
         query = select(paper_orders).where(family).order_by(paper_orders.c.number)
         orders = {row["client_order_id"]: _read_paper_order(row) for row in connection.execute(query).mappings()}
         balances = _read_balances(connection)
         instruments = self._market.instruments()
-        return PaperBook(instruments, self._settings, orders, balances, state["last_number"], state["last_sequence"])
+        takes = {(row.client_order_id, row.entry_id): Take(row.quantity, row.taken) for row in rows}
+        book = PaperBook(instruments, self._settings, orders, balances, state["last_number"], state["last_sequence"])
+        book.takes = takes
+        return book
 
     def _save(self, connection: Connection, book: PaperBook) -> None:
         known = set(
@@ -230,6 +281,7 @@ class PaperVenue:
                 connection.execute(insert(paper_orders).values(values))
         for sequence, fill in book.new_fills:
             connection.execute(insert(paper_fills).values(sequence=sequence, **fill_values(fill)))
+        _write_takes(connection, book.takes)
         _write_balances(connection, book.balances)
         counters = {"last_number": book.last_number, "last_sequence": book.last_sequence}
         connection.execute(update(paper_state).where(paper_state.c.id == 1).values(counters))
@@ -258,6 +310,7 @@ class PaperVenue:
             return
         cash = insert(paper_balances).values(asset=ACCOUNT_CURRENCY, quantity=self._starting_cash)
         try:
+            metadata.create_all(self._database, [paper_takes])
             ensure_state(self._database, paper_state, _FIRST_STATE, cash)
         except DatabaseFailed as error:
             raise VenueUnavailable(f"the paper venue's database cannot be prepared: {error}") from error
@@ -280,6 +333,22 @@ def _write_balances(connection: Connection, balances: Mapping[str, Decimal]) -> 
             connection.execute(insert(paper_balances).values(asset=asset, quantity=quantity))
         elif stored[asset] != quantity:
             connection.execute(update(paper_balances).where(paper_balances.c.asset == asset).values(quantity=quantity))
+
+
+def _write_takes(connection: Connection, takes: Mapping[tuple[str, str], Take]) -> None:
+    if not takes:
+        return
+    entries = paper_takes.c.entry_id.in_({entry_id for _, entry_id in takes})
+    stored = {
+        (row.client_order_id, row.entry_id): row for row in connection.execute(select(paper_takes).where(entries))
+    }
+    for (order_id, entry_id), take in takes.items():
+        known, values = stored.get((order_id, entry_id)), {"quantity": take.quantity, "taken": take.taken}
+        if known is None:
+            connection.execute(insert(paper_takes).values(client_order_id=order_id, entry_id=entry_id, **values))
+        elif (known.quantity, known.taken) != (take.quantity, take.taken):
+            here = (paper_takes.c.client_order_id == order_id, paper_takes.c.entry_id == entry_id)
+            connection.execute(update(paper_takes).where(*here).values(values))
 
 
 def _order_values(order: PaperOrder) -> dict[str, object]:

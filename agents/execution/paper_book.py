@@ -4,9 +4,12 @@ A working copy in memory, without clock or database: `PaperVenue` loads it insid
 writes back what changed. Prices and fills come from `engine.sim.matching`; decided here is the life of an order:
 
 - Children wait until their parent fills and protect what has filled of it; together they never sell more than that.
+  An order that closes takes from entries (`OrderRequest.takes`; without it, what has no protection first, then the
+  oldest entry), and the protection of those shrinks by what fills.
 - A stop loss that triggers cancels its take profit and what is left of its entry; a take profit that has closed
   everything cancels its stop loss.
-- A position that is closed some other way takes its reduce-only orders with it.
+- A position that is closed some other way takes its protection and its reduce-only orders with it.
+- Protection is replaced in one step: the new children stand when the old ones go.
 - Spot sells never exceed what is there and spot buys never exceed the cash: the rest of such an order is cancelled.
   Instruments that may be shorted are traded on margin, which the risk gate bounds.
 - An order is matched on bars that opened after it came (or after the quote that last touched it), and on quotes.
@@ -21,6 +24,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from engine.domain.errors import OrderRejected
 from engine.domain.market import Bars, Instrument, Quote, decimal_price, utc_from_seconds
 from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Side, VenueOrder
 from engine.domain.symbols import TIMEFRAME_S
@@ -94,6 +98,14 @@ class PaperOrder:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How much of an entry's holding a closing order takes, and has taken."""
+
+    quantity: Decimal
+    taken: Decimal = ZERO
+
+
 @dataclass(slots=True)
 class PaperBook:
     """Orders that are not final, balances, and what has changed since loading.
@@ -103,6 +115,7 @@ class PaperBook:
             every present child.
         balances: Cash as `USD` and holdings by base asset.
         new_fills: With their sequence numbers.
+        takes: By closing order and entry, how much of it the order takes, and has taken.
     """
 
     instruments: Mapping[str, Instrument]
@@ -113,6 +126,7 @@ class PaperBook:
     last_sequence: int
     new_fills: list[tuple[int, Fill]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    takes: dict[tuple[str, str], Take] = field(default_factory=dict)
 
     def symbols(self) -> set[str]:
         """Return the symbols in which an order works."""
@@ -124,23 +138,60 @@ class PaperBook:
 
     def add(self, request: OrderRequest, now: datetime) -> PaperOrder:
         """Enter a valid order, with its protective children waiting."""
+        for entry_id, quantity in request.takes:
+            self.takes[request.client_order_id, entry_id] = Take(quantity)
+        request = replace(request, takes=())
         order = self._enter(request, OrderStatus.OPEN, now)
-        for suffix, price, order_type in (
-            (STOP_SUFFIX, request.stop_loss, OrderType.STOP),
-            (TARGET_SUFFIX, request.take_profit, OrderType.LIMIT),
-        ):
+        wanted = ((STOP_SUFFIX, request.stop_loss), (TARGET_SUFFIX, request.take_profit))
+        for suffix, price in wanted:
             if price is not None:
-                child = OrderRequest(
-                    request.client_order_id + suffix,
-                    request.symbol,
-                    request.side.opposite,
-                    order_type,
-                    request.quantity,
-                    price,
-                    is_reduce_only=True,
-                )
-                self._enter(child, OrderStatus.WAITING, now).parent_id = request.client_order_id
+                self._enter_child(order, suffix, price, request.quantity, OrderStatus.WAITING, now)
         return order
+
+    def protect(
+        self, parent_id: str, stop_loss: Decimal | None, take_profit: Decimal | None, now: datetime
+    ) -> list[PaperOrder]:
+        """Replace the protection of what an entry filled, and return the children that stand now.
+
+        Raises:
+            OrderRejected: `nothing_held`: all of it was closed already, or nothing filled.
+        """
+        parent = self.orders[parent_id]
+        held = self._to_protect(parent)
+        if held <= 0:
+            raise OrderRejected("nothing_held")
+        for suffix, price in ((STOP_SUFFIX, stop_loss), (TARGET_SUFFIX, take_profit)):
+            self._replace_child(parent, suffix, price, held, now)
+        return self.standing_protection(parent_id)
+
+    def standing_protection(self, parent_id: str) -> list[PaperOrder]:
+        """Return an entry's children that are not final."""
+        return [child for child in self._children(parent_id) if not child.status.is_final]
+
+    def _replace_child(
+        self, parent: PaperOrder, suffix: str, price: Decimal | None, held: Decimal, now: datetime
+    ) -> None:
+        kind = OrderType.STOP if suffix == STOP_SUFFIX else OrderType.LIMIT
+        same = [each for each in self._children(parent.request.client_order_id) if each.request.order_type is kind]
+        standing = [each for each in same if not each.status.is_final]
+        if price is not None and any(each.request.price == price for each in standing):
+            return
+        for each in standing:
+            self._end(each, OrderStatus.CANCELLED, now, "replaced")
+        if price is not None:
+            number = str(len(same) + 1) if same else ""
+            self._enter_child(parent, suffix + number, price, held, OrderStatus.OPEN, now)
+
+    def _enter_child(
+        self, parent: PaperOrder, suffix: str, price: Decimal, quantity: Decimal, status: OrderStatus, now: datetime
+    ) -> None:
+        request = parent.request
+        kind = OrderType.STOP if suffix.startswith(STOP_SUFFIX) else OrderType.LIMIT
+        child_id = request.client_order_id + suffix
+        child = OrderRequest(
+            child_id, request.symbol, request.side.opposite, kind, quantity, price, is_reduce_only=True
+        )
+        self._enter(child, status, now).parent_id = request.client_order_id
 
     def cancel(self, client_order_id: str, now: datetime, reason: str = "cancelled") -> None:
         """Cancel what is left of an order, and its children as far as they protect nothing; harmless when final."""
@@ -239,8 +290,8 @@ class PaperBook:
                 has_entered_inside=is_inside,
             )
             if answer:
-                suffix = STOP_SUFFIX if answer[0] == "stop" else TARGET_SUFFIX
-                self._apply(self.orders[parent_id + suffix], answer[1], _fill_time(answer[1], bar, step))
+                kind = OrderType.STOP if answer[0] == "stop" else OrderType.LIMIT
+                self._apply(_of_type(children, kind), answer[1], _fill_time(answer[1], bar, step))
             return
         alone = stop or target
         if alone is None or (alone is target and is_inside):
@@ -254,9 +305,8 @@ class PaperBook:
             available=left,
             has_entered_inside=is_inside,
         )
-        self._apply(
-            self.orders[parent_id + (STOP_SUFFIX if stop else TARGET_SUFFIX)], match, _fill_time(match, bar, step)
-        )
+        kind = OrderType.STOP if stop else OrderType.LIMIT
+        self._apply(_of_type(children, kind), match, _fill_time(match, bar, step))
 
     def _apply(self, order: PaperOrder, match: Match, at: datetime, *, children_from: datetime | None = None) -> None:
         """Book what a match did: the trigger, the fill, and what follows for related orders."""
@@ -270,10 +320,44 @@ class PaperBook:
         if not self._can_pay(order, match.fill):
             self.cancel(order.request.client_order_id, at, "insufficient_balance")
             return
+        if order.parent_id is None:
+            self._take(order, match.fill.quantity, at)
         self._book(order, match.fill, at)
         parent = self.orders[order.parent_id] if order.parent_id else order
         self._settle_children(parent, at, children_from)
         self._release_closed(order.request.symbol, at)
+
+    def _take(self, order: PaperOrder, quantity: Decimal, at: datetime) -> None:
+        """Let a fill that closes shrink the protection of the entries that it takes from."""
+        request = order.request
+        if self.held(request.symbol) * request.side.sign >= 0:
+            return
+        named = [each for own, each in self.takes if own == request.client_order_id]
+        if named:
+            free = order.left - sum((self._take_left(request.client_order_id, each) for each in named), ZERO)
+        else:
+            named = [each.request.client_order_id for each in self._protected_entries(request.symbol, request.side)]
+            free = abs(self.held(request.symbol)) - sum((self._protected(each) for each in named), ZERO)
+        left = quantity - max(free, ZERO)
+        for entry_id in named:
+            key = (request.client_order_id, entry_id)
+            part = min(left, self._protected(entry_id), self._take_left(*key) if key in self.takes else left)
+            if part > 0:
+                known = self.takes.get(key, Take(ZERO))
+                self.takes[key] = Take(max(known.quantity, known.taken + part), known.taken + part)
+                self.touched.add(entry_id)
+                self._settle_children(self.orders[entry_id], at)
+                left -= part
+
+    def _take_left(self, order_id: str, entry_id: str) -> Decimal:
+        take = self.takes[order_id, entry_id]
+        return take.quantity - take.taken
+
+    def _protected_entries(self, symbol: str, closing: Side) -> list[PaperOrder]:
+        """Return the entries whose filled quantity stands under protection on a side, oldest first."""
+        parents = {each.parent_id for each in self._working(symbol) if each.parent_id and each.request.side is closing}
+        found = [self.orders[each] for each in parents if each is not None and self._protected(each) > 0]
+        return sorted(found, key=lambda each: each.number)
 
     def _book(self, order: PaperOrder, fill: MarketFill, at: datetime) -> None:
         request = order.request
@@ -322,9 +406,13 @@ class PaperBook:
         self.balances[name] = exact_sum((self.balances.get(name, ZERO), change))
 
     def _capped(self, order: PaperOrder, at: datetime) -> RestingOrder | None:
-        """Return what of an order may fill now; a reduce-only order with nothing to reduce ends."""
-        quantity = self._protected(order) if order.parent_id else order.left
+        """Return what of an order may fill now; an order with nothing to reduce ends."""
+        if order.parent_id:
+            quantity = self._protected(order.parent_id)
+            return order.resting(quantity) if quantity > 0 else None
+        quantity = order.left - self._missed(order)
         if quantity <= 0:
+            self.cancel(order.request.client_order_id, at, "position_closed")
             return None
         resting = order.resting(quantity)
         if not order.request.is_reduce_only:
@@ -334,11 +422,36 @@ class PaperBook:
             self.cancel(order.request.client_order_id, at, "position_closed")
         return capped
 
-    def _protected(self, child: PaperOrder) -> Decimal:
-        """Return what a child still has to close: filled of the parent, less what both children closed."""
-        assert child.parent_id is not None, "only children protect"
-        closed = sum((each.filled_quantity for each in self._children(child.parent_id)), ZERO)
-        return self.orders[child.parent_id].filled_quantity - closed
+    def _missed(self, order: PaperOrder) -> Decimal:
+        """Return what of an order's takes is not there any more, because protection closed it first."""
+        own = order.request.client_order_id
+        named = [entry_id for order_id, entry_id in self.takes if order_id == own]
+        if not named or self.held(order.request.symbol) * order.request.side.sign >= 0:
+            return ZERO
+        return sum((max(self._take_left(own, each) - self._protected(each), ZERO) for each in named), ZERO)
+
+    def _protected(self, entry_id: str) -> Decimal:
+        """Return what children still have to close: filled of the parent, less what they and others closed."""
+        if entry_id not in self.orders:
+            return ZERO
+        closed = sum((each.filled_quantity for each in self._children(entry_id)), ZERO)
+        return self.orders[entry_id].filled_quantity - closed - self._taken_from(entry_id)
+
+    def _taken_from(self, entry_id: str) -> Decimal:
+        return sum((take.taken for (_, each), take in self.takes.items() if each == entry_id), ZERO)
+
+    def _to_protect(self, parent: PaperOrder) -> Decimal:
+        """Return what of an entry is held: no more than the position bears beside the protection of other entries."""
+        request = parent.request
+        if parent.parent_id is not None or request.is_reduce_only:
+            return ZERO
+        others = [
+            self._protected(each.request.client_order_id)
+            for each in self._protected_entries(request.symbol, request.side.opposite)
+            if each is not parent
+        ]
+        room = self.held(request.symbol) * request.side.sign - sum(others, ZERO)
+        return min(self._protected(request.client_order_id), room)
 
     def _stand_alone(self, stop: PaperOrder, at: datetime) -> None:
         """Let a triggered stop loss work alone: its target and the rest of its entry are cancelled."""
@@ -348,29 +461,44 @@ class PaperBook:
                 self._end(each, OrderStatus.CANCELLED, at, "stop_triggered")
 
     def _settle_children(self, parent: PaperOrder, at: datetime, children_from: datetime | None = None) -> None:
-        """Bring a parent's children in line with what has filled of it and of them."""
+        """Bring a parent's children in line with what has filled of it, of them, and what others took."""
         for child in self._children(parent.request.client_order_id):
             if child.status.is_final:
                 continue
-            if parent.filled_quantity > 0 and child.status is OrderStatus.WAITING:
+            left = self._protected(parent.request.client_order_id)
+            if left > 0 and child.status is OrderStatus.WAITING:
                 child.status = OrderStatus.OPEN
                 child.matched_until = children_from or at
                 self._touch(child, at)
-            if parent.filled_quantity > 0 and child.request.quantity != parent.filled_quantity:
-                child.request = replace(child.request, quantity=parent.filled_quantity)
+            if left > 0 and child.left != left:
+                child.request = replace(child.request, quantity=child.filled_quantity + left)
                 self._touch(child, at)
-            if parent.status.is_final and self._protected(child) <= 0:
-                ends_filled = child.filled_quantity > 0 and child.left <= 0
-                status = OrderStatus.FILLED if ends_filled else OrderStatus.CANCELLED
-                self._end(child, status, at, "" if ends_filled else _ending(parent))
+            if left <= 0:
+                self._rest_or_end(child, parent, at)
             elif child.filled_quantity > 0:
                 child.status = OrderStatus.PARTIAL
 
+    def _rest_or_end(self, child: PaperOrder, parent: PaperOrder, at: datetime) -> None:
+        """Let a child with nothing to protect wait for more of its entry, or end with it."""
+        if parent.status.is_final:
+            ends_filled = child.filled_quantity > 0 and child.left <= 0
+            status = OrderStatus.FILLED if ends_filled else OrderStatus.CANCELLED
+            self._end(child, status, at, "" if ends_filled else self._ending(parent))
+        elif parent.filled_quantity > 0 and child.status is not OrderStatus.WAITING:
+            child.status = OrderStatus.WAITING
+            child.request = replace(child.request, quantity=child.filled_quantity + parent.left)
+            self._touch(child, at)
+
+    def _ending(self, parent: PaperOrder) -> str:
+        if parent.filled_quantity == 0:
+            return "parent_cancelled"
+        return "position_closed" if self._taken_from(parent.request.client_order_id) > 0 else "other_filled"
+
     def _release_closed(self, symbol: str, at: datetime) -> None:
-        """Cancel reduce-only orders that no longer have a position to reduce."""
+        """Cancel reduce-only orders, protective ones apart, that no longer have a position to reduce."""
         held = self.held(symbol)
         for order in self._working(symbol):
-            if order.request.is_reduce_only and order.is_working and held * order.request.side.sign >= 0:
+            if order.parent_id is None and order.request.is_reduce_only and held * order.request.side.sign >= 0:
                 self._end(order, OrderStatus.CANCELLED, at, "position_closed")
 
     def _enter(self, request: OrderRequest, status: OrderStatus, now: datetime) -> PaperOrder:
@@ -389,8 +517,7 @@ class PaperBook:
         self.touched.add(order.request.client_order_id)
 
     def _children(self, parent_id: str) -> list[PaperOrder]:
-        ids = (parent_id + STOP_SUFFIX, parent_id + TARGET_SUFFIX)
-        return [self.orders[each] for each in ids if each in self.orders]
+        return [order for order in self.orders.values() if order.parent_id == parent_id]
 
     def _working(self, symbol: str) -> list[PaperOrder]:
         return [order for order in self.orders.values() if order.request.symbol == symbol and order.is_working]
@@ -428,5 +555,5 @@ def _fill_time(match: Match, bar: PriceBar, step: timedelta) -> datetime:
     return bar.at if match.fill and match.fill.is_at_open else bar.at + step
 
 
-def _ending(parent: PaperOrder) -> str:
-    return "parent_cancelled" if parent.filled_quantity == 0 else "other_filled"
+def _of_type(children: list[PaperOrder], kind: OrderType) -> PaperOrder:
+    return next(child for child in children if child.request.order_type is kind)

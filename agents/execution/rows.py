@@ -57,12 +57,13 @@ def ensure_state(database: Engine, lock: Table, first: Mapping[str, object], *al
             return  # another process made it just now
 
 
-def insert_once(database: Engine, statement: Insert) -> None:
-    """Insert a row unless its key is taken already."""
+def insert_once(database: Engine, *statements: Insert) -> None:
+    """Insert rows together unless a key is taken already."""
     with _our_errors():
         try:
             with database.begin() as connection:
-                connection.execute(statement)
+                for statement in statements:
+                    connection.execute(statement)
         except IntegrityError:
             return
 

@@ -149,16 +149,6 @@ ledger_postings = Table(
     Column("amount", ExactDecimal, nullable=False),
 )
 
-ledger_holdings = Table(
-    "ledger_holdings",
-    metadata,
-    Column("symbol", _SYMBOL, primary_key=True),
-    Column("quantity", ExactDecimal, nullable=False),
-    Column("cost", ExactDecimal, nullable=False),
-    Column("realised", ExactDecimal, nullable=False),
-    Column("fees", ExactDecimal, nullable=False),
-)
-
 ledger_state = Table(
     "ledger_state",
     metadata,
@@ -175,12 +165,3 @@ ledger_state = Table(
 
 `version` rises with every claim and every settlement: an assessment made at one version may not claim at another.
 """
-
-equity_marks = Table(
-    "equity_marks",
-    metadata,
-    Column("day", String(10), primary_key=True),
-    Column("start_equity", ExactDecimal, nullable=False),
-    Column("peak_equity", ExactDecimal, nullable=False),
-)
-"""One row a UTC day (`2026-01-05`): equity at its start, and the highest equity seen up to its end, deposits apart."""

@@ -119,9 +119,11 @@ class Performance:
     Attributes:
         since: Start of the period; the first deposit when the period reaches further back.
         start_equity: Equity at `since`, that first deposit included.
-        deposits: Paid in after `since`.
+        deposits: Paid in after `since`; of a book, transfers count too.
         realised, fees: Of the fills within the period; `realised` fees apart.
         pnl: `equity − start_equity − deposits`; `pnl_pct` of `start_equity`.
+        funding: Received for holding within the period, less paid.
+        unrealised: Of what is held now, fees apart.
     """
 
     period: str
@@ -133,3 +135,5 @@ class Performance:
     fees: Decimal
     pnl: Decimal
     pnl_pct: Decimal
+    funding: Decimal = Decimal(0)
+    unrealised: Decimal = Decimal(0)

@@ -1,23 +1,29 @@
-"""The risk gate: whether one order may go, given the account as it is now.
+"""The risk gate: whether one order may go, given its book and the account as they are now.
 
-Every order passes here before it is sent, whoever asks. The gate is pure: the same figures give the same answer.
+Every order passes `assess_scopes` before it is sent, whoever asks. The gate is pure: the same figures give the same
+answer.
 
-- It fails closed. Without a fresh quote, a mark for every holding or a readable account nothing passes.
+- It fails closed. Without a fresh quote, a mark for every holding, a readable account or limits nothing passes.
+- The order is held against the limits of its own book and against those of the whole account; the trading states of
+  both are asked first.
 - It looks at the worst case. Orders that rest at the venue count as filled on whichever side makes a limit
   tighter, and fees and half the spread are taken off equity first, so that the limits still hold after the fills.
 - An order that only takes a position toward zero, with everything resting beside it, lowers risk and passes every limit
-  that it does not make worse. Otherwise a position beyond a limit could never be closed.
+  that it does not make worse. Otherwise a position beyond a limit could never be closed. Which position that is, the
+  book says: an agent can always leave what it holds, whatever others hold beside it.
+- Symbols that move together form a group (`groups`), whose exposure has a limit of its own.
 
-Left out on purpose: correlation between symbols, margin of leveraged venues.
+Left out on purpose: maintenance margin of leveraged venues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from agents.risk.states import TradingState, state_refusal
 from agents.risk.values import AccountState, LimitCheck, LimitUnit, RiskLimits, RiskReport
 from engine.domain.market import Instrument, Quote
 from engine.domain.orders import OrderRequest, OrderType, Side, VenueOrder
@@ -55,6 +61,8 @@ class _Case:
     pending: _Pending
     equity: Decimal
     """After the costs of the order and of everything pending."""
+    lowers_risk: bool
+    groups: Mapping[str, str]
 
     @property
     def price(self) -> Decimal:
@@ -62,17 +70,87 @@ class _Case:
         return self.order.price or (self.quote.ask if self.order.side is Side.BUY else self.quote.bid)
 
     @property
-    def lowers_risk(self) -> bool:
-        """Return whether the order only takes the position toward zero."""
-        return lowers_risk(self.order, self.account)
-
-    @property
     def held_after(self) -> Decimal:
         """Return the position once the order has filled, if it lowers risk; otherwise the present one."""
         if not self.lowers_risk:
             return self.held
+        if self.held * self.order.side.sign >= 0:  # the account holds nothing, or the other side, beside the book
+            return self.held + self.order.quantity * self.order.side.sign
         closed = min(self.order.quantity, abs(self.held))
         return self.held + closed.copy_sign(-self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose limits an order is held against.
+
+    Attributes:
+        book: Name of the book; empty for the whole account.
+        account: Its figures; None when they could not be read.
+        limits: None when there are none: then nothing passes.
+        state: Its trading state.
+    """
+
+    book: str
+    account: AccountState | None
+    limits: RiskLimits | None
+    state: TradingState = TradingState.ACTIVE
+
+
+def assess_scopes(
+    order: OrderRequest,
+    instrument: Instrument | None,
+    quote: Quote | None,
+    scopes: Sequence[Scope],
+    now: datetime,
+    *,
+    groups: Mapping[str, str] | None = None,
+    is_halt: bool = False,
+) -> RiskReport:
+    """Return every limit with what the order does to it, and why it may not go.
+
+    Args:
+        order: Well formed (`engine.sim.matching.validate_order` found nothing).
+        instrument: None when the symbol is not tradable.
+        quote: None when there is no price.
+        scopes: The order's own book first, then the whole account; the first says whether the order lowers risk.
+        now: The market's present, against which the quote's age is taken.
+        groups: Group of each symbol; a symbol that is not among them is a group of its own.
+        is_halt: Whether a halt sends the order to close.
+    """
+    if not scopes:
+        return RiskReport((), ("no_account",))
+    own = scopes[0].account
+    is_lowering = own is not None and lowers_risk(order, own)
+    refusal = state_refusal(tuple(each.state for each in scopes), lowers_risk=is_lowering, is_halt=is_halt)
+    reasons: list[str] = [] if refusal is None else [refusal]
+    if own is not None and order.is_reduce_only and not _reduces(order, own):
+        reasons.append("position_closed")
+    checks: list[LimitCheck] = []
+    for scope in scopes:
+        if scope.limits is None:
+            reasons.append("no_limits")
+            continue
+        report = assess_order(
+            order, instrument, quote, scope.account, scope.limits, now, lowers=is_lowering, groups=groups
+        )
+        checks.extend(replace(each, book=scope.book) for each in report.checks)
+        reasons.extend(report.reasons)
+    return RiskReport(_tightest(checks), tuple(dict.fromkeys(reasons)))
+
+
+def _tightest(checks: Sequence[LimitCheck]) -> tuple[LimitCheck, ...]:
+    """Return one check of each name: the one that refuses, or that leaves the smaller share of its limit."""
+    found: dict[str, LimitCheck] = {}
+    for check in checks:
+        known = found.get(check.name)
+        if known is None or (check.is_ok, _share_left(check)) < (known.is_ok, _share_left(known)):
+            found[check.name] = check
+    return tuple(found.values())
+
+
+def _share_left(check: LimitCheck) -> Decimal:
+    return check.room / check.limit if check.limit > 0 else ZERO
 
 
 def assess_order(
@@ -82,27 +160,36 @@ def assess_order(
     account: AccountState | None,
     limits: RiskLimits,
     now: datetime,
+    *,
+    lowers: bool | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> RiskReport:
-    """Return every limit with what the order does to it, and why it may not go.
+    """Return what an order does to the limits of one scope; the part of `assess_scopes` that concerns figures.
 
     Args:
-        order: Well formed (`engine.sim.matching.validate_order` found nothing).
+        order: Well formed.
         instrument: None when the symbol is not tradable.
         quote: None when there is no price.
         account: None when the venue or the ledger could not be read.
-        limits: Those of the account.
-        now: The market's present, against which the quote's age is taken.
+        limits: Those of the scope.
+        now: The market's present.
+        lowers: Whether the order lowers risk, when another scope decided that; None to decide it here.
+        groups: Group of each symbol.
     """
     missing = _missing(order, instrument, quote, account, limits, now)
     if missing or instrument is None or quote is None or account is None:
         return RiskReport((), missing)
-    case = _build_case(order, instrument, quote, account, limits)
+    is_lowering = lowers_risk(order, account) if lowers is None else lowers
+    case = _build_case(order, instrument, quote, account, limits, is_lowering, groups or {})
     checks = tuple(check for check in _checks(case) if check is not None)
     return RiskReport(checks, tuple(check.name for check in checks if not check.is_ok))
 
 
 def lowers_risk(order: OrderRequest, account: AccountState) -> bool:
-    """Return whether an order, with what rests on its side, only takes its position toward zero."""
+    """Return whether an order, with what rests on its side, only takes its position toward zero.
+
+    A reduce-only order does by nature: no more of it is handed over than there is to reduce.
+    """
     if order.is_reduce_only:
         return True
     pending = _pending(account.open_orders, order.symbol)
@@ -111,8 +198,18 @@ def lowers_risk(order: OrderRequest, account: AccountState) -> bool:
     return held * order.side.sign < 0 and resting + order.quantity <= abs(held)
 
 
+def _reduces(order: OrderRequest, account: AccountState) -> bool:
+    return _held(account, order.symbol) * order.side.sign < 0
+
+
+def has_fallen(account: AccountState, limits: RiskLimits) -> bool:
+    """Return whether the drawdown has reached its limit, so that a halt is due."""
+    fall = _fall_pct(max(account.peak_equity, account.equity), account.equity)
+    return fall >= limits.drawdown_ratio * _HUNDRED
+
+
 def standing_limits(account: AccountState, limits: RiskLimits) -> tuple[LimitCheck, ...]:
-    """Return the account-wide limits as they stand without a new order (`before` equals `after`)."""
+    """Return the limits of one scope as they stand without a new order (`before` equals `after`)."""
     largest = max((abs(p.quantity) * account.marks[s] for s, p in account.positions.items()), default=ZERO)
     rows = [
         _limit("position", "pct", limits.position_ratio * _HUNDRED, _pct(largest, account.equity)),
@@ -158,7 +255,13 @@ def _is_complete(account: AccountState) -> bool:
 
 
 def _build_case(
-    order: OrderRequest, instrument: Instrument, quote: Quote, account: AccountState, limits: RiskLimits
+    order: OrderRequest,
+    instrument: Instrument,
+    quote: Quote,
+    account: AccountState,
+    limits: RiskLimits,
+    lowers: bool,
+    groups: Mapping[str, str],
 ) -> _Case:
     held, pending = _held(account, order.symbol), _pending(account.open_orders, order.symbol)
     touch = quote.ask if order.side is Side.BUY else quote.bid
@@ -167,7 +270,7 @@ def _build_case(
         if _may_open(each):
             mark = account.marks[each.request.symbol]
             cost += _cost(each.request.side, _unfilled(each), each.request.price or mark, mark, instrument)
-    return _Case(order, instrument, quote, account, limits, held, pending, account.equity - cost)
+    return _Case(order, instrument, quote, account, limits, held, pending, account.equity - cost, lowers, groups)
 
 
 def _cost(side: Side, quantity: Decimal, price: Decimal, mark: Decimal, instrument: Instrument) -> Decimal:
@@ -185,6 +288,8 @@ def _checks(case: _Case) -> Iterable[LimitCheck | None]:
     yield _order_rate_check(case)
     yield _cash_check(case)
     yield _short_check(case)
+    yield _group_check(case)
+    yield _leverage_check(case)
 
 
 def _position_check(case: _Case) -> LimitCheck:
@@ -195,13 +300,39 @@ def _position_check(case: _Case) -> LimitCheck:
 
 
 def _exposure_check(case: _Case) -> LimitCheck:
+    before, after = _exposures(case, _symbols(case.account))
+    return _ratio_check("exposure", case.limits.gross_exposure_ratio * _HUNDRED, before, after, case)
+
+
+def _group_check(case: _Case) -> LimitCheck | None:
+    """Return the exposure of the symbols that move with the order's own."""
+    if case.limits.group_exposure_ratio is None:
+        return None
+    group = _group(case, case.order.symbol)
+    before, after = _exposures(case, {each for each in _symbols(case.account) if _group(case, each) == group})
+    return _ratio_check("group_exposure", case.limits.group_exposure_ratio * _HUNDRED, before, after, case)
+
+
+def _leverage_check(case: _Case) -> LimitCheck | None:
+    if case.limits.leverage is None:
+        return None
+    before, after = _exposures(case, _symbols(case.account))
+    return _ratio_check("leverage", case.limits.leverage * _HUNDRED, before, after, case)
+
+
+def _group(case: _Case, symbol: str) -> str:
+    return case.groups.get(symbol, symbol)
+
+
+def _exposures(case: _Case, symbols: set[str]) -> tuple[Decimal, Decimal]:
+    """Return the worst sum of notionals of some symbols and of the order's own, before and after the order."""
     elsewhere = ZERO
-    for symbol in _symbols(case.account) - {case.order.symbol}:
+    for symbol in symbols - {case.order.symbol}:
         pending = _pending(case.account.open_orders, symbol)
         elsewhere += _worst_quantity(_held(case.account, symbol), pending) * case.account.marks[symbol]
     before = elsewhere + _worst_quantity(case.held, case.pending) * case.quote.mid
     after = elsewhere + _worst_quantity(case.held_after, _with_order(case)) * case.quote.mid
-    return _ratio_check("exposure", case.limits.gross_exposure_ratio * _HUNDRED, before, after, case)
+    return before, after
 
 
 def _positions_check(case: _Case) -> LimitCheck:
@@ -276,7 +407,7 @@ def _short_check(case: _Case) -> LimitCheck | None:
 
 
 def _ratio_check(name: str, limit: Decimal, before: Decimal, after: Decimal, case: _Case) -> LimitCheck:
-    is_ok = _pct(after, case.equity) <= limit or after <= before
+    is_ok = _pct(after, case.equity) <= limit or after <= before or case.lowers_risk
     return LimitCheck(name, "pct", limit, _pct(before, case.account.equity), _pct(after, case.equity), is_ok)
 
 

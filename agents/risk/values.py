@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+from engine.domain.errors import ConfigError
 from engine.domain.orders import Position, VenueOrder
 
 LimitUnit = Literal["money", "pct", "count"]
@@ -14,7 +15,7 @@ LimitUnit = Literal["money", "pct", "count"]
 
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """Limits of one account. Ratios are fractions (0–1) of equity unless the name says otherwise.
+    """Limits of one account or book. Ratios are fractions (0–1) of its equity unless the name says otherwise.
 
     Attributes:
         position_ratio: Largest notional of one symbol.
@@ -26,6 +27,9 @@ class RiskLimits:
         price_band_ratio: Farthest a limit or stop price may lie from the mid.
         orders_per_minute: Most orders handed over in any minute.
         max_quote_age_s: Oldest quote of an open market to act on.
+        group_exposure_ratio: Largest sum of absolute notionals of one group of correlated symbols; None for no bound.
+        leverage: Largest sum of absolute notionals as a multiple of equity, whatever `gross_exposure_ratio` allows;
+            None for no bound.
     """
 
     position_ratio: Decimal = Decimal("0.25")
@@ -37,6 +41,42 @@ class RiskLimits:
     price_band_ratio: Decimal = Decimal("0.20")
     orders_per_minute: int = 30
     max_quote_age_s: int = 120
+    group_exposure_ratio: Decimal | None = None
+    leverage: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is None and each.name in _MAY_LACK:
+                continue
+            wanted = int if each.name in _WHOLE else Decimal
+            if type(value) is not wanted:
+                raise ConfigError(f"the risk limit {each.name} must be {wanted.__name__}, got {value!r}")
+            if not (Decimal(value).is_finite() and value >= 0):
+                raise ConfigError(f"the risk limit {each.name} must be a number not below 0, got {value}")
+
+
+_WHOLE = frozenset({"max_positions", "orders_per_minute", "max_quote_age_s"})
+_MAY_LACK = frozenset({"group_exposure_ratio", "leverage"})
+
+
+def read_limits(settings: Mapping[str, object]) -> RiskLimits:
+    """Return limits from their names and written figures; names left out keep their defaults.
+
+    Raises:
+        ConfigError: A name that the gate does not know, or a figure that is none.
+    """
+    known = {each.name for each in fields(RiskLimits)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ConfigError(f"unknown risk limits {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    read: dict[str, object] = {}
+    for name, value in settings.items():
+        try:
+            read[name] = None if value is None else int(str(value)) if name in _WHOLE else Decimal(str(value))
+        except (ValueError, InvalidOperation) as error:
+            raise ConfigError(f"the risk limit {name} must be a number, got {value!r}") from error
+    return RiskLimits(**read)  # type: ignore[arg-type]  # its own check refuses a wrong type
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +114,10 @@ class LimitCheck:
 
     Attributes:
         name: Stable code: `position`, `exposure`, `positions`, `daily_loss`, `drawdown`, `order_notional`,
-            `price_band`, `order_rate`, `cash`, `short`.
+            `price_band`, `order_rate`, `cash`, `short`, `group_exposure`, `leverage`.
         limit, before, after: In `unit` (`pct` is 0–100).
         is_ok: Whether the order passes this limit. An order that lowers risk passes even beyond it.
+        book: Whose limit it is; empty for the whole account's.
     """
 
     name: str
@@ -85,6 +126,7 @@ class LimitCheck:
     before: Decimal
     after: Decimal
     is_ok: bool
+    book: str = ""
 
     @property
     def room(self) -> Decimal:
@@ -99,7 +141,9 @@ class RiskReport:
     Attributes:
         reasons: Codes of refusal; the names of failed checks, or `no_quote` (none, or too old), `market_closed`,
             `no_account` (unreadable, or a holding without a mark), `symbol` (not tradable), `unreconciled` (ledger and
-            venue differ), `halted`; before any of them, codes of the venue's rules (`validate_order`).
+            venue differ), `halted` and `reducing` (trading states), `no_limits` (a book that nobody gave limits),
+            `position_closed` (a reduce-only order with nothing to reduce); before any of them, codes of the venue's
+            rules (`validate_order`).
     """
 
     checks: tuple[LimitCheck, ...]

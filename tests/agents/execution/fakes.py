@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from agents.execution.desk import client_order_id
 from agents.execution.values import OrderIntent
@@ -115,6 +115,17 @@ class FaultyVenue:
             raise VenueUnavailable("cancel")
         return await self._venue.cancel(client_order_id)
 
+    async def protect(
+        self, client_order_id: str, *, stop_loss: Decimal | None, take_profit: Decimal | None
+    ) -> Sequence[VenueOrder]:
+        await asyncio.sleep(0)
+        if self._fails():
+            raise self._random.choice([OrderUncertain, VenueUnavailable])("before")
+        answer = await self._venue.protect(client_order_id, stop_loss=stop_loss, take_profit=take_profit)
+        if self._fails():
+            raise OrderUncertain("after")
+        return answer
+
     async def fetch_order(self, client_order_id: str) -> VenueOrder | None:
         await asyncio.sleep(0)
         if self._fails():
@@ -140,7 +151,9 @@ class FaultyVenue:
 
 
 def open_database(path: Path) -> Engine:
+    """Open a file that survives the death of its process, though not of the machine: fast, and enough for tests."""
     database = connect_database(f"sqlite:///{path}")
+    event.listen(database, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     metadata.create_all(database)
     return database
 
