@@ -34,7 +34,6 @@ from engine.domain.protocols import MarketData
 from engine.domain.symbols import Timeframe
 from engine.ledger import MAIN_BOOK
 
-
 _HUNDRED = Decimal(100)
 
 

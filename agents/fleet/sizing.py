@@ -19,7 +19,11 @@ from engine.backtest.exact import size_entry
 from engine.domain.market import Instrument
 
 HEADROOM = Decimal("0.98")
-"""Share of the position limit that entries aim at: 2 % of it for costs and for the way from close to order."""
+"""Share of the position limit that an entry aims at: the rest is for costs and for the way from close to order."""
+LADDER_HEADROOM = Decimal("0.9")
+"""The same for several entries at once: they wait below the market, and the gate counts them at the market."""
+_FULL = Decimal("0.995")
+"""Share of the position limit up to which there is room."""
 
 
 def entries_per_symbol(strategy: TableStrategy) -> int:
@@ -30,7 +34,9 @@ def entries_per_symbol(strategy: TableStrategy) -> int:
 def usual_share(profile: Profile, strategy: TableStrategy) -> Decimal:
     """Return the share of equity that a strategy's usual entry is worth."""
     weight = next(plan.weight for plan in profile.strategies if plan.name == strategy.name)
-    return profile.limits.position_ratio * HEADROOM * weight / entries_per_symbol(strategy)
+    entries = entries_per_symbol(strategy)
+    headroom = HEADROOM if entries == 1 else LADDER_HEADROOM
+    return profile.limits.position_ratio * headroom * weight / entries
 
 
 def size_leg(
@@ -64,10 +70,10 @@ def room_for(
         legs: What stands and what was just decided, in any symbol; those that are being closed or taken back apart.
         price: Of the entry.
     """
-    close = book.closes.get(instrument.symbol, price)
+    close = max(book.closes.get(instrument.symbol, price), price)
     used = ZERO
     for leg in legs:
         if leg.symbol == instrument.symbol and not leg.exit_reason:
             waiting = leg.request.quantity - leg.entered_quantity if leg.is_waiting else ZERO
-            used += leg.held * close + waiting * (leg.request.price or close)
-    return max(instrument.round_quantity((book.equity * limit_ratio * HEADROOM - used) / price), ZERO)
+            used += (leg.held + waiting) * close
+    return max(instrument.round_quantity((book.equity * limit_ratio * _FULL - used) / close), ZERO)
