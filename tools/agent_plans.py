@@ -81,7 +81,10 @@ class AgentPlans:
             if after is state:
                 unchanged.append(AgentUnchanged(agent=agent, code="already", params={"state": state.value}))
             elif action_raises_risk(action):
-                items += await self._propose_action(agent, action, state, after, reason)
+                proposed = await self._propose_action(agent, action, state, after, reason)
+                items += proposed
+                if not proposed:
+                    unchanged.append(AgentUnchanged(agent=agent, code="no_cash"))
             else:
                 change = {"name": action.value, "before": state.value, "after": after.value}
                 now.append(AgentChange(agent=agent, subject="action", **change))
@@ -131,11 +134,16 @@ class AgentPlans:
     async def _propose_action(
         self, agent: str, action: Action, state: AgentState, after: AgentState, reason: str
     ) -> list[ProposedItem]:
-        """Return the items that let an agent do more; on a real venue a mandate comes first, unless one stands."""
+        """Return the items that let an agent do more, none where there is no money for it.
+
+        On a real venue a mandate comes first, unless one stands.
+        """
         equity, budget, available = await self._fleet.budget(agent)
         size_pct, positions, drawdown_pct = await self._fleet.limits(agent)
         if action is Action.LIFT:
             budget = None
+        elif equity <= 0 and not budget:
+            return []
         item = ProposedAction(
             agent=agent,
             action=_RAISING[action],

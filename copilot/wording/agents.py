@@ -201,6 +201,8 @@ def pairs_told(pairs: Sequence[str], language: Language) -> str:
     words = load_words(language, "agents")
     if tuple(pairs) == ("*",):
         return str(words["all_pairs"])
+    if len(pairs) == 1 and pairs[0].startswith("top:"):
+        return str(words["top_pairs"].format(count=escape(pairs[0].removeprefix("top:"))))
     shown = ", ".join(pairs[:_PAIRS_TOLD]) or str(words["none"])
     more = len(pairs) - _PAIRS_TOLD
     return shown if more <= 0 else str(words["more_pairs"].format(pairs=shown, count=more))

@@ -108,7 +108,7 @@ class _Teller:
             "exit": self._exit,
             "expire": lambda each: str(self._told["expire"].format(at=self._at(each))),
             "replace": lambda each: str(self._told["expire"].format(at=self._at(each))),
-            "void": lambda each: str(self._told["void"]),
+            "void": self._void,
         }
         line = tellers[step.code](step) if step.code in tellers else ""
         if line:
@@ -260,6 +260,11 @@ class _Teller:
             if name in step.figures
         )
         return str(self._told["protect"].format(at=self._at(step), prices=prices.removeprefix(", "))) if prices else ""
+
+    def _void(self, step: StepView) -> str:
+        code, exits = step.codes.get("reason", ""), self._words["exits"]
+        reason = exits.get(code, exits["default"]).format(code=escape(code))
+        return str(self._told["void"].format(why=self._told["void_why"].format(reason=reason) if code else ""))
 
     def _exit(self, step: StepView) -> str:
         codes = [code for code in step.codes.get("reasons", "").split(",") if code]

@@ -379,7 +379,7 @@ def step(code: str, codes: dict[str, str] | None = None, minutes: int = 0, **fig
 
 
 CHAIN = (
-    step("inputs", {"strategy": "momentum"}, bars="200", close="2499.5", rsi="61.234", equity="10000"),
+    step("inputs", {"strategy": "momentum"}, bars="200", close="2499.5", trend_mean="61.234", equity="10000"),
     step(
         "wish", {"kind": "enter", "side": "buy", "order_type": "market"}, stop="2400", target="2650", size_bps="10000"
     ),
@@ -440,8 +440,8 @@ def test_a_trade_is_explained_from_signal_to_result() -> None:
     text = tell(explained(), "en")
     for part in (
         "**Nova · ETH/USDT · momentum** (1h)",
-        "It bought on 2026-03-02 12:00 UTC.",
-        "close 2,499.50; RSI 61.23",
+        "It decided to buy on 2026-03-02 12:00 UTC.",
+        "close 2,499.50; trend's mean 61.23",
         "wanted to buy at market, stop 2,400.00, target 2,650.00",
         "long, 57.2% chance of its target (break-even 48.0%), it left 80% of the size",
         "Size: 0.2, $500.02, 5.0% of its equity",
@@ -459,7 +459,7 @@ def test_a_trade_is_explained_from_signal_to_result() -> None:
 def test_a_trade_is_explained_in_spanish_too() -> None:
     text = tell(explained(), "es")
     for part in (
-        "Compró el 02/03/2026 12:00 UTC.",
+        "Decidió comprar el 02/03/2026 12:00 UTC.",
         "largo, probabilidad de objetivo del 57,2 % (empata con un 48,0 %), dejó un 80 % del tamaño",
         "Los 2 límites se cumplían",
         "vendió 0,2 a 2.550,00",
@@ -490,6 +490,17 @@ def test_every_side_and_an_open_position(side: str, language: Language) -> None:
 @pytest.mark.parametrize("effect", ["off", "signal_missing", "passed", "weighted", "signal_side", "brand_new"])
 def test_every_effect_of_the_signal(effect: str, language: Language) -> None:
     assert tell(explained(steps=(step("signal", {"effect": effect}), CHAIN[7]), result=None), language)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "code",
+    ["expired", "replaced", "rejected", "permission", "interrupted", "dropped", "halted", "paused", "brand_new", ""],
+)
+def test_an_entry_that_came_to_nothing_says_why(code: str, language: Language) -> None:
+    text = tell(explained(steps=(*CHAIN[:8], step("void", {"reason": code} if code else {})), result=None), language)
+    assert load_words(language, "agents")["explained"]["void"].partition("{")[0] in text
+    assert code in ("brand_new", "") or not text.endswith(f": {code}.")
 
 
 @BOTH
