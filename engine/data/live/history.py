@@ -29,7 +29,7 @@ _SPARE = 512
 class Depth:
     """How many bars of each length are kept in memory and loaded at the start.
 
-    The defaults give every timeframe a thousand bars, and hours three years, as models need; about 2 MB a symbol.
+    The defaults give every timeframe a thousand bars, and hours three years, as models need; about 3 MB a symbol.
     """
 
     minutes: int = 2_880
@@ -43,7 +43,7 @@ class Depth:
 
 
 WIDE = Depth(minutes=1_500, fives=3_000, hours=2_000, days=730)
-"""For the many: some 350 kB a symbol."""
+"""For the many: some 700 kB a symbol."""
 
 
 @dataclass(frozen=True, slots=True)

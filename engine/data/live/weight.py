@@ -12,6 +12,8 @@ _BURST_RATIO = 0.25
 _CROWDED_WEIGHT = 4800
 """Used weight, ours and others', from which nothing more is asked until the minute is over."""
 _MINUTE_S = 60.0
+_SHORTEST_WAIT_S = 1e-6
+"""Rounding leaves less than that."""
 
 
 class WeightBudget:
@@ -39,7 +41,7 @@ class WeightBudget:
     async def take(self, weight: float) -> None:
         """Wait until a request of some weight may be sent, in the order of asking."""
         async with self._turn:
-            while (wait_s := self._wait_s(weight)) > 0:
+            while (wait_s := self._wait_s(weight)) > _SHORTEST_WAIT_S:
                 await self._sleep(wait_s)
             self._left -= weight
 
