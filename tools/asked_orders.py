@@ -18,8 +18,8 @@ from tools.proposals import Proposals
 from tools.registry import ToolContext
 
 _ENDED = ("rejected", "expired", "failed", "unsent", "replaced")
-CONVERSATION = "agents"
-"""Conversation of proposals that nobody asked for in a chat."""
+CONVERSATION = "agents:{owner}"
+"""Conversation of proposals that nobody asked for in a chat; each owner has their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class AskedOrders:
                 await self.fleet.decline_order(order.source, by=self.owner)
 
     def _ask(self, order: ProposedOrder) -> None:
-        context = ToolContext(self.owner, CONVERSATION, self.language)
+        context = ToolContext(self.owner, CONVERSATION.format(owner=self.owner), self.language)
         request = write_request("order", order.model_dump_json())
         asked = self.proposals.propose(request, self.plans.terms((order,)), context)
-        told = {"proposal_id": asked.number, "agent": order.agent, "side": order.side, "symbol": order.symbol}
+        told = {"proposal_id": asked.number, "agent": order.agent.title(), "side": order.side, "symbol": order.symbol}
         self.notices.notify(self.owner, "order_asked", told)

@@ -86,19 +86,6 @@ def render_proposal_card(proposal: ProposalView, language: Language) -> str:
     return "\n".join(lines)
 
 
-def render_agent_notice(kind: str, params: Mapping[str, str], language: Language) -> str | None:
-    """Return what happened while the owner was away; None for a notice that is not about agents."""
-    sentence = load_words(language, "agents")["notices"].get(kind)
-    if sentence is None:
-        return None
-    values = {key: text if key.endswith("_id") else escape(text) for key, text in params.items()}
-    if "side" in params:
-        values["side"] = load_words(language, "agents")["proposal"]["sides"][params["side"]]
-    if "agent" in params:
-        values["agent"] = agent_name(params["agent"])
-    return str(sentence).format(**values)
-
-
 def render_agent_reasons(codes: Sequence[str], language: Language, **params: str) -> str:
     """Return why an agent asks, rests or refuses; one sentence each, the first to follow a colon."""
     words, common = load_words(language, "agents")["reasons"], load_words(language, "messages")["reasons"]

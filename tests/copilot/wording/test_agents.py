@@ -12,7 +12,6 @@ from agents.mandates.values import AskTicket
 from copilot.wording.agents import (
     AGENT_RENDERERS,
     agent_name,
-    render_agent_notice,
     render_agent_reasons,
     render_proposal,
     render_proposal_card,
@@ -335,30 +334,17 @@ def test_reasons_of_the_risk_gate_are_told_in_its_words() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("worker_failing", "worker_recovered", "worker_stuck", "order_asked"),
-        *("proposal_executed", "proposal_failed", "proposal_unsent"),
-    ],
-)
-def test_every_notice_has_words(kind: str, language: Language) -> None:
-    params = {
-        "worker": "atlas",
-        "error": "OSError",
-        "proposal_id": "A3",
-        "reasons": "",
-        "agent": "nova",
-        "side": "buy",
-        "symbol": "X",
-    }
-    text = render_agent_notice(kind, params, language)
-    assert text is not None
-    assert "{" not in text
+@pytest.mark.parametrize("kind", ["executed", "failed", "unsent"])
+def test_every_end_of_a_proposal_has_its_notice(kind: str, language: Language) -> None:
+    sentence = load_words(language, "agents")["notices"][f"proposal_{kind}"]
+    assert "A3" in sentence.format(proposal_id="A3", reasons="")
 
 
-def test_a_notice_that_is_not_about_agents_is_left_to_others() -> None:
-    assert render_agent_notice("alert_fired", {}, "en") is None
+@BOTH
+@pytest.mark.parametrize("kind", ["failing", "recovered", "stuck"])
+def test_everything_that_a_supervisor_tells_has_its_notice(kind: str, language: Language) -> None:
+    sentence = load_words(language, "agents")["notices"][f"worker_{kind}"]
+    assert "atlas" in sentence.format(worker="atlas", error="OSError")
 
 
 @BOTH

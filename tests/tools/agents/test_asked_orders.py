@@ -10,11 +10,11 @@ ORDER = make_order()
 async def test_an_order_is_asked_for_once_and_its_owner_told(live: World) -> None:
     (asked,) = await live.ask(ORDER)
     assert asked.terms.items == (ORDER,)
-    assert asked.conversation_id == "agents"
+    assert asked.conversation_id == "agents:ana"
     for _ in range(3):
         await live.asked.look()
     assert live.proposals.open_for(OWNER) == (asked,)
-    told = {"proposal_id": "A1", "agent": "nova", "side": "buy", "symbol": "ETH/USDT"}
+    told = {"proposal_id": "A1", "agent": "Nova", "side": "buy", "symbol": "ETH/USDT"}
     assert live.told() == [("order_asked", told)]
 
 
