@@ -96,7 +96,8 @@ async def test_a_silent_stream_is_noticed_and_opened_again(tmp_path: Path) -> No
         local.server.move("BTCUSDT", 72_000)
         await until(lambda: float(market.quote(BTC).mid) > 71_900, within_s=1.0)
         await until(lambda: bool(local.server.hub.connections - muted), within_s=2.0)
-        await until(lambda: any(connection.streams for connection in local.server.hub.connections - muted))
+        fresh = local.server.hub.connections - muted
+        await until(lambda: any("ethusdt@bookTicker" in connection.streams for connection in fresh))
         asked = len(local.server.requests)
         await local.pass_minutes(2, seen_by=market)
         await until(lambda: is_current(market, local))
