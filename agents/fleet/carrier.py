@@ -242,6 +242,8 @@ class Carrier:
         if not leg.exit_quantity or not self._is_open_market(leg.symbol):
             self._postpone(leg.source)
             return
+        # An entry without protection is not named: a venue takes first from what has none.
+        is_protected = leg.applied_stop is not None or leg.applied_target is not None or leg.is_trailing
         request = OrderRequest(
             client_order_id(leg.exit_source),
             leg.symbol,
@@ -249,7 +251,7 @@ class Carrier:
             OrderType.MARKET,
             leg.exit_quantity,
             is_reduce_only=True,
-            takes=((leg.order_id, leg.exit_quantity),),
+            takes=((leg.order_id, leg.exit_quantity),) if is_protected else (),
         )
         execution = await self._desk.execute(OrderIntent(leg.agent, leg.exit_source, request, book=leg.agent))
         self._checkpoint("exit sent")

@@ -28,7 +28,7 @@ def deciding_figures(strategy: str, parameters: Any, bars: Bars) -> Figures:
         bars: What it decided on.
     """
     make = _MAKERS.get(strategy)
-    return {} if make is None or not len(bars) else make(parameters, bars)
+    return {} if make is None or parameters is None or not len(bars) else make(parameters, bars)
 
 
 def _mean_reversion(parameters: Any, bars: Bars) -> Figures:
