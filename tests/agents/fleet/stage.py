@@ -158,16 +158,19 @@ class Stage:
         self.venue = PaperVenue(self.database, self.market, starting_cash=self.cash, settings=MATCHING)
         wall = lambda: self.market.present  # noqa: E731
         self.desk = Desk(
-            self.database, self.venue, self.market, WIDE, starting_cash=self.cash, wall_clock=wall,
+            self.database,
+            self.venue,
+            self.market,
+            WIDE,
+            starting_cash=self.cash,
+            wall_clock=wall,
         )
         self.feed = HandFeed(self.market)
         name = self.profile.name
-        self.fleet = Fleet(
-            self.database, {name: self.profile}, self.desk, self.market, self.feed, **self.options
-        )
+        self.fleet = Fleet(self.database, {name: self.profile}, self.desk, self.market, self.feed, **self.options)
         self.agent = self.fleet.agent(name)
 
-    async def open(self, budget: Decimal = D(50_000)) -> None:
+    async def open(self, budget: Decimal = CASH / 2) -> None:
         await self.desk.start()
         assert await self.fleet.fund(self.profile.name, budget, "fund:1")
         await self.fleet.start(self.profile.name, "ana")

@@ -97,7 +97,9 @@ async def test_an_entry_is_sized_sent_and_told_from_wish_to_result(tmp_path: Pat
     assert why is not None
     codes = [step.code for step in why.steps]
     assert codes[:2] == ["inputs", "wish"]
-    order = [codes.index(code) for code in ("size", "permission", "verdict", "order", "fill", "exit", "exit_order", "result")]
+    order = [
+        codes.index(code) for code in ("size", "permission", "verdict", "order", "fill", "exit", "exit_order", "result")
+    ]
     assert order == sorted(order)
     assert why.result is not None
     assert (why.result.exit_reason, why.is_open) == ("exit", False)
@@ -214,7 +216,13 @@ async def test_time_protection_and_reversal(tmp_path: Path, script: Script) -> N
     (trip,) = stage.fleet.journal.round_trips("vega")
     assert (trip.symbol, trip.exit_reason) == (A, "time")
     standing = script.seen[2][-1]
-    assert (standing.symbol, standing.side, standing.stop, standing.target, standing.bars_held) == (B, 1, 70.0, 500.0, 2)
+    assert (standing.symbol, standing.side, standing.stop, standing.target, standing.bars_held) == (
+        B,
+        1,
+        70.0,
+        500.0,
+        2,
+    )
 
 
 async def test_a_protection_that_the_market_has_passed_closes_the_position(tmp_path: Path, script: Script) -> None:

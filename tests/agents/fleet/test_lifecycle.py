@@ -123,7 +123,7 @@ async def test_a_change_of_the_profile_is_kept_with_history_and_reaches_the_gate
     assert stage.fleet.profile("vega").limits.max_positions == 2
     (change,) = stage.fleet.changes("vega")
     assert (change.changes, change.who, change.raises_risk) == ({"limits.max_positions": 2}, "ana", False)
-    with pytest.raises(ConfigError, match="limits.max_positions"):
+    with pytest.raises(ConfigError, match=r"limits\.max_positions"):
         stage.fleet.preview("vega", {"limits.max_positions": 0})
     with pytest.raises(InvalidRequest, match="agent_unknown"):
         stage.fleet.preview("nobody", {})
