@@ -19,12 +19,12 @@ from sqlalchemy import RowMapping
 from agents.execution.binance.family import PROTECT_WITHIN, Do, Family, Step, next_step
 from agents.execution.binance.keeper import Keeper
 from agents.execution.binance.limiter import Urgency
+from agents.execution.binance.making import new_leg
 from agents.execution.binance.replies import Failure, Meaning
 from agents.execution.binance.values import Incident, Leg, Phase, Position, Role, Tracked
 from engine.domain.errors import VenueUnavailable
 from engine.domain.orders import OrderRequest, OrderStatus, OrderType, Side
 
-STOP_SUFFIX, TARGET_SUFFIX = "-sl", "-tp"
 _MOST_STEPS = 40
 _PATIENCE_S = 8.0
 """How long one call tends one entry; the background goes on with it."""
@@ -250,31 +250,14 @@ class Guard:
         return True
 
     def _leg(self, child: Tracked, family: Family, quantity: Decimal, list_id: str | None) -> Leg:
-        request, now = child.request, self._keeper.now()
-        return Leg(
-            leg_id=self._fresh_id(request.client_order_id, "leg_id"),
-            number=0,
-            client_order_id=request.client_order_id,
+        return new_leg(
+            child.request,
+            Role.STOP if child.request.order_type is OrderType.STOP else Role.TARGET,
+            quantity,
+            self._keeper.now(),
+            leg_id=self._fresh_id(child.request.client_order_id, "leg_id"),
             entry_id=family.entry.request.client_order_id,
-            role=Role.STOP if request.order_type is OrderType.STOP else Role.TARGET,
-            order_type=request.order_type,
             list_id=list_id,
-            symbol=request.symbol,
-            side=request.side,
-            quantity=quantity,
-            price=request.price,
-            phase=Phase.HANDED,
-            status=OrderStatus.OPEN,
-            reason="",
-            exchange_id="",
-            filled_quantity=ZERO,
-            filled_notional=ZERO,
-            settled_quantity=ZERO,
-            handed_at=now,
-            dies_at=now,
-            misses=0,
-            is_confirmed=False,
-            updated_at=now,
         )
 
     def _fresh_id(self, stem: str, column: str) -> str:

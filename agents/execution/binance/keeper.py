@@ -54,6 +54,11 @@ class Keeper:
         self.dialect = dialect
         self.rules: dict[str, Rules] = {}
         self._on_incident = on_incident
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    def turn(self, symbol: str) -> asyncio.Lock:
+        """Return the lock under which the orders of a symbol are tended."""
+        return self._turns.setdefault(symbol, asyncio.Lock())
 
     def now(self) -> datetime:
         """Return the venue's present."""

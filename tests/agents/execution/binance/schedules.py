@@ -250,13 +250,15 @@ class Schedule:
             starting_cash=CASH,
             wall_clock=self.bench.clock.now,
         )
-        while True:
+        for _ in range(600):
             try:
                 await self.bench.venue.start()
                 await self.desk.start()
                 return
-            except (VenueUnavailable, DataUnavailable):
+            except (VenueUnavailable, DataUnavailable) as error:
+                failed = error
                 await asyncio.sleep(0.2)
+        raise AssertionError("it never started") from failed
 
     async def _step(self, number: int) -> None:
         draw = self.random.random()

@@ -32,7 +32,7 @@ def on_futures(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
 
         run(there())
 
-    del work.__wrapped__  # type: ignore[attr-defined]  # else pytest sees a coroutine
+    del work.__wrapped__  # else pytest sees a coroutine
     return work
 
 
@@ -56,7 +56,7 @@ def position(bench: Bench) -> Decimal:
 
 async def goes(bench: Bench, price: int) -> None:
     bench.server.futures.move("BTCUSDT", price)
-    bench.server.futures.set_mark("BTCUSDT", price)
+    bench.server.futures.set_mark("BTCUSDT", D(price))
     await asyncio.sleep(2)
     await bench.venue.advance()
 

@@ -1,0 +1,125 @@
+"""Looks at the exchange: its rules, what rests there, and what became of everything that was open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from agents.execution.binance.guard import Guard
+from agents.execution.binance.keeper import Keeper
+from agents.execution.binance.limiter import Urgency
+from agents.execution.binance.replies import Failure
+from agents.execution.binance.rules import read_rules
+from agents.execution.binance.values import Incident
+from engine.domain.errors import VenueUnavailable
+
+FRESH_S = 0.5
+"""How long a complete look at the exchange counts as the present, while no event came."""
+RULES_AGE_S = 3600.0
+_INFO_TIMEOUT_S = 20.0
+
+
+class Looker:
+    """Brings what is stored in line with the exchange.
+
+    Args:
+        keeper: Knows what stands at the exchange.
+        guard: Keeps what filled under protection.
+    """
+
+    def __init__(self, keeper: Keeper, guard: Guard) -> None:
+        self._keeper = keeper
+        self._guard = guard
+        self._store = keeper.store
+        self._looked_at: datetime | None = None
+        self._ruled_at: datetime | None = None
+
+    def forget(self) -> None:
+        """Forget that we looked just now: something happened."""
+        self._looked_at = None
+
+    async def look_if_old(self) -> None:
+        """Look, unless that was done just now.
+
+        Raises:
+            VenueUnavailable: Something was not answered.
+        """
+        if self._is_old(self._looked_at, FRESH_S):
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask for everything of which something is to be learnt, and tend what is protected.
+
+        Raises:
+            VenueUnavailable: Something was not answered.
+        """
+        begun = self._keeper.now()
+        symbols = {leg.symbol for leg in self._store.open_legs()}
+        symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
+        failed: VenueUnavailable | None = None
+        for symbol in sorted(symbols):
+            try:
+                await self._look_at(symbol)
+            except VenueUnavailable as error:
+                failed = error
+        if failed is not None:
+            raise failed
+        self._looked_at = begun
+
+    async def _look_at(self, symbol: str) -> None:
+        async with self._keeper.turn(symbol):
+            failed: VenueUnavailable | None = None
+            legs = [leg for leg in self._store.open_legs() if leg.symbol == symbol]
+            try:
+                await self._keeper.refresh_all(symbol, legs, Urgency.ORDER)
+            except VenueUnavailable as error:
+                failed = error
+            for each, entry_id in self._store.unfinished_entries():
+                if each == symbol:
+                    await self._guard.tend(entry_id)
+            if failed is not None:
+                raise failed
+        await self._keeper.price_fees()
+
+    async def read_rules_if_old(self) -> None:
+        """Read the exchange's rules once an hour.
+
+        Raises:
+            VenueUnavailable: It does not tell them.
+        """
+        if self._is_old(self._ruled_at, RULES_AGE_S):
+            await self.read_rules_now()
+
+    async def read_rules_now(self) -> None:
+        """Read the exchange's rules and limits.
+
+        Raises:
+            VenueUnavailable: It does not tell them.
+        """
+        dialect = self._keeper.dialect
+        try:
+            info = await self._keeper.gateway.read(dialect.info(), timeout_s=_INFO_TIMEOUT_S)
+        except Failure as failure:
+            raise VenueUnavailable(f"the venue's rules: {failure}") from failure
+        rules = read_rules(info, is_futures=dialect.is_futures) if isinstance(info, dict) else {}
+        if not rules:
+            raise VenueUnavailable("the venue told of no symbol that trades")
+        self._keeper.gateway.limiter.learn(info.get("rateLimits") or ())
+        self._keeper.rules = {**self._keeper.rules, **rules}
+        self._ruled_at = self._keeper.now()
+
+    async def look_for_strangers(self) -> None:
+        """Tell of orders that rest on the account and are not ours.
+
+        Raises:
+            VenueUnavailable: The exchange does not tell what rests.
+        """
+        try:
+            resting = await self._keeper.dialect.all_open_ids(self._keeper.gateway)
+        except Failure as failure:
+            raise VenueUnavailable(f"open orders: {failure}") from failure
+        for symbol_id, leg_id in resting:
+            if not self._store.legs(leg_id=leg_id):
+                self._keeper.tell(Incident.UNKNOWN_ORDER, leg_id[:64], symbol_id[:32])
+
+    def _is_old(self, at: datetime | None, seconds: float) -> bool:
+        return at is None or (self._keeper.now() - at).total_seconds() > seconds
