@@ -1,0 +1,274 @@
+"""Backtests as jobs: taken in at once, run one after the other, kept in the database until they are dropped.
+
+A job belongs to the process that took it in. One whose process is gone (a restart, a crash, a machine that is silent
+for too long) is told as interrupted by whoever looks at it next, and is never begun again by itself. A job that is
+dropped ends the work on it as far as that can be ended: what waits is not begun, what a thread computes is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, cast
+
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
+
+from agents.execution.claims import has_ended, process_token
+from copilot.events import Language
+from copilot.rest.tables import rest_backtests
+from engine.domain.errors import InvalidRequest
+from tools.registry import ToolContext
+from tools.results import BacktestResult, Result, Unavailable
+from tools.schema import RunBacktest
+
+log = logging.getLogger(__name__)
+
+MAX_OPEN = 10
+"""Jobs of one owner that may wait or run."""
+KEPT = timedelta(days=30)
+_BEAT_S = 5.0
+_SILENCE = timedelta(seconds=60)
+"""A process that has not said for this long that it runs a job does not run it any more."""
+_USUAL_S = 4.0
+"""Length of a backtest before one was measured."""
+
+JobState = Literal["queued", "running", "done", "failed", "interrupted"]
+OPEN = ("queued", "running")
+
+
+class RunsTools(Protocol):
+    """The toolbox."""
+
+    async def run(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Result:
+        """Validate the arguments and run a tool."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A backtest that was asked for.
+
+    Attributes:
+        ahead: Jobs of this process that come before it.
+        estimated_ratio: How far it is by the time that the last ones took (0–1); exact only at the ends.
+        code, params: Why it failed.
+    """
+
+    id: str
+    state: JobState
+    request: RunBacktest
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    ahead: int
+    estimated_ratio: float
+    result: BacktestResult | None
+    code: str | None
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+class BacktestJobs:
+    """The jobs of one process, and a view of everybody's.
+
+    Args:
+        database: Where they are kept.
+        tools: Runs them.
+        now: The present, aware UTC.
+    """
+
+    def __init__(self, database: Engine, tools: RunsTools, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._reads = database.execution_options(read_only=True)
+        self._tools = tools
+        self._now = now
+        self._process = process_token()
+        self._line: list[str] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._usual_s = _USUAL_S
+
+    def start(self, asked: RunBacktest, owner: str, language: Language) -> Job:
+        """Take a backtest in.
+
+        Raises:
+            InvalidRequest: `too_many_backtests` are under way.
+        """
+        now, job_id = self._now(), secrets.token_hex(16)
+        values = {
+            "id": job_id,
+            "owner": owner,
+            "language": language,
+            "request": asked.model_dump_json(),
+            "state": "queued",
+            "process": self._process,
+            "created_at": now,
+            "seen_at": now,
+        }
+        self._end_left()
+        mine = (rest_backtests.c.owner == owner, rest_backtests.c.state.in_(OPEN))
+        with self._database.begin() as connection:
+            if (
+                connection.execute(select(func.count()).select_from(rest_backtests).where(*mine)).scalar_one()
+                >= MAX_OPEN
+            ):
+                raise InvalidRequest("too_many_backtests", limit=MAX_OPEN)
+            connection.execute(delete(rest_backtests).where(rest_backtests.c.created_at < now - KEPT))
+            connection.execute(insert(rest_backtests).values(values))
+        self._line.append(job_id)
+        self._tasks[job_id] = asyncio.create_task(self._work(job_id, asked, ToolContext(owner, "rest", language)))
+        job = self.get(job_id, owner)
+        assert job is not None, "it was just written"
+        return job
+
+    def get(self, job_id: str, owner: str) -> Job | None:
+        """Return the owner's job, or None."""
+        self._end_left()
+        mine = (rest_backtests.c.id == job_id, rest_backtests.c.owner == owner)
+        with self._reads.connect() as connection:
+            row = connection.execute(select(rest_backtests).where(*mine)).one_or_none()
+        return None if row is None else self._read(row)
+
+    def list(self, owner: str, limit: int = 50) -> tuple[Job, ...]:
+        """Return the owner's jobs, newest first."""
+        self._end_left()
+        query = select(rest_backtests).where(rest_backtests.c.owner == owner)
+        newest = query.order_by(rest_backtests.c.created_at.desc(), rest_backtests.c.id).limit(limit)
+        with self._reads.connect() as connection:
+            return tuple(self._read(row) for row in connection.execute(newest))
+
+    def drop(self, job_id: str, owner: str) -> bool:
+        """Cancel a job and forget it; return whether there was one."""
+        mine = (rest_backtests.c.id == job_id, rest_backtests.c.owner == owner)
+        with self._database.begin() as connection:
+            if connection.execute(delete(rest_backtests).where(*mine)).rowcount != 1:
+                return False
+        task = self._tasks.get(job_id)
+        if task is not None:
+            task.cancel()
+        return True
+
+    def count_open(self) -> int:
+        """Return how many jobs of this process wait or run."""
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """End everything here, and say so."""
+        tasks = [*self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
+        try:
+            async with self._one_at_a_time:
+                if self._change(job_id, state="running", started_at=self._now(), seen_at=self._now()):
+                    await self._run(job_id, asked, context)
+        except asyncio.CancelledError:
+            self._end(job_id, state="interrupted")
+            raise
+        except Exception:
+            log.exception("backtest %s failed", job_id)
+            self._end(job_id, state="failed", code="internal_error")
+        finally:
+            self._tasks.pop(job_id, None)
+            self._line.remove(job_id)
+
+    async def _run(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        work = asyncio.ensure_future(self._tools.run("run_backtest", asked.model_dump(exclude_none=True), context))
+        try:
+            while not (await asyncio.wait((work,), timeout=_BEAT_S))[0]:
+                for each in self._line:
+                    self._change(each, seen_at=self._now())
+                if not self._is_wanted(job_id):
+                    return
+            self._settle(job_id, work)
+        finally:
+            work.cancel()
+        self._usual_s = (self._usual_s + loop.time() - began) / 2
+
+    def _settle(self, job_id: str, work: asyncio.Future[Result]) -> None:
+        try:
+            result = work.result()
+        except InvalidRequest as error:
+            self._end(job_id, state="failed", code=error.code, params=error.params)
+            return
+        match result:
+            case BacktestResult():
+                self._end(job_id, state="done", result=result.model_dump_json())
+            case Unavailable():
+                self._end(job_id, state="failed", code=result.code, params=result.params)
+            case _:
+                raise TypeError(f"run_backtest answered {type(result).__name__}")
+
+    def _end(self, job_id: str, *, params: Mapping[str, object] | None = None, **values: Any) -> None:
+        told = json.dumps({key: str(value) for key, value in (params or {}).items()})
+        self._change(job_id, ended_at=self._now(), params=told, **values)
+
+    def _change(self, job_id: str, **values: Any) -> bool:
+        """Change a job of this process that has not ended; False when it has, or is gone."""
+        mine = (
+            rest_backtests.c.id == job_id,
+            rest_backtests.c.process == self._process,
+            rest_backtests.c.state.in_(OPEN),
+        )
+        with self._database.begin() as connection:
+            return connection.execute(update(rest_backtests).where(*mine).values(values)).rowcount == 1
+
+    def _is_wanted(self, job_id: str) -> bool:
+        """Return whether a job still stands; another process may have dropped it."""
+        with self._reads.connect() as connection:
+            return (
+                connection.execute(select(rest_backtests.c.id).where(rest_backtests.c.id == job_id)).first() is not None
+            )
+
+    def _end_left(self) -> None:
+        """Tell jobs whose process is gone."""
+        open_jobs = select(rest_backtests).where(
+            rest_backtests.c.state.in_(OPEN), rest_backtests.c.process != self._process
+        )
+        with self._reads.connect() as connection:
+            left = [row for row in connection.execute(open_jobs) if self._is_left(row)]
+        for row in left:
+            same = (
+                rest_backtests.c.id == row.id,
+                rest_backtests.c.state.in_(OPEN),
+                rest_backtests.c.seen_at == row.seen_at,
+            )
+            values = {"state": "interrupted", "ended_at": self._now(), "params": "{}"}
+            with self._database.begin() as connection:
+                connection.execute(update(rest_backtests).where(*same).values(values))
+
+    def _is_left(self, row: Row[Any]) -> bool:
+        return has_ended(row.process) or self._now() - row.seen_at > _SILENCE
+
+    def _read(self, row: Row[Any]) -> Job:
+        return Job(
+            row.id,
+            cast(JobState, row.state),
+            RunBacktest.model_validate_json(row.request),
+            row.created_at,
+            row.started_at,
+            row.ended_at,
+            self._line.index(row.id) if row.state == "queued" and row.id in self._line else 0,
+            self._ratio(row),
+            None if row.result is None else BacktestResult.model_validate_json(row.result),
+            row.code,
+            json.loads(row.params or "{}"),
+        )
+
+    def _ratio(self, row: Row[Any]) -> float:
+        """Return how far a job is; while it runs an estimate that only grows and never says that it is done."""
+        if row.state == "done":
+            return 1.0
+        if row.state != "running" or row.started_at is None:
+            return 0.0
+        elapsed = max((self._now() - row.started_at).total_seconds(), 0.0)
+        return round(min(1 - math.exp(-elapsed / max(self._usual_s, 0.1)), 0.99), 3)
