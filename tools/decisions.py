@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agents.execution.values import Execution
 from tools.agent_results import FIRST_PROPOSAL, ProposalView
 from tools.proposals import ProposalDecided, Proposals
 from tools.results import TicketRefused, TicketView
@@ -55,6 +56,10 @@ class Decisions:
     def carry_on(self, ticket_id: int) -> None:
         """See to it that what was approved is carried out although nobody waits for it any more."""
         self._store(ticket_id).carry_on(ticket_id)
+
+    def settle(self, execution: Execution, *, tell: bool) -> None:
+        """Write what became of an order into the ticket that allowed it."""
+        self.tickets.settle(execution, tell=tell)
 
     async def recover(self) -> tuple[Asked, ...]:
         """End what a crash left between approval and result."""
