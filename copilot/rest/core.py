@@ -16,16 +16,16 @@ from copilot.rest.jobs import BacktestJobs
 from copilot.rest.metrics import Gauge
 from copilot.rest.settings import RestSettings
 from copilot.rest.tokens import TokenStore
-from tools.agent_results import ProposalView
 from tools.alerts import AdjustAlert
+from tools.decisions import Asked
 from tools.notices import Notice
 from tools.registry import ToolContext
-from tools.results import AlertView, Result, TicketView
+from tools.results import AlertView, Result
 
 SURFACE = "rest"
 """The service's name in decisions; with a token's id, in notices."""
 
-AnyTicket = TicketView | ProposalView
+AnyTicket = Asked
 Events = AsyncGenerator[Event, None] | AsyncIterator[Event]
 
 

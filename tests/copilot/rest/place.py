@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,8 @@ from fastapi import FastAPI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-import copilot.rest.tables
-import tools.proposal_tables  # noqa: F401  # both stand on the shared metadata once they are imported
-from copilot.events import Event, TicketClosed, TicketOpened, TurnEnded
+from copilot.brain.offline import OfflineBrain
+from copilot.graph import Nodes, build_graph
 from copilot.rest import (
     BacktestJobs,
     RestSettings,
@@ -27,61 +26,12 @@ from copilot.rest import (
     database_probe,
     market_probe,
 )
-from copilot.rest.core import AnyTicket
 from copilot.service import Copilot
-from tests.copilot.talk import build_copilot
-from tests.tools.agents.world import World as AgentWorld
+from tests.copilot.talk import ScriptedModel
 from tests.tools.world import OWNER, World, open_fast
-from tools.agent_results import FIRST_PROPOSAL
-from tools.registry import Tool, Toolbox
 
 ALL = tuple(Scope)
 FAST = RestSettings(heartbeat_s=0.05, notice_poll_s=0.02, stall_s=0.5, body_wait_s=0.5, requests=100_000)
-
-
-class WholeCore:
-    """The copilot with proposals under the same calls, as the product's own service has them."""
-
-    def __init__(self, copilot: Copilot, agents: AgentWorld) -> None:
-        self._copilot = copilot
-        self._proposals = agents.proposals
-        self.send = copilot.send
-        self.stop_everything = copilot.stop_everything
-        self.language = copilot.language
-
-    def open_tickets(self, owner: str) -> tuple[AnyTicket, ...]:
-        return (*self._copilot.open_tickets(owner), *self._proposals.open_for(owner))
-
-    def ticket(self, owner: str, ticket_id: int) -> AnyTicket | None:
-        if ticket_id > FIRST_PROPOSAL:
-            return self._proposals.view(ticket_id, owner)
-        return self._copilot.ticket(owner, ticket_id)
-
-    async def decide(
-        self, owner: str, ticket_id: int, nonce: str, decision: Any, surface: str
-    ) -> AsyncIterator[Event]:
-        if ticket_id <= FIRST_PROPOSAL:
-            async for event in self._copilot.decide(owner, ticket_id, nonce, decision, surface):
-                yield event
-            return
-        act = self._proposals.approve if decision == "approve" else self._proposals.reject
-        decided = await act(ticket_id, nonce, owner, surface)
-        if decided.outcome in ("approved", "rejected", "already"):
-            yield TicketClosed(await self._proposals.execute(ticket_id))  # type: ignore[arg-type]  # as the product will
-        elif decided.ticket is not None:
-            yield TicketOpened(decided.ticket)  # type: ignore[arg-type]
-        yield TurnEnded(decided.outcome, "en", "offline")
-
-    async def edit(
-        self, owner: str, ticket_id: int, nonce: str, changes: Mapping[str, str], surface: str
-    ) -> AsyncIterator[Event]:
-        if ticket_id <= FIRST_PROPOSAL:
-            async for event in self._copilot.edit(owner, ticket_id, nonce, changes, surface):
-                yield event
-            return
-        edited = await self._proposals.edit(ticket_id, nonce, owner, changes)
-        yield TicketOpened(edited)  # type: ignore[arg-type]
-        yield TurnEnded("edited", "en", "offline")
 
 
 @dataclass
@@ -89,7 +39,6 @@ class Place:
     """The service with everything behind it."""
 
     world: World
-    agents: AgentWorld
     copilot: Copilot
     tokens: TokenStore
     jobs: BacktestJobs
@@ -109,12 +58,13 @@ class Place:
 
 
 def make_app(
-    world: World, agents: AgentWorld, copilot: Any, tokens: TokenStore, jobs: BacktestJobs, settings: RestSettings
+    world: World, copilot: Copilot, tokens: TokenStore, jobs: BacktestJobs, settings: RestSettings = FAST
 ) -> FastAPI:
+    """Return the service around a copilot."""
     return build_rest(
         copilot,
         tokens,
-        tools=whole_toolbox(world, agents),
+        tools=world.toolbox,
         alerts=world.alerts,
         notices=world.notices,
         jobs=jobs,
@@ -125,16 +75,12 @@ def make_app(
     )
 
 
-def whole_toolbox(world: World, agents: AgentWorld) -> Toolbox:
-    """Return the product's tools with those of the agents."""
-    kept = [tool for tool in world.toolbox if tool.name not in ("agent_status", "control_agent", "configure_agent")]
-    return Toolbox(
-        [
-            *kept,
-            Tool("agent_status", "read", agents.tools.status),
-            Tool("control_agent", "propose", agents.tools.control),
-            Tool("configure_agent", "propose", agents.tools.configure),
-        ]
+def make_copilot(world: World) -> Copilot:
+    """Return the service of the product around the scripted model, proposals included."""
+    memory = InMemorySaver(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
+    graph = build_graph(Nodes(OfflineBrain(ScriptedModel(), "scripted"), world.toolbox, world.decisions), memory)
+    return Copilot(
+        graph, world.decisions, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
     )
 
 
@@ -143,15 +89,12 @@ async def place_at(path: Path, settings: RestSettings = FAST, **jobs: Any) -> As
     """Open a place on a file."""
     database = open_fast(path / "copilot.db")
     world = World(database)
-    agents = AgentWorld(database)
-    agents.present = agents.fleet.present = world.clock.now()
     await world.desk.start()
-    memory = InMemorySaver(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
-    copilot = build_copilot(world, memory)
+    copilot = make_copilot(world)
     tokens = TokenStore(database, world.clock.now)
     work = BacktestJobs(database, jobs.get("tools", world.toolbox), world.clock.now)
-    app = make_app(world, agents, WholeCore(copilot, agents), tokens, work, settings)
-    place = Place(world, agents, copilot, tokens, work, app)
+    app = make_app(world, copilot, tokens, work, settings)
+    place = Place(world, copilot, tokens, work, app)
     try:
         yield place
     finally:
