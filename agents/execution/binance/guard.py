@@ -1,6 +1,6 @@
 """Carries out what an entry's protection needs (`family`), until it stands, was read back, or the position is closed.
 
-Called under the symbol's lock. It sends nothing twice: every leg gets an id of its own, is written down before it is
+Called under the entry's lock. It sends nothing twice: every leg gets an id of its own, is written down before it is
 sent, and what is in doubt is asked for before anything else is done for the same quantity.
 """
 
@@ -113,13 +113,13 @@ class Guard:
                     found.append((entry, family))
         return found
 
-    async def release(self, family: Family) -> None:
+    async def release(self, entry_id: str) -> None:
         """Take an entry's protection away, because what it protects is about to be closed.
 
         Raises:
             VenueUnavailable: It is not known to be gone.
         """
-        for leg in self._store.legs(entry_id=family.entry.request.client_order_id):
+        for leg in self._store.legs(entry_id=entry_id):
             fresh = self._store.legs(leg_id=leg.leg_id)[0]
             if fresh.role is not Role.ENTRY and (fresh.is_live or fresh.is_doubtful):
                 if fresh.is_doubtful:

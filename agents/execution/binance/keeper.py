@@ -56,9 +56,9 @@ class Keeper:
         self._on_incident = on_incident
         self._turns: dict[str, asyncio.Lock] = {}
 
-    def turn(self, symbol: str) -> asyncio.Lock:
-        """Return the lock under which the orders of a symbol are tended."""
-        return self._turns.setdefault(symbol, asyncio.Lock())
+    def turn(self, name: str) -> asyncio.Lock:
+        """Return the lock of an entry, under which it is tended; they are taken in the order of their names."""
+        return self._turns.setdefault(name, asyncio.Lock())
 
     def now(self) -> datetime:
         """Return the venue's present."""
@@ -125,18 +125,14 @@ class Keeper:
         resting: Mapping[str, VenueState] = {}
         if len(legs) >= _MANY_LEGS:
             resting = await self.dialect.open_states(self.gateway, self.rules_of(symbol), urgency)
-        failed: VenueUnavailable | None = None
-        for leg in legs:
-            try:
-                state = resting.get(leg.leg_id)
-                if state is None:
-                    await self.refresh(leg, urgency)
-                else:
-                    await self._settle(self.learn(leg, state), urgency)
-            except VenueUnavailable as error:
-                failed = error
-        if failed is not None:
-            raise failed
+        raise_first(await asyncio.gather(*(self._renew(leg, resting, urgency) for leg in legs), return_exceptions=True))
+
+    async def _renew(self, leg: Leg, resting: Mapping[str, VenueState], urgency: Urgency) -> None:
+        state = resting.get(leg.leg_id)
+        if state is None:
+            await self.refresh(leg, urgency)
+        else:
+            await self._settle(self.learn(leg, state), urgency)
 
     def learn(self, leg: Leg, state: VenueState) -> Leg:
         """Store what the venue told of a leg and return it; older news change nothing."""
@@ -323,3 +319,10 @@ class Keeper:
             return await self.dialect.balances(self.gateway)
         except Failure as failure:
             raise VenueUnavailable(f"balances: {failure}") from failure
+
+
+def raise_first(results: Sequence[BaseException | object]) -> None:
+    """Raise the first failure among the results of several questions that were asked at once."""
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

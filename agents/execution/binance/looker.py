@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from agents.execution.binance.guard import Guard
-from agents.execution.binance.keeper import Keeper
+from agents.execution.binance.keeper import Keeper, raise_first
 from agents.execution.binance.limiter import Urgency
 from agents.execution.binance.replies import Failure
 from agents.execution.binance.rules import read_rules
@@ -55,30 +56,20 @@ class Looker:
         begun = self._keeper.now()
         symbols = {leg.symbol for leg in self._store.open_legs()}
         symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
-        failed: VenueUnavailable | None = None
-        for symbol in sorted(symbols):
-            try:
-                await self._look_at(symbol)
-            except VenueUnavailable as error:
-                failed = error
-        if failed is not None:
-            raise failed
+        raise_first(await asyncio.gather(*map(self._look_at, sorted(symbols)), return_exceptions=True))
+        await self._keeper.price_fees()
         self._looked_at = begun
 
     async def _look_at(self, symbol: str) -> None:
-        async with self._keeper.turn(symbol):
-            failed: VenueUnavailable | None = None
-            legs = [leg for leg in self._store.open_legs() if leg.symbol == symbol]
-            try:
-                await self._keeper.refresh_all(symbol, legs, Urgency.ORDER)
-            except VenueUnavailable as error:
-                failed = error
-            for each, entry_id in self._store.unfinished_entries():
-                if each == symbol:
-                    await self._guard.tend(entry_id)
-            if failed is not None:
-                raise failed
-        await self._keeper.price_fees()
+        """Look at one symbol; what is protected is tended also when not everything was answered."""
+        legs = [leg for leg in self._store.open_legs() if leg.symbol == symbol]
+        answered = await asyncio.gather(self._keeper.refresh_all(symbol, legs, Urgency.ORDER), return_exceptions=True)
+        entries = [entry_id for each, entry_id in self._store.unfinished_entries() if each == symbol]
+        raise_first([*answered, *await asyncio.gather(*map(self._tend, entries), return_exceptions=True)])
+
+    async def _tend(self, entry_id: str) -> None:
+        async with self._keeper.turn(entry_id):
+            await self._guard.tend(entry_id)
 
     async def read_rules_if_old(self) -> None:
         """Read the exchange's rules once an hour.

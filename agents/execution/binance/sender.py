@@ -8,7 +8,7 @@ both.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -60,10 +60,14 @@ class Sender:
         if order.order_type is not OrderType.LIMIT and (order.price or order.stop_loss or order.take_profit):
             await self._judge_prices(order)
         if order.side is Side.SELL and not rules.instrument.is_shortable:
-            async with self._keeper.turn(order.symbol):
+            async with self._keeper.turn(f"sell {order.symbol}"):
                 return await self._sell(order, rules)
         taken = self._taken(order, order.quantity) if order.is_reduce_only else ()
-        return await self._hand_over(order, order.quantity, taken, is_locked=False)
+        answer = await self._hand_over(order, order.quantity, taken)
+        for entry_id in sorted({entry_id for entry_id, _ in taken if entry_id}):
+            async with self._keeper.turn(entry_id):
+                await self._guard.tend(entry_id)
+        return answer
 
     async def _repeat(self, known: Tracked) -> VenueOrder:
         """Return a known order unchanged, or say why it does not stand; one that never left may leave now."""
@@ -76,7 +80,7 @@ class Sender:
                 case Phase.ABSENT:
                     raise VenueUnavailable(f"{order_id} did not arrive; it is never sent again")
                 case Phase.UNSENT:
-                    return await self._hand_over(known.request, legs[0].quantity, (), is_locked=False, again=legs[0])
+                    return await self._hand_over(known.request, legs[0].quantity, (), again=legs[0])
                 case _:
                     pass
         try:
@@ -91,28 +95,34 @@ class Sender:
 
     async def _sell(self, order: OrderRequest, rules: Rules) -> VenueOrder:
         """Sell on spot: never more than is there, and never what protection locks without taking it away first."""
-        base = rules.instrument.base
-        is_market = order.order_type is OrderType.MARKET
         taken = self._taken(order, order.quantity)
         protected = [(entry_id, part) for entry_id, part in taken if entry_id]
-        if protected and not is_market:
+        if protected and order.order_type is not OrderType.MARKET:
             raise OrderRejected("quantity_protected")
-        touched = [family for entry, family in self._guard.held_by_entries(order.symbol)
-                   if entry.request.client_order_id in dict(protected)]  # fmt: skip
-        try:
-            for family in touched:
-                await self._guard.release(family)
-            quantity = order.quantity
-            if order.is_reduce_only:
-                held = (await self._keeper.balances()).get(base, ZERO) - self._locked(order.symbol)
-                quantity = min(quantity, rules.instrument.round_quantity(held))
-                if quantity <= 0:
-                    raise OrderRejected("nothing_to_reduce")
-            urgency = Urgency.PROTECTION if touched else Urgency.ORDER
-            return await self._hand_over(order, quantity, taken, is_locked=True, urgency=urgency)
-        finally:
-            for family in touched:
-                await self._guard.tend(family.entry.request.client_order_id)
+        if not protected:
+            return await self._hand_over(order, await self._sellable(order, rules), taken)
+        async with AsyncExitStack() as locks:
+            entries = sorted({entry_id for entry_id, _ in protected})
+            for entry_id in entries:
+                await locks.enter_async_context(self._keeper.turn(entry_id))
+            try:
+                for entry_id in entries:
+                    await self._guard.release(entry_id)
+                quantity = await self._sellable(order, rules)
+                return await self._hand_over(order, quantity, taken, urgency=Urgency.PROTECTION)
+            finally:
+                for entry_id in entries:
+                    await self._guard.tend(entry_id)
+
+    async def _sellable(self, order: OrderRequest, rules: Rules) -> Decimal:
+        """Return how much of a sell is sent: one that only reduces is capped by what is there and not locked."""
+        if not order.is_reduce_only:
+            return order.quantity
+        held = (await self._keeper.balances()).get(rules.instrument.base, ZERO) - self._locked(order.symbol)
+        quantity = min(order.quantity, rules.instrument.round_quantity(held))
+        if quantity <= 0:
+            raise OrderRejected("nothing_to_reduce")
+        return quantity
 
     def _taken(self, order: OrderRequest, quantity: Decimal) -> tuple[tuple[str, Decimal], ...]:
         """Return from which entries a closing order takes: those that it names, else what has no protection first.
@@ -164,7 +174,6 @@ class Sender:
         quantity: Decimal,
         taken: Sequence[tuple[str, Decimal]],
         *,
-        is_locked: bool,
         again: Leg | None = None,
         urgency: Urgency = Urgency.ORDER,
     ) -> VenueOrder:
@@ -184,14 +193,8 @@ class Sender:
             with suppress(VenueUnavailable):
                 await self._keeper.refresh(sent[0], urgency)
         self._nudge()
-        if is_locked:
+        async with self._keeper.turn(order_id):
             await self._guard.tend(order_id)
-        else:
-            async with self._keeper.turn(order.symbol):
-                await self._guard.tend(order_id)
-                for entry_id, _ in taken:
-                    if entry_id:
-                        await self._guard.tend(entry_id)
         self._raise_unless_known(order_id, failure)
         return self._view(order_id)
 

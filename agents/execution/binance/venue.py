@@ -161,7 +161,7 @@ class BinanceVenue:
             VenueUnavailable: It is not known to be cancelled.
         """
         order = self._known(client_order_id)
-        async with self._keeper.turn(order.request.symbol):
+        async with self._keeper.turn(order.parent_id or client_order_id):
             if order.parent_id is not None:
                 return await self._cancel_child(order)
             for _ in range(_CANCEL_ATTEMPTS):
@@ -191,7 +191,7 @@ class BinanceVenue:
         entry = self._known(client_order_id)
         if entry.parent_id is not None:
             raise OrderRejected("unknown_order")
-        async with self._keeper.turn(entry.request.symbol):
+        async with self._keeper.turn(client_order_id):
             await self._keeper.refresh(self._own_leg(client_order_id), Urgency.ORDER)
             family = self._guard.family(entry)
             if family.held <= 0:
@@ -212,7 +212,7 @@ class BinanceVenue:
         order = self._store.order(client_order_id)
         if order is None:
             return None
-        async with self._keeper.turn(order.request.symbol):
+        async with self._keeper.turn(order.parent_id or client_order_id):
             for leg in self._store.legs(client_order_id=client_order_id):
                 await self._keeper.refresh(leg, Urgency.ORDER)
             await self._guard.tend(order.parent_id or client_order_id)
