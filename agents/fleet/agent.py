@@ -121,6 +121,8 @@ class Agent:
     async def look_after(self) -> None:
         """Settle fills, follow the trading state, and carry out what is wanted and not done."""
         row = await self._follow_desk(self._row())
+        self._apply_state(row)
+        await self.carrier.settle(is_thorough=True)
         await self._carry_out(row)
         if row.state is AgentState.HALTED and self.carrier.legs:
             await self._desk.watch()
@@ -139,6 +141,7 @@ class Agent:
         if not manages(row.state):
             self._commit(event, NO_PLAN)
             return None
+        self._apply_state(row)
         await self.carrier.settle()
         plan = await self._decide(roster, event, row, is_partial=event.closed_at == decided)
         self._checkpoint("planned")
@@ -215,14 +218,17 @@ class Agent:
         self.carrier.adopt((*plan.changed, *(leg for leg, _ in drafts)))
 
     async def _carry_out(self, row: AgentRow) -> None:
+        self._apply_state(row)
         shut = self._shut(row)
-        if not manages(row.state) and not row.must_flatten:
-            self._give_up(row.state.value, closing=False)
-        elif shut in ("halted", "flatten"):
-            self._give_up(shut, closing=True)
-        elif shut == "paused":
-            self._give_up(shut, closing=False)
         await self.carrier.carry_out(shut=shut, is_halted=shut == "halted")
+
+    def _apply_state(self, row: AgentRow) -> None:
+        """Tell the legs what the agent's state asks of them; before fills are told, so that each gets its reason."""
+        shut = self._shut(row)
+        if shut in ("halted", "flatten"):
+            self._give_up(shut, closing=True)
+        elif shut in ("paused", "stopped"):
+            self._give_up(shut, closing=False)
 
     def _give_up(self, reason: str, *, closing: bool) -> None:
         """Take back what waits, and close what is held when asked to."""

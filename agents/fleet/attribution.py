@@ -91,6 +91,7 @@ def _after(leg: Leg, settled: SettledFill, part: _Part) -> Leg:
         kept = part.quantity - in_kind
         return replace(
             leg,
+            filled=exact_sum((leg.filled, part.quantity)),
             entered_quantity=exact_sum((leg.entered_quantity, kept)),
             entered_notional=exact_sum((leg.entered_notional, exact_product(kept, fill.price))),
             fees=fees,

@@ -113,7 +113,8 @@ class Carrier:
             shut: Why nothing may be opened, a stable code; empty when it may.
             is_halted: Whether the desk cancels and closes by itself, so that nothing is to be sent to it.
         """
-        await self.settle()
+        if not self._needs_care():
+            return
         for leg in self.legs:
             if leg.state is LegState.OPEN and leg.cancel_reason and not leg.is_entry_final:
                 await self._cancel(leg)
@@ -129,11 +130,27 @@ class Carrier:
                 await self._enter(leg, shut)
         await self.settle()
 
-    async def settle(self) -> None:
-        """Tell new fills to the legs, see which entries are final, and end legs that are over."""
+    async def settle(self, *, is_thorough: bool = False) -> None:
+        """Tell new fills to the legs, see which entries are final, and end legs that are over.
+
+        Args:
+            is_thorough: Whether to look up entries that neither rest nor have filled: the venue ended them.
+        """
         await self._book_fills()
-        await self._refresh_entries()
+        if is_thorough:
+            await self._look_up_ended()
         self._end_legs()
+
+    def _needs_care(self) -> bool:
+        """Return whether anything is wanted that is not done."""
+        return any(
+            leg.state is not LegState.OPEN
+            or (leg.cancel_reason and not leg.is_entry_final)
+            or (leg.held > 0 and leg.exit_reason)
+            or (leg.stop, leg.target) != (leg.applied_stop, leg.applied_target)
+            or (leg.held > 0 and leg.trail is not None and not leg.is_trailing)
+            for leg in self.legs
+        )
 
     async def _book_fills(self) -> None:
         limit = _FIRST_FILLS
@@ -155,18 +172,13 @@ class Carrier:
         self._last_fill = last
         self.adopt(told.legs)
 
-    async def _refresh_entries(self) -> None:
-        """See which entries can fill no further."""
+    async def _look_up_ended(self) -> None:
         waiting = [leg for leg in self.legs if leg.state is LegState.OPEN and not leg.is_entry_final]
-        if not waiting:
-            return
-        filled = [leg for leg in waiting if leg.entered_quantity >= leg.request.quantity]
-        resting = {order.request.client_order_id for order in await self._desk.open_orders(self._agent)}
-        for leg in waiting:
-            if leg in filled:
-                self.change([replace(leg, is_entry_final=True)])
-            elif leg.order_id not in resting:
-                await self._look_up(leg)
+        if waiting:
+            resting = {order.request.client_order_id for order in await self._desk.open_orders(self._agent)}
+            for leg in waiting:
+                if leg.order_id not in resting:
+                    await self._look_up(leg)
 
     async def _look_up(self, leg: Leg) -> None:
         """Ask what became of an entry that neither rests nor has filled; a repeat never sends it again."""
@@ -176,6 +188,12 @@ class Carrier:
             self._note(self._legs[leg.source], execution, is_final=True)
 
     def _end_legs(self) -> None:
+        filled = [
+            replace(leg, is_entry_final=True)
+            for leg in self.legs
+            if leg.state is LegState.OPEN and not leg.is_entry_final and leg.filled >= leg.request.quantity
+        ]
+        self.change(filled)
         ended = []
         for leg in self.legs:
             if leg.state is LegState.OPEN and leg.is_entry_final and self._closable(leg) <= 0:

@@ -74,6 +74,6 @@ def room_for(
     used = ZERO
     for leg in legs:
         if leg.symbol == instrument.symbol and not leg.exit_reason:
-            waiting = leg.request.quantity - leg.entered_quantity if leg.is_waiting else ZERO
+            waiting = leg.request.quantity - leg.filled if leg.is_waiting else ZERO
             used += (leg.held + waiting) * close
     return max(instrument.round_quantity((book.equity * limit_ratio * _FULL - used) / close), ZERO)

@@ -97,6 +97,7 @@ fleet_legs = Table(
     Column("exits", Integer, nullable=False),
     Column("exit_quantity", ExactDecimal, nullable=False),
     Column("is_entry_final", Boolean, nullable=False),
+    Column("filled", ExactDecimal, nullable=False),
     Column("entered_quantity", ExactDecimal, nullable=False),
     Column("entered_notional", ExactDecimal, nullable=False),
     Column("exited_quantity", ExactDecimal, nullable=False),

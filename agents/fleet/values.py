@@ -69,6 +69,7 @@ class Leg:
         exits: Closing orders written down so far; the last one is for `exit_quantity`.
         is_entry_final: Whether the entry can fill no further.
         entered_at: Of the first fill.
+        filled: Of the entry's order; what was kept of it is `entered_quantity`, when the fee was taken in kind.
         fees: Of all fills.
         last_exit: What closed the last part: `stop`, `target`, `exit` (by order), `outside`; empty before.
     """
@@ -95,6 +96,7 @@ class Leg:
     exits: int = 0
     exit_quantity: Decimal = ZERO
     is_entry_final: bool = False
+    filled: Decimal = ZERO
     entered_quantity: Decimal = ZERO
     entered_notional: Decimal = ZERO
     exited_quantity: Decimal = ZERO
