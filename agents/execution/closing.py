@@ -59,9 +59,11 @@ class Closer:
     ) -> Execution | None:
         """Cancel a book's resting orders in a symbol and close what it holds there; None when it holds nothing.
 
-        A source that was used before returns what became of its order.
+        A source that was used before returns what became of its order; one that surely never reached the venue is
+        followed by another attempt.
         """
         check_book(book)
+        source = self._attempt(source)
         known = self._parts.journal.execution(client_order_id(source))
         if known is not None:
             return await self._sender.execute(known.intent, is_halt=is_halt)
@@ -155,6 +157,16 @@ class Closer:
             filled = self._parts.journal.filled(request.client_order_id)
             if filled > exact_sum((abs(held), *(each.copy_negate() for each in covered.values()))):
                 raise OrderRejected("nothing_held")
+
+    def _attempt(self, source: str) -> str:
+        """Return the source itself, or that of the first attempt whose predecessors never reached the venue."""
+        number, attempt = 1, source
+        while True:
+            known = self._parts.journal.intent(client_order_id(attempt))
+            if known is None or known.state not in (IntentState.UNSENT, IntentState.DENIED):
+                return attempt
+            number += 1
+            attempt = f"{source}/{number}"
 
     def _next_source(self, stem: str) -> str:
         """Return the first source under a stem whose order was not sent yet, or has not ended."""

@@ -63,6 +63,8 @@ class _Case:
     """After the costs of the order and of everything pending."""
     lowers_risk: bool
     groups: Mapping[str, str]
+    pendings: Mapping[str, _Pending]
+    """Of every symbol that is held or in which something may yet fill."""
 
     @property
     def price(self) -> Decimal:
@@ -263,14 +265,16 @@ def _build_case(
     lowers: bool,
     groups: Mapping[str, str],
 ) -> _Case:
-    held, pending = _held(account, order.symbol), _pending(account.open_orders, order.symbol)
+    pendings = _all_pending(account)
+    held, pending = _held(account, order.symbol), pendings.get(order.symbol, _Pending())
     touch = quote.ask if order.side is Side.BUY else quote.bid
     cost = _cost(order.side, order.quantity, order.price or touch, quote.mid, instrument)
     for each in account.open_orders:
         if _may_open(each):
             mark = account.marks[each.request.symbol]
             cost += _cost(each.request.side, _unfilled(each), each.request.price or mark, mark, instrument)
-    return _Case(order, instrument, quote, account, limits, held, pending, account.equity - cost, lowers, groups)
+    equity = account.equity - cost
+    return _Case(order, instrument, quote, account, limits, held, pending, equity, lowers, groups, pendings)
 
 
 def _cost(side: Side, quantity: Decimal, price: Decimal, mark: Decimal, instrument: Instrument) -> Decimal:
@@ -300,7 +304,7 @@ def _position_check(case: _Case) -> LimitCheck:
 
 
 def _exposure_check(case: _Case) -> LimitCheck:
-    before, after = _exposures(case, _symbols(case.account))
+    before, after = _exposures(case, case.pendings)
     return _ratio_check("exposure", case.limits.gross_exposure_ratio * _HUNDRED, before, after, case)
 
 
@@ -309,14 +313,14 @@ def _group_check(case: _Case) -> LimitCheck | None:
     if case.limits.group_exposure_ratio is None:
         return None
     group = _group(case, case.order.symbol)
-    before, after = _exposures(case, {each for each in _symbols(case.account) if _group(case, each) == group})
+    before, after = _exposures(case, [each for each in case.pendings if _group(case, each) == group])
     return _ratio_check("group_exposure", case.limits.group_exposure_ratio * _HUNDRED, before, after, case)
 
 
 def _leverage_check(case: _Case) -> LimitCheck | None:
     if case.limits.leverage is None:
         return None
-    before, after = _exposures(case, _symbols(case.account))
+    before, after = _exposures(case, case.pendings)
     return _ratio_check("leverage", case.limits.leverage * _HUNDRED, before, after, case)
 
 
@@ -324,19 +328,20 @@ def _group(case: _Case, symbol: str) -> str:
     return case.groups.get(symbol, symbol)
 
 
-def _exposures(case: _Case, symbols: set[str]) -> tuple[Decimal, Decimal]:
+def _exposures(case: _Case, symbols: Iterable[str]) -> tuple[Decimal, Decimal]:
     """Return the worst sum of notionals of some symbols and of the order's own, before and after the order."""
     elsewhere = ZERO
-    for symbol in symbols - {case.order.symbol}:
-        pending = _pending(case.account.open_orders, symbol)
-        elsewhere += _worst_quantity(_held(case.account, symbol), pending) * case.account.marks[symbol]
+    for symbol in symbols:
+        if symbol != case.order.symbol:
+            worst = _worst_quantity(_held(case.account, symbol), case.pendings[symbol])
+            elsewhere += worst * case.account.marks[symbol]
     before = elsewhere + _worst_quantity(case.held, case.pending) * case.quote.mid
     after = elsewhere + _worst_quantity(case.held_after, _with_order(case)) * case.quote.mid
     return before, after
 
 
 def _positions_check(case: _Case) -> LimitCheck:
-    symbols = _symbols(case.account)
+    symbols = set(case.pendings)
     after = symbols if case.lowers_risk else symbols | {case.order.symbol}
     limit = Decimal(case.limits.max_positions)
     is_ok = len(after) <= limit or len(after) == len(symbols)
@@ -451,8 +456,16 @@ def _held(account: AccountState, symbol: str) -> Decimal:
     return position.quantity if position else ZERO
 
 
-def _symbols(account: AccountState) -> set[str]:
-    return {*account.positions, *(each.request.symbol for each in account.open_orders if _may_open(each))}
+def _all_pending(account: AccountState) -> dict[str, _Pending]:
+    found = {symbol: _Pending() for symbol in account.positions}
+    for each in account.open_orders:
+        if _may_open(each):
+            symbol, known = each.request.symbol, found.get(each.request.symbol, _Pending())
+            if each.request.side is Side.BUY:
+                found[symbol] = _Pending(known.buys + _unfilled(each), known.sells)
+            else:
+                found[symbol] = _Pending(known.buys, known.sells + _unfilled(each))
+    return found
 
 
 def _pct(part: Decimal, whole: Decimal) -> Decimal:
