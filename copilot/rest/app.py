@@ -122,7 +122,8 @@ def build_rest(
         service_routes(parts, metrics, turns),
         token_routes(parts),
     ):
-        app.include_router(routes)
+        # Not included as a router: the routes themselves are read for the document, the figures and `Allow`.
+        app.router.routes.extend(routes.routes)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def read_document(request: Request) -> Response:

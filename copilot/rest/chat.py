@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Path, Request
+from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from copilot.events import Event, TicketClosed, TicketOpened, ToolFinished, TurnEnded
@@ -30,7 +31,7 @@ from copilot.rest.views import (
     TicketsView,
     ToolCall,
     TurnView,
-    Whole,
+    plain_digits,
 )
 from copilot.wording import render_error
 from engine.api.problems import PROBLEM_MEDIA_TYPE, ApiError, Problem, problem_response
@@ -39,7 +40,10 @@ from engine.domain.errors import InvalidRequest
 Decision = Literal["approve", "reject"]
 TurnInPath = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
 TicketInPath = Annotated[
-    int, Whole, Path(ge=1, le=2**31 - 1, description="Above 1,000,000,000 it is a proposal about agents.")
+    int,
+    Field(ge=1, le=2**31 - 1),
+    BeforeValidator(plain_digits),
+    Path(description="Above 1,000,000,000 it is a proposal about agents."),
 ]
 _APPROVED = frozenset({"approved", "claimed", "executed", "working", "failed", "unsent"})
 

@@ -91,6 +91,27 @@ _CHARTS = ("get", "/charts/{symbol}")
 _LOCATED = frozenset(
     {("post", "/chat", "200"), ("post", "/backtests", "202"), ("post", "/agents/{name}/{action}", "202")}
 )
+_LINKS: Mapping[tuple[str, str, str], tuple[tuple[str, Mapping[str, str], Mapping[str, str]], ...]] = {
+    ("post", "/chat", "200"): (
+        *((name, {"ticket_id": "/opened/0/ticket_id"}, {"nonce": "/opened/0/nonce"}) for name in ("approve", "reject")),
+        ("follow", {"turn_id": "/turn_id"}, {}),
+    ),
+    ("get", "/tickets", "200"): tuple(
+        (name, {"ticket_id": "/tickets/0/ticket_id"}, {"nonce": "/tickets/0/nonce"}) for name in ("approve", "reject")
+    ),
+    ("get", "/orders", "200"): (("cancel_order", {"order_id": "/orders/0/order_id"}, {}),),
+    ("post", "/alerts", "201"): tuple(
+        (name, {"alert_id": "/alert/alert_id"}, {}) for name in ("adjust_alert", "cancel_alert")
+    ),
+    ("post", "/backtests", "202"): tuple(
+        (name, {"job_id": "/job_id"}, {}) for name in ("read_backtest", "drop_backtest")
+    ),
+    ("post", "/agents/{name}/{action}", "202"): (
+        ("approve", {"ticket_id": "/proposal/ticket_id"}, {"nonce": "/proposal/nonce"}),
+    ),
+    ("post", "/tokens", "201"): (("revoke_token", {"token_id": "/id"}, {}),),
+}
+"""What an answer leads to: an operation by name, with its parameters and its body out of the answer."""
 _NEEDS_DATA = frozenset({"/signals/{symbol}", "/charts/{symbol}", "/portfolio", "/orders", "/trades", "/agents"})
 
 
@@ -116,6 +137,7 @@ def write_document(routes: Iterable[BaseRoute]) -> Document:
 def _complete(operation: Document, key: tuple[str, str], route: APIRoute) -> None:
     """Add how an operation fails, what it needs, and its other forms."""
     responses = _inner(operation, "responses")
+    operation["operationId"] = route.name
     is_open = key[1] in OPEN_PATHS
     statuses = {"422", "500", "413", "408"} | (set() if is_open else {"401", "403", "429", "503"})
     if "requestBody" in operation:
@@ -144,6 +166,9 @@ def _add_forms(operation: Document, responses: Document, key: tuple[str, str]) -
         assert isinstance(told, dict)
         if (*key, status) in _LOCATED:
             told["headers"] = {"Location": {"description": "Where it goes on.", "schema": {"type": "string"}}}
+        links = _LINKS.get((*key, status))
+        if links:
+            told["links"] = {name: _link(name, parameters, body) for name, parameters, body in links}
         if status == "429":
             told["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
@@ -162,6 +187,17 @@ def _add_forms(operation: Document, responses: Document, key: tuple[str, str]) -
         parameters.append(_last_event_id())
     elif key == ("get", "/notices"):
         operation["parameters"] = [_last_event_id()]
+
+
+def _link(name: str, parameters: Mapping[str, str], body: Mapping[str, str]) -> Document:
+    link: Document = {"operationId": name, "parameters": _from_body(parameters)}
+    if body:
+        link["requestBody"] = _from_body(body)
+    return link
+
+
+def _from_body(places: Mapping[str, str]) -> Document:
+    return {name: f"$response.body#{place}" for name, place in places.items()}
 
 
 def _last_event_id() -> Document:

@@ -57,11 +57,16 @@ def plain_symbol(text: str) -> str:
     return text.upper().replace("-", "/")
 
 
-def whole_number(value: object) -> object:
-    """Take plain digits alone: neither a sign, a space nor a point."""
+def plain_digits(value: object) -> object:
+    """Take plain digits alone in a path: neither a sign, a space nor a point."""
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise ValueError("write plain digits")
     return value
+
+
+def whole_number(value: object) -> object:
+    """Take 5.0 for 5, as JSON does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _moment(text: str) -> str:
@@ -77,7 +82,11 @@ Percent = Annotated[str, Field(pattern=BELOW_HUNDRED, examples=["30"], descripti
 Moment = Annotated[
     str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"}, examples=["2030-01-01T00:00:00Z"])
 ]
-Rest = Annotated[int, Field(ge=60, le=7 * 86400, description="Seconds of silence after it was told.")]
+Whole = BeforeValidator(whole_number)
+Rest = Annotated[int, Field(ge=60, le=7 * 86400, description="Seconds of silence after it was told."), Whole]
+Days = Annotated[int, Field(ge=1, le=36500), Whole]
+Lifetime = Annotated[int, Field(ge=1, le=3650), Whole]
+Number = Annotated[int, Field(ge=1, le=2**31 - 1), Whole]
 AnyTicket = Annotated[TicketView | ProposalView, Field(discriminator="kind")]
 AnyResult = Annotated[
     SignalResult
@@ -211,7 +220,7 @@ class NewBacktest(Asked):
     target: AgentName | StrategyName
     symbol: Symbol | None = None
     timeframe: Timeframe = "1h"
-    days: int = Field(default=365, ge=1, le=36500)
+    days: Days = 365
 
 
 class NewToken(Asked):
@@ -221,7 +230,7 @@ class NewToken(Asked):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     scopes: Annotated[list[Literal["read", "trade", "admin"]], Field(min_length=1, max_length=3)]
-    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+    expires_in_days: Lifetime | None = None
 
 
 class Seen(Asked):
@@ -229,7 +238,7 @@ class Seen(Asked):
 
     model_config = _example(examples.SEEN)
 
-    ids: Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(min_length=1, max_length=500)]
+    ids: Annotated[list[Number], Field(min_length=1, max_length=500)]
 
 
 class ToolCall(Answer):
@@ -422,6 +431,3 @@ class HealthView(Answer):
 
     status: Literal["ok", "degraded", "down"]
     parts: list[PartView]
-
-
-Whole = BeforeValidator(whole_number)

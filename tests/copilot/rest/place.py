@@ -129,3 +129,10 @@ async def until(is_so: Any) -> None:
     async with asyncio.timeout(10):
         while not is_so():  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0.01)
+
+
+def fill_history(world: World, minutes: int = 90) -> None:
+    """Close some minutes of BTC that go up and down around 100."""
+    for n in range(minutes):
+        low = 99 + (n * 7 % 11) / 10
+        world.market.minute(str(low + 0.5), str(low + 1.2), str(low), str(low + 0.6), "10")

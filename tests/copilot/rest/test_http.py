@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.copilot.rest.place import Place, parse_events
+from tests.copilot.rest.place import Place, fill_history, parse_events
 
 
 async def test_a_turn_is_answered_whole(place: Place) -> None:
@@ -34,6 +34,7 @@ async def test_a_turn_is_streamed_in_order(place: Place) -> None:
 
 async def test_everything_can_be_read(place: Place) -> None:
     client = place.client()
+    fill_history(place.world)
     for path in (
         "/charts/BTC-USDT",
         "/portfolio",
