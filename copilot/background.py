@@ -12,7 +12,7 @@ from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.supervisor import Repeat, Worker
 from tools.alerts import Alerts
-from tools.tickets import Tickets
+from tools.decisions import Decisions
 
 SETTLE_EVERY_S = 2.0
 WATCH_EVERY_S = 5.0
@@ -21,7 +21,7 @@ WATCH_EVERY_S = 5.0
 class Background:
     """The copilot's own workers."""
 
-    def __init__(self, venue: PaperVenue, desk: Desk, tickets: Tickets, alerts: Alerts) -> None:
+    def __init__(self, venue: PaperVenue, desk: Desk, tickets: Decisions, alerts: Alerts) -> None:
         self._venue = venue
         self._desk = desk
         self._tickets = tickets

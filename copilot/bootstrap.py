@@ -18,9 +18,11 @@ from typing import Self
 from sqlalchemy import Engine
 
 from agents.execution.desk import Desk
+from agents.execution.kill_file import KillFile
 from agents.execution.paper import PaperVenue
 from agents.risk.values import RiskLimits
 from agents.supervisor import Job, Supervisor, Worker
+from copilot.agent_side import open_agent_side
 from copilot.background import Background
 from copilot.brain.opening import open_brain
 from copilot.brain.situation import OpenSymbols, Situation
@@ -53,6 +55,8 @@ log = logging.getLogger(__name__)
 Report = Callable[[float, str], None]
 """Told how far a preparation is (0–1) and what is being done."""
 
+KILL_FILE = "STOP"
+"""A file of this name in `data_dir` stops all trading."""
 _MARKET_SHARE = 0.3
 _REPLAY_LEAD = timedelta(days=90)
 
@@ -109,16 +113,30 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     signals = await prepare_signals(settings, market, report)
     limits = RiskLimits()
     venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
-    desk = Desk(database, venue, market, limits, starting_cash=settings.starting_balance)
+    kill_file = KillFile(settings.data_dir / KILL_FILE)
+    desk = Desk(database, venue, market, limits, starting_cash=settings.starting_balance, kill_file=kill_file)
     profiles, notices = Profiles(database), Notices(database, clock.now)
     drafts = TradeDrafts(desk, market, profiles, signals, limits, settings.ticket_max_drift_bps)
     ttl = timedelta(seconds=settings.ticket_ttl_s)
     tickets = Tickets(database, drafts, desk, notices, clock.now, ttl=ttl)
     alerts = Alerts(database, market, signals, notices)
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
-    toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool)
+    agents = open_agent_side(
+        database,
+        desk,
+        market,
+        signals,
+        tickets,
+        notices,
+        clock.now,
+        owner=settings.owner,
+        language=settings.language,
+        ttl=ttl,
+        own_profiles=settings.data_dir / "agents",
+    )
+    toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool, agents.tools, agents.explain)
     closing, telegram = AsyncExitStack(), TelegramStore(database, clock.now)
-    background = Background(venue, desk, tickets, alerts)
+    background = Background(venue, desk, agents.decisions, alerts)
     await background.recover()
     memory = await closing.enter_async_context(
         open_memory(settings.memory, ttl_s=settings.memory_ttl_s or None, confirmation_s=settings.ticket_ttl_s)
@@ -128,10 +146,10 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     )
     brain = await open_brain(settings, situation)
     closing.push_async_callback(brain.close)
-    graph = build_graph(Nodes(brain, toolbox, tickets), memory)
+    graph = build_graph(Nodes(brain, toolbox, agents.decisions), memory)
     copilot = Copilot(
         graph,
-        tickets,
+        agents.decisions,
         profiles,
         notices,
         market,
@@ -141,7 +159,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         halt=_halting(desk),
         link_code=telegram.new_code if settings.telegram_users else None,
     )
-    workers = [*background.workers(), *telegram_workers(settings, copilot, telegram)]
+    workers = [*background.workers(), *agents.workers(), *telegram_workers(settings, copilot, telegram)]
     supervisor = Supervisor(database, workers, notifier=notices, owner=settings.owner)
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, supervisor, brain, closing)

@@ -10,7 +10,16 @@ from alembic.config import Config
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-import agents.execution.tables as _execution_tables  # noqa: F401  # importing declares the tables
+import agents.execution.binance.tables as _binance_tables  # noqa: F401  # importing declares the tables
+import agents.execution.book_tables as _book_tables  # noqa: F401
+import agents.execution.tables as _execution_tables  # noqa: F401
+import agents.fleet.tables as _fleet_tables  # noqa: F401
+import agents.fund.tables as _fund_tables  # noqa: F401
+import agents.journal.tables as _journal_tables  # noqa: F401
+import agents.mandates.tables as _mandate_tables  # noqa: F401
+import agents.supervisor.tables as _supervisor_tables  # noqa: F401
+import copilot.telegram.tables as _telegram_tables  # noqa: F401
+import tools.proposal_tables as _proposal_tables  # noqa: F401
 import tools.tables as _tool_tables  # noqa: F401
 from engine.data.database import connect_database, metadata
 from engine.domain.errors import ConfigError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tools.results import TicketView, ToolResult
+from tools.decisions import Asked
+from tools.results import ToolResult
 
 Language = Literal["en", "es"]
 
@@ -53,14 +54,14 @@ class Waiting:
 class TicketOpened:
     """A ticket waits for the owner's decision (or an old one was priced again: same id, new version and nonce)."""
 
-    ticket: TicketView
+    ticket: Asked
 
 
 @dataclass(frozen=True, slots=True)
 class TicketClosed:
     """A ticket reached an end: executed, working, failed, unsent, rejected, expired or replaced."""
 
-    ticket: TicketView
+    ticket: Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from copilot.wording.formats import escape
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
 from prompts import load_words
+from tools.decisions import Asked, Decisions
 from tools.notices import Notices
 from tools.profile import Profiles
-from tools.results import TicketView
-from tools.tickets import Tickets
+from tools.results import TicketRefused
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Copilot:
     def __init__(
         self,
         graph: Graph,
-        tickets: Tickets,
+        tickets: Decisions,
         profiles: Profiles,
         notices: Notices,
         market: MarketData,
@@ -171,7 +171,7 @@ class Copilot:
         async for event in events:
             yield event
 
-    async def _carry_out_beside(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
+    async def _carry_out_beside(self, owner: str, ticket: Asked, *, is_new: bool) -> AsyncIterator[Event]:
         """Carry a decision out beside a turn that is under way."""
         try:
             done = await self._tickets.execute(ticket.ticket_id)
@@ -184,7 +184,7 @@ class Copilot:
             self._noting.add(task)
             task.add_done_callback(self._noting.discard)
 
-    async def _note(self, owner: str, ticket: TicketView) -> None:
+    async def _note(self, owner: str, ticket: Asked) -> None:
         """Write a decision into its conversation, once the turn under way has ended."""
         try:
             async with self._conversations.turn(ticket.conversation_id):
@@ -193,7 +193,7 @@ class Copilot:
         except Exception:
             log.exception("the conversation could not be told of ticket %s", ticket.ticket_id)
 
-    async def _carry_out(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
+    async def _carry_out(self, owner: str, ticket: Asked, *, is_new: bool) -> AsyncIterator[Event]:
         """Go on with the turn that the decision was awaited for; an approved ticket is carried out whatever fails."""
         try:
             async for event in self._resume(owner, ticket, is_new=is_new):
@@ -219,16 +219,16 @@ class Copilot:
         except CopilotError as error:
             words = render_error(error, language)
         else:
-            if isinstance(edited, TicketView):
+            if isinstance(edited, TicketRefused):
+                words = render_answer([edited], language)
+            else:
                 language = edited.language
                 yield TicketOpened(edited)
                 words = render_message("ticket_edited", language)
-            else:
-                words = render_answer([edited], language)
         async for event in self._closing(words, language):
             yield event
 
-    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
+    def open_tickets(self, owner: str) -> tuple[Asked, ...]:
         """Return the owner's tickets that wait for a decision, oldest first."""
         return self._tickets.open_for(owner)
 
@@ -269,7 +269,7 @@ class Copilot:
         """Take everything so far as shown on a surface that is new."""
         self._notices.take(owner, surface)
 
-    def ticket(self, owner: str, ticket_id: int) -> TicketView | None:
+    def ticket(self, owner: str, ticket_id: int) -> Asked | None:
         """Return one of the owner's tickets as it stands."""
         return self._tickets.view(ticket_id, owner)
 
@@ -294,7 +294,7 @@ class Copilot:
         """Return what a newcomer may try: a label, and the message behind it."""
         return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
 
-    async def _resume(self, owner: str, ticket: TicketView, *, is_new: bool) -> AsyncIterator[Event]:
+    async def _resume(self, owner: str, ticket: Asked, *, is_new: bool) -> AsyncIterator[Event]:
         config = _config(ticket.conversation_id, owner)
         snapshot = await self._graph.aget_state(config)
         pauses = [pause.id for pause in snapshot.interrupts if pause.value.get("ticket_id") == ticket.ticket_id]
@@ -341,7 +341,7 @@ class Copilot:
             yield AnswerToken(words)
             yield TurnEnded(said + words, language, OFFLINE)
 
-    async def _closed(self, ticket: TicketView) -> AsyncIterator[Event]:
+    async def _closed(self, ticket: Asked) -> AsyncIterator[Event]:
         yield TicketClosed(ticket)
         async for event in self._closing(render_answer([ticket], ticket.language), ticket.language):
             yield event

@@ -20,6 +20,8 @@ from copilot.events import Event, Language, TicketOpened, ToolStarted, TurnEnded
 from copilot.service import Copilot
 from copilot.wording import render_ticket, render_voice, render_waiting
 from prompts import load_words
+from tools.agent_results import ProposalView
+from tools.decisions import Asked
 from tools.results import TicketView
 
 SURFACE = "terminal"
@@ -57,7 +59,7 @@ class Terminal:
             self._show(notice)
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
-        opened: TicketView | None = None
+        opened: Asked | None = None
         async for event in events:
             if isinstance(event, ToolStarted) and self._console.is_terminal:
                 self._console.print(f"[dim]· {event.tool}[/dim]")
@@ -72,9 +74,12 @@ class Terminal:
         if opened is not None:
             await self._ask_ticket(opened)
 
-    async def _ask_ticket(self, ticket: TicketView) -> None:
+    async def _ask_ticket(self, ticket: Asked) -> None:
         words = self._words()
-        self._print(render_ticket(ticket, ticket.language))
+        is_proposal = isinstance(ticket, ProposalView)
+        self._print(
+            render_proposal_card(ticket, ticket.language) if is_proposal else render_ticket(ticket, ticket.language)
+        )
         choice = (await self._read(f"{words['prompt']} ") or "").strip().lower()
         decision = _decision(choice, words)
         if decision == "edit":

@@ -411,13 +411,16 @@ class BacktestResult(Result):
 
 
 class Unavailable(Result):
-    """A tool that understood but cannot act; `code` says why (`agents_not_built`, `no_data`, `stale`, …)."""
+    """A tool that understood but cannot act; `code` says why (`no_data`, `stale`, …)."""
 
     kind: Literal["unavailable"] = "unavailable"
     tool: str
     code: str
     params: dict[str, str] = {}
 
+
+# Below: results that are built on the values above, in files of their own.
+from tools.agent_results import AgentsChanged, AgentStatusResult, ProposalView, TradeExplained  # noqa: E402
 
 ToolResult = Annotated[
     SignalResult
@@ -431,6 +434,10 @@ ToolResult = Annotated[
     | AlertsCancelled
     | ProfileResult
     | BacktestResult
+    | AgentStatusResult
+    | AgentsChanged
+    | TradeExplained
+    | ProposalView
     | Unavailable,
     Field(discriminator="kind"),
 ]

@@ -1,35 +1,32 @@
-"""Build the toolbox: every tool of the routing contract, with what stands behind it.
-
-The tools of the trading agents are understood, and answer plainly that this version does not have them yet.
-"""
+"""Build the toolbox: every tool of the routing contract, with what stands behind it."""
 
 from __future__ import annotations
 
 from agents.execution.desk import Desk
 from engine.domain.protocols import MarketData
+from tools.agents import AgentTools
 from tools.alerts import Alerts
 from tools.backtest import BacktestTool
 from tools.chart import ChartTool
+from tools.explain import ExplainTool
 from tools.orders import CancelTool
 from tools.portfolio import PortfolioTool
 from tools.profile import ProfileTool
-from tools.registry import Tool, Toolbox, ToolContext
-from tools.results import Unavailable
-from tools.schema import ToolArguments
+from tools.registry import Tool, Toolbox
 from tools.signal import SignalTool
 from tools.tickets import Tickets
 from tools.trading import SignalSource
 
-_NOT_BUILT = {
-    "agent_status": "agents_not_built",
-    "control_agent": "agents_not_built",
-    "configure_agent": "agents_not_built",
-    "explain_trade": "agents_not_built",
-}
-
 
 def build_toolbox(
-    market: MarketData, signals: SignalSource, desk: Desk, tickets: Tickets, alerts: Alerts, profile: ProfileTool
+    market: MarketData,
+    signals: SignalSource,
+    desk: Desk,
+    tickets: Tickets,
+    alerts: Alerts,
+    profile: ProfileTool,
+    agents: AgentTools,
+    explain: ExplainTool,
 ) -> Toolbox:
     """Return all tools, wired."""
     return Toolbox(
@@ -44,17 +41,9 @@ def build_toolbox(
             Tool("cancel_alert", "act", alerts.cancel_alert),
             Tool("update_profile", "act", profile),
             Tool("execute_trade", "propose", tickets.propose),
-            *(Tool(name, "read", _NotBuilt(name, code)) for name, code in _NOT_BUILT.items()),
+            Tool("agent_status", "read", agents.status),
+            Tool("explain_trade", "read", explain),
+            Tool("control_agent", "act", agents.control),
+            Tool("configure_agent", "act", agents.configure),
         ]
     )
-
-
-class _NotBuilt:
-    """A tool that is understood but has nothing behind it yet."""
-
-    def __init__(self, tool: str, code: str) -> None:
-        self._tool = tool
-        self._code = code
-
-    async def __call__(self, arguments: ToolArguments, context: ToolContext) -> Unavailable:
-        return Unavailable(tool=self._tool, code=self._code)

@@ -22,6 +22,8 @@ from copilot.events import AnswerToken, AnswerWithdrawn, TicketClosed, TicketOpe
 from copilot.graph.state import PlannedCall, Said, TurnContext, TurnState
 from copilot.offline.values import Turn
 from engine.domain.errors import CopilotError, InvalidRequest
+from tools.agent_results import AgentsChanged
+from tools.decisions import Asked
 from tools.registry import Toolbox, ToolContext, ToolKind
 from tools.results import TicketView, ToolResult, Unavailable
 
@@ -29,13 +31,13 @@ RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
 
 
 class TicketDesk(Protocol):
-    """What the graph needs of tickets: to look at one and to carry out an approved one."""
+    """What the graph needs of tickets and proposals: to look at one and to carry out an approved one."""
 
-    def view(self, ticket_id: int, owner: str) -> TicketView | None:
-        """Return the owner's ticket as it stands, or None when they have no such ticket."""
+    def view(self, ticket_id: int, owner: str) -> Asked | None:
+        """Return what the owner was asked as it stands, or None when nothing of theirs has that number."""
         ...
 
-    async def execute(self, ticket_id: int) -> TicketView:
+    async def execute(self, ticket_id: int) -> Asked:
         """Carry out an approved ticket at most once and return what became of it; harmless when repeated."""
         ...
 
@@ -96,6 +98,9 @@ class Nodes:
                 found = await asyncio.gather(*(self._run(call, state, runtime) for call in calls))
             else:
                 found = [await self._run(call, state, runtime) for call in calls]
+            for result in found:
+                if isinstance(result, AgentsChanged) and result.proposal is not None:
+                    get_stream_writer()(TicketOpened(result.proposal))
             results.extend(RESULT.dump_json(result).decode() for result in found)
         return {"results": results}
 

@@ -282,10 +282,12 @@ class TelegramBot:
             (t for t in self._core.open_tickets(link.owner) if (t.ticket_id, t.nonce) == (ticket_id, nonce)), None
         )
         if ticket is not None:
-            await query.edit_message_reply_markup(edit_buttons(ticket))
+            with suppress(TelegramError):
+                await query.edit_message_reply_markup(edit_buttons(ticket))
 
     async def _ask_field(self, message: Message, question: Question, words: Mapping[str, Any]) -> None:
-        asked = words["new_value"].format(field=words["fields"][question.field], ticket_id=question.ticket_id)
+        name = words["fields"].get(question.field, question.field.replace("_", " "))
+        asked = words["new_value"].format(field=name, ticket_id=question.ticket_id)
         sent = await message.reply_text(asked, reply_markup=ForceReply(selective=True))
         self._store.keep_question(sent.chat_id, sent.message_id, question)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Literal, Protocol
 
 from copilot.events import Event, Language
-from tools.results import TicketView
+from tools.decisions import Asked
 
 SURFACE = "telegram"
 """Name in decisions; with the account's id, in notices."""
@@ -31,11 +31,11 @@ class TelegramCore(Protocol):
         """Change numbers of a ticket (plain decimal text): a new version, asked again."""
         ...
 
-    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
+    def open_tickets(self, owner: str) -> tuple[Asked, ...]:
         """Return the owner's tickets that wait for a decision, oldest first."""
         ...
 
-    def ticket(self, owner: str, ticket_id: int) -> TicketView | None:
+    def ticket(self, owner: str, ticket_id: int) -> Asked | None:
         """Return one of the owner's tickets as it stands."""
         ...
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from agents.risk.values import LimitCheck
+from copilot.wording.agents import AGENT_RENDERERS
 from copilot.wording.formats import (
     escape,
     format_duration,
@@ -630,5 +631,6 @@ _RENDERERS: dict[str, Callable[[Any, Words, Language], str]] = {
     "alerts_cancelled": _alerts_cancelled,
     "profile": _profile,
     "backtest": _backtest,
+    **AGENT_RENDERERS,
     "unavailable": _unavailable,
 }

@@ -71,7 +71,7 @@ async def open_memory(path: Path) -> AsyncIterator[MemorySaver]:
 
 
 def make_background(world: World) -> Background:
-    return Background(world.venue, world.desk, world.tickets, world.alerts)
+    return Background(world.venue, world.desk, world.decisions, world.alerts)
 
 
 def edges_of(place: str, kind: str) -> Edges:

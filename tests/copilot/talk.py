@@ -74,7 +74,7 @@ def _reply(messages: Sequence[BaseMessage]) -> AIMessage:
 
 def build_copilot(world: World, memory: BaseCheckpointSaver[str]) -> Copilot:
     """Return the service around the scripted model."""
-    graph = build_graph(Nodes(OfflineBrain(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
+    graph = build_graph(Nodes(OfflineBrain(ScriptedModel(), "scripted"), world.toolbox, world.decisions), memory)
     return Copilot(
         graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
     )

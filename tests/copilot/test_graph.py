@@ -407,7 +407,7 @@ async def test_button_does_not_wait_for_a_slow_model(world: World, memory: InMem
             await go_on.wait()
             return await super().plan(heard, tell)
 
-    graph = build_graph(Nodes(Slow(ScriptedModel(), "scripted"), world.toolbox, world.tickets), memory)
+    graph = build_graph(Nodes(Slow(ScriptedModel(), "scripted"), world.toolbox, world.decisions), memory)
     copilot = Copilot(
         graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
     )
@@ -442,7 +442,7 @@ async def test_ticket_with_only_the_graph_resumed_is_not_approved(world: World, 
     """Whoever resumes the pause without a decision finds the gate again: only the database approves."""
     copilot = build_copilot(world, memory)
     ticket = opened(await say(copilot, "buy"))
-    graph = build_graph(Nodes(OfflineBrain(ScriptedModel()), world.toolbox, world.tickets), memory)
+    graph = build_graph(Nodes(OfflineBrain(ScriptedModel()), world.toolbox, world.decisions), memory)
     context = TurnContext(OWNER, CHAT, "en", "en")
     for word in ("approved", {"ticket_id": ticket.ticket_id}, True):
         await graph.ainvoke(Command(resume=word), {"configurable": {"thread_id": CHAT}}, context=context)

@@ -22,10 +22,10 @@ async def copilot(tmp_path: Path) -> AsyncIterator[Copilot]:
     world = World(database)
     await world.desk.start()
     async with open_memory(f"sqlite:///{tmp_path / 'memory.db'}") as memory:
-        graph = build_graph(Nodes(OfflineBrain(ScriptedModel()), world.toolbox, world.tickets), memory)
+        graph = build_graph(Nodes(OfflineBrain(ScriptedModel()), world.toolbox, world.decisions), memory)
         yield Copilot(
             graph,
-            world.tickets,
+            world.decisions,
             world.profiles,
             world.notices,
             world.market,

@@ -13,6 +13,7 @@ from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.execution.tables import paper_orders
 from agents.risk.values import RiskLimits
+from copilot.agent_side import open_agent_side
 from engine.data.database import connect_database, metadata
 from engine.domain.errors import DataUnavailable
 from engine.domain.protocols import Venue
@@ -92,6 +93,10 @@ class Place:
         self.drafts = TradeDrafts(self.desk, self.market, self.profiles, self.signals, limits, DRIFT_BPS)
         self.tickets = Tickets(self.database, self.drafts, self.desk, self.notices, self.now, ttl=TTL)
         self.alerts = Alerts(self.database, self.market, self.signals, self.notices)
+        agents = open_agent_side(
+            self.database, self.desk, self.market, self.signals, self.tickets, self.notices, self.now,
+            owner=OWNER, language="en", ttl=TTL, own_profiles=Path("none"),
+        )  # fmt: skip
         self.toolbox: Toolbox = build_toolbox(
             self.market,
             self.signals,
@@ -99,6 +104,8 @@ class Place:
             self.tickets,
             self.alerts,
             ProfileTool(self.profiles, self.market.instruments(), "en"),
+            agents.tools,
+            agents.explain,
         )
 
     def now(self) -> datetime:

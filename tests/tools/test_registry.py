@@ -14,16 +14,23 @@ from tools.results import SignalResult, ToolResult, Unavailable
 from tools.schema import ARGUMENTS, ExecuteTrade
 
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
-READING = {"get_signal", "analyze_chart", "check_portfolio", "list_alerts", "run_backtest"}
-ACTING = {"cancel_order", "set_alert", "cancel_alert", "update_profile"}
-NOT_BUILT = {"agent_status", "control_agent", "configure_agent", "explain_trade"}
+READING = {
+    "get_signal",
+    "analyze_chart",
+    "check_portfolio",
+    "list_alerts",
+    "run_backtest",
+    "agent_status",
+    "explain_trade",
+}
+ACTING = {"control_agent", "configure_agent", "cancel_order", "set_alert", "cancel_alert", "update_profile"}
 
 
 def test_every_tool_of_the_contract_is_there_and_only_one_proposes(place: Place) -> None:
     assert {tool.name for tool in place.toolbox} == set(ARGUMENTS)
     assert {tool.name for tool in place.toolbox if tool.kind == "propose"} == {"execute_trade"}
     assert {tool.name for tool in place.toolbox if tool.kind == "act"} == ACTING
-    assert {tool.name for tool in place.toolbox if tool.kind == "read"} == READING | NOT_BUILT
+    assert {tool.name for tool in place.toolbox if tool.kind == "read"} == READING
 
 
 def test_schemas_are_generated_from_the_types(place: Place) -> None:
@@ -79,10 +86,6 @@ def test_numbers_arrive_exactly(value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code"),
     [
-        ("agent_status", {}, "agents_not_built"),
-        ("control_agent", {"agent": "atlas", "action": "start"}, "agents_not_built"),
-        ("configure_agent", {"agent": "nova", "setting": "max_positions", "value": 3}, "agents_not_built"),
-        ("explain_trade", {}, "agents_not_built"),
         ("run_backtest", {"target": "signal"}, "signal_history_missing"),
         ("run_backtest", {"target": "grid"}, "too_few_bars"),
         ("get_signal", {"symbol": "XAUUSD"}, "no_data"),

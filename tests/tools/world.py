@@ -13,12 +13,14 @@ from sqlalchemy import Engine, event
 from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.risk.values import RiskLimits
+from copilot.agent_side import AgentSide, open_agent_side
 from engine.data.database import connect_database, metadata
 from engine.domain.errors import DataUnavailable
 from engine.domain.signals import Direction, ExpectedRange, Phase, PhaseEvidence, Signal
 from engine.sim.matching import MatchingSettings
 from tests.agents.execution.fakes import CASH, START, WIDE, D, FakeMarket
 from tools.alerts import Alerts
+from tools.decisions import Decisions
 from tools.notices import Notices
 from tools.profile import Profiles, ProfileTool
 from tools.registry import Toolbox, ToolContext
@@ -112,6 +114,8 @@ class World:
     profiles: Profiles = field(init=False)
     tickets: Tickets = field(init=False)
     alerts: Alerts = field(init=False)
+    agents: AgentSide = field(init=False)
+    decisions: Decisions = field(init=False)
     toolbox: Toolbox = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +128,14 @@ class World:
         self.tickets = Tickets(database, drafts, self.desk, self.notices, self.clock.now, ttl=TTL)
         self.alerts = Alerts(database, market, self.signals, self.notices)
         profile = ProfileTool(self.profiles, market.instruments(), "en")
-        self.toolbox = build_toolbox(market, self.signals, self.desk, self.tickets, self.alerts, profile)
+        self.agents = open_agent_side(
+            database, self.desk, market, self.signals, self.tickets, self.notices, self.clock.now,
+            owner=OWNER, language="en", ttl=TTL, own_profiles=Path("none"),
+        )  # fmt: skip
+        self.decisions = self.agents.decisions
+        self.toolbox = build_toolbox(
+            market, self.signals, self.desk, self.tickets, self.alerts, profile, self.agents.tools, self.agents.explain
+        )
 
     async def halt(self, owner: str, surface: str) -> None:
         """Note that somebody stopped everything."""

@@ -99,7 +99,7 @@ def brain_of(
 def copilot_around(brain: ModelBrain, world: World) -> Copilot:
     """Return the service around a brain, with real tools, tickets and desk."""
     memory = InMemorySaver(serde=JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None))
-    graph = build_graph(Nodes(brain, world.toolbox, world.tickets), memory)
+    graph = build_graph(Nodes(brain, world.toolbox, world.decisions), memory)
     return Copilot(
         graph, world.tickets, world.profiles, world.notices, world.market, fallback_language="en", halt=world.halt
     )

@@ -1,0 +1,111 @@
+"""The agents' half of the wiring: fleet, mandates, proposals and the tools that supervise them.
+
+One function, for the program and for tests alike. What it returns are workers for the supervisor, tools for the
+toolbox, and the store that surfaces decide in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from agents.execution.desk import Desk
+from agents.feeds.feed import MarketFeed
+from agents.feeds.values import Feed
+from agents.fleet.fleet import Fleet
+from agents.fleet.ports import SignalSource
+from agents.mandates import Mandates
+from agents.mandates import Permission as MandatePermission
+from agents.mandates.unattended import Unattended
+from agents.profiles import PACKAGED, load_profiles
+from agents.supervisor import Repeat, Worker
+from copilot.events import Language
+from engine.domain.protocols import MarketData
+from tools.agent_plans import AgentPlans
+from tools.agent_work import AgentWork
+from tools.agents import AgentTools
+from tools.asked_orders import AskedOrders
+from tools.decisions import Decisions
+from tools.explain import ExplainTool
+from tools.fleet import DeskFleet
+from tools.notices import Notices
+from tools.proposals import Proposals
+from tools.tickets import Tickets
+
+TEND_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSide:
+    """What the rest of the program needs of the agents."""
+
+    fleet: Fleet
+    tools: AgentTools
+    explain: ExplainTool
+    decisions: Decisions
+    mandates: Mandates
+    asked: AskedOrders
+    unattended: Unattended
+    desk: Desk
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return what the leader runs: every agent, and what carries questions to their owner."""
+        return (*self.fleet.workers(), Repeat("agents", TEND_EVERY_S, self.tend))
+
+    async def tend(self) -> None:
+        """Ask what agents wait to be asked, give back unused room of mandates, and let old ones end."""
+        await self.asked.look()
+        await self.unattended.settle(self.desk.execution, self.desk.market.now())
+        await asyncio.to_thread(self.mandates.expire_due)
+
+
+def open_agent_side(
+    database: Engine,
+    desk: Desk,
+    market: MarketData,
+    signals: SignalSource,
+    tickets: Tickets,
+    notices: Notices,
+    now: Callable[[], datetime],
+    *,
+    owner: str,
+    language: Language,
+    ttl: timedelta,
+    own_profiles: Path,
+    feed: Feed | None = None,
+) -> AgentSide:
+    """Wire it.
+
+    Args:
+        database: Where everything is kept.
+        desk: Where orders go.
+        market: Prices and the present.
+        signals: The ML engine.
+        tickets: The owner's own orders.
+        notices: How the owner hears of what agents ask.
+        now: Wall time, aware UTC.
+        owner: Whom agents ask.
+        language: In which language, before the owner has chosen one.
+        ttl: How long a proposal may wait.
+        own_profiles: Folder of the owner's own agents; one that does not exist is empty.
+        feed: Closed bars; the market's own when None.
+
+    Raises:
+        ConfigError: A profile says what none can.
+    """
+    mandates, permission = Mandates(database, now), MandatePermission(database, desk.venue_name)
+    unattended = Unattended(permission, desk.account)
+    profiles = load_profiles(PACKAGED, own_profiles)
+    fleet = Fleet(database, profiles, desk, market, feed or MarketFeed(market), signals=signals, permission=unattended)
+    seen = DeskFleet(fleet, desk, market)
+    plans = AgentPlans(seen, mandates, now)
+    proposals = Proposals(database, AgentWork(seen, plans, mandates, now), notices, now, ttl=ttl)
+    tools = AgentTools(seen, plans, proposals, mandates, permission, now)
+    explain = ExplainTool(fleet.journal, desk, tickets.view, market, seen.titles)
+    asked = AskedOrders(seen, plans, proposals, notices, owner, language)
+    return AgentSide(fleet, tools, explain, Decisions(tickets, proposals), mandates, asked, unattended, desk)
