@@ -304,9 +304,10 @@ def _share(paid: Decimal, closed: Decimal, traded: Decimal) -> Decimal:
         return ZERO
     if closed == traded:
         return paid
-    part = _ROUNDING.divide(exact_product(paid, closed), traded)
-    exact = exact_product(part, traded) == exact_product(paid, closed)
-    return part if exact else part.quantize(COST_QUANTUM, context=_ROUNDING)
+    context = _ROUNDING.copy()
+    context.clear_flags()
+    part = context.divide(exact_product(paid, closed), traded)
+    return part.quantize(COST_QUANTUM, context=_ROUNDING) if context.flags[Inexact] else part
 
 
 def _released_cost(holding: Holding, traded: Decimal) -> tuple[Decimal, Decimal]:

