@@ -14,7 +14,7 @@ from tests.agents.fleet.crash import SYMBOLS, make_stage, play_until
 from tests.agents.fleet.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[3]
-AFTER = 4
+AFTER = 2
 """Bars played after the crash, so that what it left shows."""
 
 
@@ -77,7 +77,7 @@ async def check(folder: Path, row: int, places: list[int]) -> int:
 
 
 async def test_a_kill_changes_no_order_and_no_fill(tmp_path: Path) -> None:
-    assert await check(tmp_path, 23, [3, 30, 60, 120, 200, 300]) >= 5
+    assert await check(tmp_path, 23, [3, 60, 130, 250]) >= 3
 
 
 @pytest.mark.prove

@@ -67,7 +67,7 @@ async def check_resting(path: Path, strategy: str, count: int) -> int:
     live, expected = await run_both(path, strategy, RESTING[strategy], count)
     for symbol in SYMBOLS:
         pairs = list(zip(_of(symbol, live), _of(symbol, expected), strict=False))
-        assert len(pairs) >= 5
+        assert len(pairs) >= 3
         assert 0 <= len(_of(symbol, expected)) - len(_of(symbol, live)) <= 3  # of the bar that is not over yet
         for mine, theirs in pairs:
             check_alike(mine, theirs)
@@ -85,7 +85,7 @@ def check_alike(mine: Fill, theirs: Fill) -> None:
 
 @pytest.mark.parametrize("strategy", RESTING)
 async def test_resting_orders_fill_like_the_exact_driver_but_for_gaps(tmp_path: Path, strategy: str) -> None:
-    assert await check_resting(tmp_path / "a.db", strategy, 100 if strategy == "scalping" else 48) >= 10
+    assert await check_resting(tmp_path / "a.db", strategy, 100 if strategy == "scalping" else 36) >= 8
 
 
 @pytest.mark.prove

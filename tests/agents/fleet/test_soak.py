@@ -130,11 +130,11 @@ class Soak:
         assert exact_sum(each.equity for each in books) == (await self.desk.account()).equity
 
 
-async def test_half_a_day_of_the_three_agents_adds_up(tmp_path: Path) -> None:
+async def test_two_hours_of_the_three_agents_adds_up(tmp_path: Path) -> None:
     soak = Soak(tmp_path / "s.db")
     await soak.open()
-    await soak.play(60)
-    assert await soak.check() >= 3
+    await soak.play(24)
+    assert await soak.check() >= 1
 
 
 @pytest.mark.prove
