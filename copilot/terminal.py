@@ -19,10 +19,10 @@ from rich.markdown import Markdown
 from copilot.events import Event, Language, TicketOpened, ToolStarted, TurnEnded, Waiting
 from copilot.service import Copilot
 from copilot.wording import render_ticket, render_voice, render_waiting
+from copilot.wording.agents import render_proposal_card
 from prompts import load_words
 from tools.agent_results import ProposalView
 from tools.decisions import Asked
-from tools.results import TicketView
 
 SURFACE = "terminal"
 _EDITABLE = ("quantity", "price", "stop_loss", "take_profit")
@@ -76,10 +76,10 @@ class Terminal:
 
     async def _ask_ticket(self, ticket: Asked) -> None:
         words = self._words()
-        is_proposal = isinstance(ticket, ProposalView)
-        self._print(
-            render_proposal_card(ticket, ticket.language) if is_proposal else render_ticket(ticket, ticket.language)
-        )
+        if isinstance(ticket, ProposalView):
+            self._print(render_proposal_card(ticket, ticket.language))
+        else:
+            self._print(render_ticket(ticket, ticket.language))
         choice = (await self._read(f"{words['prompt']} ") or "").strip().lower()
         decision = _decision(choice, words)
         if decision == "edit":

@@ -288,6 +288,7 @@ def upgrade() -> None:
         sa.Column("exits", sa.Integer(), nullable=False),
         sa.Column("exit_quantity", sa.String(length=80), nullable=False),
         sa.Column("is_entry_final", sa.Boolean(), nullable=False),
+        sa.Column("filled", sa.String(length=80), nullable=False),
         sa.Column("entered_quantity", sa.String(length=80), nullable=False),
         sa.Column("entered_notional", sa.String(length=80), nullable=False),
         sa.Column("exited_quantity", sa.String(length=80), nullable=False),
