@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, Trader, answer, language_of, run_tool
+from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, Trader, answer, refusal, run_tool
 from copilot.rest.core import SURFACE, RestParts
 from copilot.rest.market import Asked
-from copilot.rest.problems import plain, told
+from copilot.rest.problems import plain
 from copilot.rest.views import OrdersView, StoppedView, TradesView
-from engine.domain.errors import InvalidRequest
 from tools.results import OrdersCancelled, PortfolioResult
 from tools.schema import Period
 
@@ -54,7 +53,7 @@ def account_routes(parts: RestParts) -> APIRouter:
     async def cancel_order(order_id: OrderInPath, token: Trader) -> Response:
         """Cancel a resting order; what protects a position stays."""
         if order_id.lower() == _ALL:
-            raise told(InvalidRequest("order_not_found", order_id=order_id), language_of(parts, token))
+            raise refusal(parts, token, "order_not_found", order_id=order_id)
         return answer(await run_tool(parts, token, "cancel_order", OrdersCancelled, order_id=order_id))
 
     @routes.get("/trades", response_model=TradesView)

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, Trader, answer, language_of, run_tool
+from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, Trader, answer, language_of, refusal, run_tool
 from copilot.rest.core import RestParts
 from copilot.rest.market import Asked
-from copilot.rest.problems import conflict, told
+from copilot.rest.problems import told
 from copilot.rest.views import SYMBOL, AlertChanges, AlertsView, NewAlert, plain_symbol
 from engine.domain.errors import InvalidRequest
 from tools.alerts import AdjustAlert
@@ -21,6 +21,7 @@ from tools.results import AlertList, AlertsCancelled, AlertSet, AlertView
 
 AlertInPath = Annotated[str, Path(pattern=r"^[0-9]{1,10}$", description="An alert's `alert_id`.")]
 _LONGEST = timedelta(days=3660)
+"""How far off an alert may end: farther is a slip, and years beyond 9999 cannot be kept."""
 
 
 class AlertsQuery(Asked):
@@ -50,10 +51,12 @@ def alert_routes(parts: RestParts) -> APIRouter:
     async def adjust_alert(alert_id: AlertInPath, asked: Annotated[AlertChanges, Body()], token: Trader) -> Response:
         """Make an alert repeat or not, rest longer, or end by itself."""
         if not asked.model_fields_set:
-            raise conflict("nothing_to_change", "name what is to change")
+            raise refusal(parts, token, "nothing_to_change")
         changes: dict[str, Any] = asked.model_dump(exclude_unset=True)
         if asked.expires_at is not None:
-            changes["expires_at"] = _end_of(asked.expires_at, parts.now())
+            changes["expires_at"] = end = datetime.fromisoformat(asked.expires_at.upper())
+            if end - parts.now() > _LONGEST:
+                raise refusal(parts, token, "alert_too_far", days=_LONGEST.days)
         try:
             return answer(parts.alerts.adjust(AdjustAlert(alert_id=alert_id, **changes), token.owner))
         except InvalidRequest as error:
@@ -65,11 +68,3 @@ def alert_routes(parts: RestParts) -> APIRouter:
         return answer(await run_tool(parts, token, "cancel_alert", AlertsCancelled, alert_id=alert_id))
 
     return routes
-
-
-def _end_of(text: str, now: datetime) -> datetime:
-    """Return when an alert is to end; what lies farther off than anybody means is refused, whatever its zone."""
-    end = datetime.fromisoformat(text.upper())
-    if not end - now <= _LONGEST:
-        raise conflict("alert_expiry", f"an alert ends within {_LONGEST.days} days")
-    return end

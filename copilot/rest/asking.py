@@ -14,7 +14,8 @@ from copilot.rest.access import Requires
 from copilot.rest.core import RestParts
 from copilot.rest.problems import told, unavailable
 from copilot.rest.tokens import Scope, Token
-from engine.domain.errors import CopilotError
+from engine.api.problems import ApiError
+from engine.domain.errors import CopilotError, InvalidRequest
 from tools.registry import ToolContext
 from tools.results import Result, Unavailable
 
@@ -47,6 +48,11 @@ Admin = Annotated[Token, Depends(Requires(Scope.ADMIN))]
 def language_of(parts: RestParts, token: Token) -> Language:
     """Return the language of a token's owner."""
     return parts.core.language(token.owner, parts.fallback)
+
+
+def refusal(parts: RestParts, token: Token, code: str, **params: object) -> ApiError:
+    """Return the refusal that a code stands for, in the owner's language."""
+    return told(InvalidRequest(code, **params), language_of(parts, token))
 
 
 async def run_tool(parts: RestParts, token: Token, name: str, kind: type[R], **arguments: Any) -> R:

@@ -9,12 +9,11 @@ from fastapi import APIRouter, Body, Path, Request
 from starlette.responses import Response
 
 from copilot.events import Language
-from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, address, answer, language_of
+from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, address, answer, language_of, refusal
 from copilot.rest.core import RestParts
 from copilot.rest.jobs import Job
-from copilot.rest.problems import not_found, plain, told
+from copilot.rest.problems import sentence
 from copilot.rest.views import JobsView, JobView, NewBacktest, plain_symbol
-from copilot.wording import render_error
 from engine.api.problems import ApiError
 from engine.domain.errors import InvalidRequest
 from tools.schema import RunBacktest
@@ -36,7 +35,8 @@ def backtest_routes(parts: RestParts) -> APIRouter:
         try:
             job = parts.jobs.start(wanted, token.owner, language)
         except InvalidRequest as error:
-            raise _too_many(error, language) from error
+            detail, headers = sentence(error, language), {"retry-after": str(_FINISHED_S)}
+            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, error.code, detail, headers=headers) from error
         where = {"location": address(request, f"/backtests/{job.id}"), "retry-after": str(_FINISHED_S)}
         return answer(tell_job(job, language), HTTPStatus.ACCEPTED, where)
 
@@ -52,14 +52,14 @@ def backtest_routes(parts: RestParts) -> APIRouter:
         """Read how far a backtest is, and its result once it is done."""
         job = parts.jobs.get(job_id, token.owner)
         if job is None:
-            raise _unknown()
+            raise refusal(parts, token, "backtest_not_found")
         return answer(tell_job(job, language_of(parts, token)))
 
     @routes.delete("/backtests/{job_id}", status_code=204, dependencies=[NO_BODY])
     async def drop_backtest(job_id: JobInPath, token: Reader) -> Response:
         """Cancel a backtest and forget it."""
         if not parts.jobs.drop(job_id, token.owner):
-            raise _unknown()
+            raise refusal(parts, token, "backtest_not_found")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     return routes
@@ -67,7 +67,7 @@ def backtest_routes(parts: RestParts) -> APIRouter:
 
 def tell_job(job: Job, language: Language) -> JobView:
     """Return a job as it is answered."""
-    detail = None if job.code is None else plain(render_error(InvalidRequest(job.code, **job.params), language))
+    detail = None if job.code is None else sentence(InvalidRequest(job.code, **job.params), language)
     return JobView(
         job_id=job.id,
         state=job.state,
@@ -85,13 +85,3 @@ def tell_job(job: Job, language: Language) -> JobView:
         detail=detail,
         result=job.result,
     )
-
-
-def _unknown() -> ApiError:
-    return not_found("backtest_not_found", "there is no such backtest")
-
-
-def _too_many(error: InvalidRequest, language: Language) -> ApiError:
-    refusal = told(error, language)
-    detail = f"{error.params.get('limit')} backtests wait or run; wait for one to end, or drop one"
-    return ApiError(HTTPStatus.TOO_MANY_REQUESTS, refusal.code, detail, headers={"retry-after": str(_FINISHED_S)})

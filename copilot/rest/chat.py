@@ -16,9 +16,9 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from copilot.events import Event, TicketClosed, TicketOpened, ToolFinished, TurnEnded
-from copilot.rest.asking import NO_QUERY, Reader, Trader, address, answer, language_of
+from copilot.rest.asking import NO_QUERY, Reader, Trader, address, answer, refusal
 from copilot.rest.core import SURFACE, AnyTicket, RestParts
-from copilot.rest.problems import not_found, plain
+from copilot.rest.problems import plain
 from copilot.rest.streams import EVENT_STREAM, HEARTBEAT, JSON, EventStream, choose, last_event_number, write_event
 from copilot.rest.tokens import Scope, Token
 from copilot.rest.turns import Turn, Turns
@@ -33,9 +33,7 @@ from copilot.rest.views import (
     TurnView,
     plain_digits,
 )
-from copilot.wording import render_error
 from engine.api.problems import PROBLEM_MEDIA_TYPE, ApiError, Problem, problem_response
-from engine.domain.errors import InvalidRequest
 
 Decision = Literal["approve", "reject"]
 TurnInPath = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
@@ -69,7 +67,7 @@ def chat_routes(parts: RestParts, turns: Turns) -> APIRouter:
         kind = choose(request, JSON, EVENT_STREAM)
         turn = turns.find(turn_id, token.owner)
         if turn is None:
-            raise not_found("turn_not_found", "there is no such turn, or it ended some time ago")
+            raise refusal(parts, token, "turn_not_found")
         if kind == EVENT_STREAM:
             return _stream(parts, turn, token, last_event_number(request), {})
         return answer(tell_turn(turn, await turn.finish()))
@@ -180,8 +178,7 @@ async def _decide(
 def _find(parts: RestParts, token: Token, ticket_id: int) -> AnyTicket:
     ticket = parts.core.ticket(token.owner, ticket_id)
     if ticket is None:
-        error = InvalidRequest("ticket_not_found", ticket_id=ticket_id)
-        raise not_found(error.code, plain(render_error(error, language_of(parts, token))))
+        raise refusal(parts, token, "ticket_not_found", ticket_id=ticket_id)
     return ticket
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -21,6 +21,7 @@ from copilot.events import Language
 from copilot.wording import render_error
 from engine.api.problems import ApiError, FieldError, problem_response, try_later, unforeseen
 from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest, VenueUnavailable
+from prompts import load_words
 from tools.results import Unavailable
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,19 @@ def plain(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
+def sentence(error: CopilotError, language: Language) -> str:
+    """Return what was wrong and what to do, in words."""
+    own: Mapping[str, str] = load_words(language, "rest")["errors"]
+    if isinstance(error, InvalidRequest) and error.code in own:
+        return own[error.code].format(**error.params)
+    return plain(render_error(error, language))
+
+
 def told(error: CopilotError, language: Language) -> ApiError:
     """Return how an error is answered."""
     match error:
         case InvalidRequest():
-            return ApiError(_status(error.code), error.code, plain(render_error(error, language)))
+            return ApiError(_status(error.code), error.code, sentence(error, language))
         case DataUnavailable():
             return ApiError(HTTPStatus.NOT_FOUND, error.code, plain(render_error(error, language)))
         case VenueUnavailable():
@@ -57,16 +66,6 @@ def unavailable(result: Unavailable, language: Language) -> ApiError:
         return told(VenueUnavailable(result.params.get("detail", "")), language)
     params = {key: value for key, value in result.params.items() if key != "detail"}
     return told(DataUnavailable(result.params.get("detail", result.code), code=result.code, **params), language)
-
-
-def conflict(code: str, detail: str) -> ApiError:
-    """Return the refusal of something that cannot be done as things stand."""
-    return ApiError(HTTPStatus.CONFLICT, code, detail)
-
-
-def not_found(code: str, detail: str) -> ApiError:
-    """Return the refusal of something that does not exist."""
-    return ApiError(HTTPStatus.NOT_FOUND, code, detail)
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path
 from starlette.responses import Response
 
-from copilot.rest.asking import NO_BODY, NO_QUERY, Admin, Reader, answer, language_of
+from copilot.rest.asking import NO_BODY, NO_QUERY, Admin, Reader, answer, language_of, refusal
 from copilot.rest.core import RestParts
 from copilot.rest.health import examine, overall
 from copilot.rest.metrics import CONTENT_TYPE, Metrics
-from copilot.rest.problems import not_found, told
+from copilot.rest.problems import told
 from copilot.rest.tokens import Scope, Token
 from copilot.rest.turns import Turns
 from copilot.rest.views import FreshToken, HealthView, NewToken, PartView, TokensView, TokenView
@@ -68,7 +68,7 @@ def token_routes(parts: RestParts) -> APIRouter:
     async def revoke_token(token_id: TokenInPath, token: Admin) -> Response:
         """Revoke a token; it is worthless from now on."""
         if not parts.tokens.revoke(token_id, token.owner):
-            raise not_found("token_not_found", "there is no such token")
+            raise refusal(parts, token, "token_not_found")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     return routes

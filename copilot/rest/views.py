@@ -151,7 +151,8 @@ class Edit(Asked):
 
     nonce: str = Field(min_length=1, max_length=64)
     changes: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Amount], Field(min_length=1, max_length=8)
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], Amount],
+        Field(min_length=1, max_length=8, json_schema_extra={"additionalProperties": False}),
     ]
 
 
