@@ -26,7 +26,9 @@ from engine.domain.orders import OrderType
 PROTECT_WITHIN = timedelta(seconds=5)
 """Bound between a fill and confirmed protection, or the close."""
 EXIT_AFTER = timedelta(seconds=2.5)
-"""After the fill (or after it was noticed, when that was later) the close begins, so that it ends within the bound."""
+"""After the fill the close begins, so that it ends within the bound."""
+GRACE = timedelta(seconds=1.2)
+"""So long after a fill was noticed its protection is tried first, however long ago the fill was."""
 ZERO = Decimal(0)
 
 
@@ -188,7 +190,7 @@ def _is_late(family: Family, now: datetime, noticed_at: datetime) -> bool:
     if family.stop is None or not can_stand(family, family.held):
         return False
     since = family.position.uncovered_since(family.covered(confirmed=True) + _dust(family))
-    return since is not None and now - max(since, noticed_at) >= EXIT_AFTER
+    return since is not None and now - since >= EXIT_AFTER and now - noticed_at >= GRACE
 
 
 def _dust(family: Family) -> Decimal:

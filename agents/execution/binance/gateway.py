@@ -36,7 +36,9 @@ CLOCK_MARGIN_S = 0.3
 of it could not tell."""
 CLOCK_AGE = timedelta(minutes=10)
 """How long a measured difference between the clocks is trusted."""
-_ATTEMPTS = 3
+_ATTEMPTS = {Urgency.READ: 3, Urgency.ORDER: 2, Urgency.PROTECTION: 1}
+"""What protects tries again by itself, after a look at what else has changed."""
+_CLOCK_ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.2
 _DEFAULT_BAN_S = 30.0
 _MS = 1000
@@ -166,7 +168,6 @@ class Gateway:
         self,
         call: Call,
         *,
-        attempts: int = _ATTEMPTS,
         urgency: Urgency = Urgency.READ,
         timeout_s: float | None = None,
     ) -> Any:
@@ -176,6 +177,7 @@ class Gateway:
             Failure: The exchange said no (`NOT_FOUND`, `REFUSED`).
             VenueUnavailable: No answer.
         """
+        attempts = _ATTEMPTS[urgency]
         for attempt in range(attempts):
             try:
                 await self._ensure_clock()
@@ -227,7 +229,7 @@ class Gateway:
             VenueUnavailable: It does not tell its time.
         """
         async with self._syncing:
-            for attempt in range(_ATTEMPTS):
+            for attempt in range(_CLOCK_ATTEMPTS):
                 try:
                     await self.limiter.take(1, urgency=Urgency.PROTECTION)
                     begun = self._clock.now()
@@ -241,7 +243,7 @@ class Gateway:
                 except (KeyError, TypeError, ValueError) as error:
                     raise VenueUnavailable("the venue told no time") from error
                 except Failure as failure:
-                    if not await self._may_go_on(failure, attempt, _ATTEMPTS):
+                    if not await self._may_go_on(failure, attempt, _CLOCK_ATTEMPTS):
                         raise VenueUnavailable(f"the venue does not tell its time: {failure}") from failure
 
     async def close(self) -> None:

@@ -273,11 +273,12 @@ class Guard:
         """Return what an entry's trades brought and what became of it."""
         entry_id = entry.request.client_order_id
         base = self._keeper.rules_of(entry.request.symbol).instrument.base
-        received = [(row["at"], _net(row, base)) for row in self._store.trades(client_order_id=entry_id)]
+        trades = self._store.trades(client_order_id=entry_id)
+        received = [(row["at"], _net(row, base)) for row in trades]
         own = next((leg for leg in legs if leg.role is Role.ENTRY), None)
-        if own is not None and own.filled_quantity > own.settled_quantity:
+        unseen = (own.filled_quantity if own else ZERO) - sum((row["quantity"] for row in trades), ZERO)
+        if own is not None and unseen > 0:
             ratio = self._keeper.rules_of(entry.request.symbol).instrument.taker_fee_ratio
-            unseen = own.filled_quantity - own.settled_quantity
             received.append((own.updated_at, unseen if self._keeper.dialect.is_futures else unseen * (1 - ratio)))
         closed = sum((leg.filled_quantity for leg in legs if leg.role is not Role.ENTRY), ZERO)
         closed += self._released(entry_id)

@@ -116,15 +116,22 @@ class Keeper:
                 leg = self._miss(leg)
         return await self._settle(leg, urgency)
 
-    async def refresh_all(self, symbol: str, legs: Sequence[Leg], urgency: Urgency = Urgency.READ) -> None:
-        """Ask for some legs of one symbol.
+    async def resting(self, symbol: str, legs: Sequence[Leg], urgency: Urgency) -> Mapping[str, VenueState]:
+        """Return what rests in a symbol when one question for all is cheaper than one for each leg, else nothing.
+
+        Raises:
+            VenueUnavailable: No answer.
+        """
+        if len(legs) < _MANY_LEGS:
+            return {}
+        return await self.dialect.open_states(self.gateway, self.rules_of(symbol), urgency)
+
+    async def renew_all(self, legs: Sequence[Leg], resting: Mapping[str, VenueState], urgency: Urgency) -> None:
+        """Bring legs up to date, from what is known to rest or by asking.
 
         Raises:
             VenueUnavailable: Some question had no answer; what was answered is stored.
         """
-        resting: Mapping[str, VenueState] = {}
-        if len(legs) >= _MANY_LEGS:
-            resting = await self.dialect.open_states(self.gateway, self.rules_of(symbol), urgency)
         raise_first(await asyncio.gather(*(self._renew(leg, resting, urgency) for leg in legs), return_exceptions=True))
 
     async def _renew(self, leg: Leg, resting: Mapping[str, VenueState], urgency: Urgency) -> None:
@@ -150,7 +157,10 @@ class Keeper:
             )
         if state.trades:
             told = replace(told, settled_quantity=max(leg.settled_quantity, self.store.add_trades(leg, state.trades)))
-        return self._save(told, leg)
+        saved = self._save(told, leg)
+        if saved.settled_quantity < told.settled_quantity:  # somebody else stored the same news without its trades
+            saved = self._save(replace(saved, settled_quantity=told.settled_quantity), saved)
+        return saved
 
     def confirm(self, leg: Leg) -> Leg:
         """Note that a leg was read back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from agents.execution.binance.guard import Guard
@@ -10,7 +11,7 @@ from agents.execution.binance.keeper import Keeper, raise_first
 from agents.execution.binance.limiter import Urgency
 from agents.execution.binance.replies import Failure
 from agents.execution.binance.rules import read_rules
-from agents.execution.binance.values import Incident
+from agents.execution.binance.values import Incident, Leg, VenueState
 from engine.domain.errors import VenueUnavailable
 
 FRESH_S = 0.5
@@ -61,15 +62,24 @@ class Looker:
         self._looked_at = begun
 
     async def _look_at(self, symbol: str) -> None:
-        """Look at one symbol; what is protected is tended also when not everything was answered."""
+        """Look at one symbol, each of its entries by itself, so that none waits for another's trouble."""
         legs = [leg for leg in self._store.open_legs() if leg.symbol == symbol]
-        answered = await asyncio.gather(self._keeper.refresh_all(symbol, legs, Urgency.ORDER), return_exceptions=True)
-        entries = [entry_id for each, entry_id in self._store.unfinished_entries() if each == symbol]
-        raise_first([*answered, *await asyncio.gather(*map(self._tend, entries), return_exceptions=True)])
+        entries = {entry_id for each, entry_id in self._store.unfinished_entries() if each == symbol}
+        urgency = Urgency.PROTECTION if entries else Urgency.ORDER
+        [resting] = await asyncio.gather(self._keeper.resting(symbol, legs, urgency), return_exceptions=True)
+        known = {} if isinstance(resting, BaseException) else resting
+        names = sorted(entries | {leg.entry_id for leg in legs})
+        work = [self._look_after(name, [leg for leg in legs if leg.entry_id == name], known, urgency) for name in names]
+        raise_first([resting, *await asyncio.gather(*work, return_exceptions=True)])
 
-    async def _tend(self, entry_id: str) -> None:
+    async def _look_after(
+        self, entry_id: str, legs: Sequence[Leg], resting: Mapping[str, VenueState], urgency: Urgency
+    ) -> None:
+        """Bring one entry up to date and tend it, also when not everything about it was answered."""
         async with self._keeper.turn(entry_id):
+            [answered] = await asyncio.gather(self._keeper.renew_all(legs, resting, urgency), return_exceptions=True)
             await self._guard.tend(entry_id)
+            raise_first([answered])
 
     async def read_rules_if_old(self) -> None:
         """Read the exchange's rules once an hour.
