@@ -33,6 +33,8 @@ from engine.domain.symbols import TIMEFRAME_S
 _NEVER_FILLS = (IntentState.DENIED, IntentState.REJECTED, IntentState.UNSENT)
 _FINAL = (*_NEVER_FILLS, IntentState.DONE)
 _FIRST_FILLS = 200
+_ATTEMPTS = 3
+"""Orders for one entry at most, of which all but the last surely never left."""
 _RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 
 
@@ -369,7 +371,7 @@ class Carrier:
                 self._finish([replace(leg, state=LegState.VOID, cancel_reason=stop)])
         elif stop:
             await self._abandon(leg, draft, stop)
-        elif draft is None or await self._is_permitted(leg, draft):
+        elif self._is_due(leg.source) and (draft is None or await self._is_permitted(leg, draft)):
             await self._send(leg)
 
     async def _is_permitted(self, leg: Leg, draft: Decision) -> bool:
@@ -403,7 +405,42 @@ class Carrier:
     async def _send(self, leg: Leg) -> None:
         execution = await self._desk.execute(self._intent(leg))
         self._checkpoint("entry sent")
-        self._note(leg, execution, is_final=execution.state in _FINAL)
+        if execution.state is IntentState.UNSENT and leg.attempt < _ATTEMPTS:
+            await self._try_again(leg, execution)
+        else:
+            self._note(leg, execution, is_final=execution.state in _FINAL)
+
+    async def _try_again(self, leg: Leg, execution: Execution) -> None:
+        """Follow an order that surely never reached the venue, and never will, by another under a source of its own.
+
+        One that a crash interrupted goes at once; one whose venue did not answer goes with a later look, while there
+        is time.
+        """
+        again = replace(leg, attempt=leg.attempt + 1)
+        again = replace(again, request=replace(leg.request, client_order_id=client_order_id(again.entry_source)))
+        self._store.save([again], [order_fact(leg, execution, is_exit=False)])
+        self.adopt([again])
+        if not await self._is_permitted_again(again):
+            return
+        if "venue_unavailable" in execution.reasons:
+            self._postpone(leg.source)
+        else:
+            await self._send(again)
+
+    async def _is_permitted_again(self, leg: Leg) -> bool:
+        request, now = leg.request, self._market.now()
+        try:
+            price = request.price or self._market.quote(leg.symbol).ask
+        except DataUnavailable:
+            price = None
+        answer: object = Refused("no_quote")
+        if price is not None:
+            notional = request.quantity * price
+            answer = await self._permission.may_trade(leg.agent, notional, leg.symbol, now, source=leg.entry_source)
+        if not isinstance(answer, Allowed):
+            self._finish([replace(leg, state=LegState.VOID, cancel_reason="permission")])
+            return False
+        return True
 
     async def _abandon(self, leg: Leg, draft: Decision | None, reason: str) -> None:
         """See to it that an entry is not sent any more; one that was sent goes on."""
@@ -425,7 +462,7 @@ class Carrier:
         self.adopt([after])
 
     def _intent(self, leg: Leg) -> OrderIntent:
-        return OrderIntent(leg.agent, leg.source, leg.request, book=leg.agent)
+        return OrderIntent(leg.agent, leg.entry_source, leg.request, book=leg.agent)
 
     # Repeats.
 

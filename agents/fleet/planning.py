@@ -241,7 +241,7 @@ class _Planner:
             expires_at(situation.closed_at, wish.timeframe, intent.valid_bars),
             intent.max_bars,
             situation.closed_at + timedelta(seconds=TIMEFRAME_S[wish.timeframe] * SEND_WITHIN),
-            situation.cards[wish.strategy].trail,
+            trail=situation.cards[wish.strategy].trail,
             stop=request.stop_loss,
             target=request.take_profit,
             applied_stop=request.stop_loss,

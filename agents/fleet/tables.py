@@ -85,6 +85,7 @@ fleet_legs = Table(
     Column("valid_until", UtcTime),
     Column("max_bars", Integer, nullable=False),
     Column("send_by", UtcTime),
+    Column("attempt", Integer, nullable=False),
     Column("trail", ExactDecimal),
     Column("is_trailing", Boolean, nullable=False),
     Column("state", _CODE, nullable=False),

@@ -61,6 +61,7 @@ class Leg:
         valid_until: When a waiting entry lapses; None for never.
         max_bars: Bars that the position may last; 0 for no end.
         send_by: After this the entry is not sent any more.
+        attempt: Which order for it this is: an order that surely never left may be followed by another.
         trail: Share of the best price at which its stop follows; None for a stop that stands.
         is_trailing: Whether the desk was told so.
         stop, target: Protection wanted now; `applied_stop` and `applied_target` what was last put in place.
@@ -84,6 +85,7 @@ class Leg:
     valid_until: datetime | None = None
     max_bars: int = 0
     send_by: datetime | None = None
+    attempt: int = 1
     trail: Decimal | None = None
     is_trailing: bool = False
     state: LegState = LegState.WANTED
@@ -140,6 +142,11 @@ class Leg:
     def is_waiting(self) -> bool:
         """Return whether its entry may still fill."""
         return not self.state.is_final and not self.is_entry_final and not self.cancel_reason
+
+    @property
+    def entry_source(self) -> str:
+        """Return the source of its entry order."""
+        return self.source if self.attempt == 1 else f"{self.source}~{self.attempt}"
 
     @property
     def exit_source(self) -> str:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,24 @@ class Outcome:
 async def finish(stage: Stage, bars: int) -> Outcome:
     await stage.play(SYMBOLS, bars)
     trades = await stage.desk.trades("all", limit=10_000, book="vega")
-    fills = [(t.fill.client_order_id, t.fill.quantity, t.fill.price, t.fill.at) for t in trades]
+    fills = [(t.fill.symbol, t.fill.side, t.fill.quantity, t.fill.price, t.fill.fee, t.fill.at) for t in trades]
     account = await stage.desk.account("vega")
     held = {symbol: each.quantity for symbol, each in account.positions.items()}
     assert unexplained(held, stage.agent.carrier.legs) == {}
-    legs = [(leg.source, leg.state, leg.held, leg.request) for leg in stage.agent.carrier.legs]
+    resting = {order.request.client_order_id for order in await stage.desk.open_orders("vega")}
+    legs = [
+        (leg.source, leg.state, leg.held, replace(leg.request, client_order_id=""), leg.order_id in resting)
+        for leg in stage.agent.carrier.legs
+    ]
     return Outcome(sorted(fills, key=str), sorted(legs, key=str))
 
 
-async def prepare(folder: Path, row: int) -> Outcome:
+async def prepare(folder: Path, row: int) -> list[Outcome]:
     """Play the bars before the crash, keep them, and return what becomes of them without one."""
     stage = await play_until(folder / "before.db", row)
     stage.database.dispose()
     reference = await play_until(folder / "reference.db", row + 1)
-    return await finish(reference, AFTER)
+    return [await finish(reference, bars) for bars in (0, AFTER)]
 
 
 def kill(folder: Path, row: int, *places: int) -> list[str]:
@@ -50,7 +54,7 @@ def kill(folder: Path, row: int, *places: int) -> list[str]:
     return done.stdout.splitlines()
 
 
-async def restart(path: Path, row: int) -> Outcome:
+async def restart(path: Path, row: int) -> list[Outcome]:
     """Start again in the very moment of the crash; the feed tells what was not decided, as a real one does."""
     stage = make_stage(path)
     stage.market.present = moment_after(stage, row)
@@ -59,7 +63,7 @@ async def restart(path: Path, row: int) -> Outcome:
     decided = stage.fleet._store.cursors("vega")["1h"]
     if decided < stage.market.present:
         await stage.agent.on_bars(stage.event(SYMBOLS))
-    return await finish(stage, AFTER)
+    return [await finish(stage, bars) for bars in (0, AFTER)]
 
 
 def moment_after(stage: Stage, row: int) -> datetime:
