@@ -92,7 +92,7 @@ def install_handlers(app: FastAPI) -> None:
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
-        headers = dict(error.headers or {})
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["allow"] = _allowed(app, request)
         answer = ApiError(status, status.name.lower(), str(error.detail), headers=headers)
