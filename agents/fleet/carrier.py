@@ -205,7 +205,7 @@ class Carrier:
 
     def _finish(self, ended: Iterable[Leg], facts: Iterable[Fact] = ()) -> None:
         final = list(ended)
-        self._store.save(final, [*facts, *(end_fact(leg) for leg in final)])
+        self._store.save(final, [*facts, *(end_fact(leg, self._market.now()) for leg in final)])
         for leg in final:
             self._legs.pop(leg.source, None)
             self._retries.pop(leg.source, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from math import isfinite
 
@@ -181,8 +182,8 @@ def order_fact(leg: Leg, execution: Execution, *, is_exit: bool) -> Fact:
     )
 
 
-def end_fact(leg: Leg) -> Fact:
-    """Return the fact that a final leg has ended: its result, or that nothing ever filled."""
+def end_fact(leg: Leg, at: datetime) -> Fact:
+    """Return the fact that a final leg has ended: its result, or that nothing ever filled, as was seen at a time."""
     if leg.state is LegState.CLOSED:
         return result_fact(round_trip(leg))
     return Fact(
@@ -191,7 +192,7 @@ def end_fact(leg: Leg) -> Fact:
         "",
         leg.agent,
         leg.symbol,
-        leg.decided_at,
+        at,
         leg.order_id,
         codes={"reason": leg.cancel_reason or leg.exit_reason},
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from agents.fleet.ports import Allowed, Answer, AskTicket, Refused
 from agents.fleet.values import LegState
 from agents.journal.values import DecisionQuery, FactKind, Verdict, WishKind
 from agents.risk.states import TradingState
-from engine.domain.errors import InvalidRequest
+from engine.domain.errors import InvalidRequest, VenueUnavailable
 from engine.domain.market import Bars
-from engine.domain.orders import OrderType, Side
+from engine.domain.orders import OrderRequest, OrderType, Side, VenueOrder
 from engine.domain.strategies import Enter, Exit, Intent, Protect, Standing
 from engine.domain.symbols import Timeframe
 from tests.agents.execution.fakes import request
@@ -358,3 +358,60 @@ async def test_orders_of_others_in_the_account_do_not_matter(tmp_path: Path, scr
     await stage.agent.look_after()
     (leg,) = stage.agent.carrier.legs
     assert await held(stage) == {A: leg.held}
+
+
+async def test_an_entry_that_never_left_goes_again_in_time_and_once(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = await open_stage(tmp_path)
+    script.says = [[buy(A)]]
+    submit = stage.venue.submit
+
+    async def down(order: OrderRequest) -> VenueOrder:
+        raise VenueUnavailable("maintenance")
+
+    monkeypatch.setattr(stage.venue, "submit", down)
+    await stage.play([A, B], 1)
+    assert await held(stage) == {}
+    monkeypatch.setattr(stage.venue, "submit", submit)
+    stage.agent.carrier._retries.clear()
+    await stage.agent.look_after()
+    await stage.agent.look_after()
+    (leg,) = stage.agent.carrier.legs
+    assert (leg.attempt, await held(stage)) == (2, {A: leg.held})
+    states = [fact.codes["state"] for fact in stage.fleet.journal.facts(leg.source) if fact.kind is FactKind.ORDER]
+    assert states == ["unsent", "done"]
+
+
+async def test_an_entry_that_never_left_is_given_up_when_its_time_is_over(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = await open_stage(tmp_path)
+    script.says = [[buy(A)]]
+
+    async def down(order: OrderRequest) -> VenueOrder:
+        raise VenueUnavailable("maintenance")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.venue, "submit", down)
+        await stage.play([A, B], 1)
+    stage.market.present += timedelta(minutes=30)
+    await stage.agent.look_after()
+    assert (await held(stage), stage.agent.carrier.legs) == ({}, ())
+    why = stage.fleet.journal.explain(DecisionQuery(agent="vega", symbol=A))
+    assert why is not None
+    assert (why.steps[-1].code, why.is_open) == ("void", False)
+
+
+async def test_strategies_of_one_agent_do_not_fight(tmp_path: Path, script: Script) -> None:
+    bars = [walk(A, 80, 3), walk(B, 80, 4)]
+    profile = make_profile("[{name: breakout}]", extra="shorts: true")
+    stage = Stage(tmp_path / "a.db", Tape(bars, shortable=True), profile)
+    await stage.open()
+    script.says = [[buy(A, tag="1")], [Enter(A, Side.SELL, tag="2")], [Enter(A, Side.SELL, tag="1")]]
+    await stage.play([A, B], 2)
+    assert last(stage, symbol=A).reasons == ("conflict",)  # type: ignore[attr-defined]
+    await stage.play([A, B], 1)
+    assert (await held(stage))[A] < 0
+    (trip,) = stage.fleet.journal.round_trips("vega")
+    assert trip.exit_reason == "reverse"
