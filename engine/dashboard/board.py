@@ -22,7 +22,7 @@ CHART = "chart/"
 _GONE = "null"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Watcher:
     """What the board knows of one client.
 

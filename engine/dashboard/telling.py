@@ -6,12 +6,14 @@ counts in; prices of charts as numbers, rounded to the instrument's tick.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import JsonValue
 
 from engine.dashboard.board import CHART
@@ -57,7 +59,7 @@ def tell_quote(quote: Quote, day_ago: float | None) -> JsonValue:
         quote: The present prices.
         day_ago: What it cost a day ago; None when that is not known.
     """
-    change = None if not day_ago else round((float(quote.mid) / day_ago - 1) * 100, 2)
+    change = None if not day_ago or not math.isfinite(day_ago) else round((float(quote.mid) / day_ago - 1) * 100, 2)
     return {
         "bid": str(quote.bid),
         "ask": str(quote.ask),
@@ -70,6 +72,7 @@ def tell_quote(quote: Quote, day_ago: float | None) -> JsonValue:
 def tell_symbol(place: int, instrument: Instrument, closes: FloatArray) -> JsonValue:
     """Return what changes rarely about a symbol: its place in the list, its tick, its last day in hour closes."""
     decimals = decimals_of(instrument.tick_size)
+    closes = closes[np.isfinite(closes)]
     return {
         "place": place,
         "quote": instrument.quote,
@@ -79,7 +82,11 @@ def tell_symbol(place: int, instrument: Instrument, closes: FloatArray) -> JsonV
 
 
 def tell_chart(bars: Bars, forming: JsonValue, decimals: int) -> JsonValue:
-    """Return a chart: columns of closed bars, and what the bar that is not closed yet looked like when it was read."""
+    """Return a chart: columns of closed bars, and what the bar that is not closed yet looked like when it was read.
+
+    Bars of which a number is none are left out: they could not be drawn.
+    """
+    bars = _finite(bars)
     columns = {
         name: [round(value, decimals) for value in column.tolist()]
         for name, column in (("open", bars.open), ("high", bars.high), ("low", bars.low), ("close", bars.close))
@@ -90,6 +97,7 @@ def tell_chart(bars: Bars, forming: JsonValue, decimals: int) -> JsonValue:
 
 def tell_forming(start_s: int, minutes: Bars, decimals: int) -> JsonValue:
     """Return the bar that is not closed yet, as far as closed minutes show it; None while there are none."""
+    minutes = _finite(minutes)
     if not len(minutes):
         return None
     return {
@@ -131,6 +139,14 @@ def decimals_of(tick: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
+def _finite(bars: Bars) -> Bars:
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    kept = np.logical_and.reduce([np.isfinite(column) for column in columns])
+    if kept.all():
+        return bars
+    return Bars(bars.symbol, bars.timeframe, bars.time[kept], *(column[kept] for column in columns))
+
+
 def _curve(points: Iterable[CurvePoint]) -> JsonValue:
     return [[_ms(point.at), str(point.equity), str(point.drawdown_pct)] for point in points]
 
@@ -150,7 +166,7 @@ def _plain(value: object) -> JsonValue:
         case None | bool() | int():
             return value
         case float():
-            return value if value == value and abs(value) != float("inf") else None
+            return value if math.isfinite(value) else None
         case _:
             return str(value)
 
