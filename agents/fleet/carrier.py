@@ -4,8 +4,8 @@ A leg says what is wanted of it; what is missing is done here: taken back, close
 step is written down before the desk is called, under a source of its own, so that after a crash the same call is made
 again and the desk answers with what became of the first. Nothing here decides anything new.
 
-Exits are repeated until nothing is left. An entry is sent before `send_by`; an order that the desk is sure never left may
-be followed by another until then, later the entry is abandoned.
+Exits are repeated until nothing is left. An entry is sent before `send_by`; an order that the desk is sure never left
+may be followed by another until then, later the entry is abandoned.
 """
 
 from __future__ import annotations
