@@ -8,7 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -17,8 +16,8 @@ from agents.execution.paper import PaperVenue
 from engine.domain.orders import Fill, OrderRequest, OrderStatus, VenueOrder
 from engine.domain.protocols import Venue
 from engine.sim.matching import MatchingSettings
-from tests.agents.execution.binance.simulation import Bench, run
-from tests.agents.execution.fakes import FakeMarket, open_database
+from tests.agents.execution.binance.simulation import Bench, memory_database, run
+from tests.agents.execution.fakes import FakeMarket
 from tests.binance.rules import SymbolRules
 from tests.binance.scripted import Liquidity
 
@@ -58,10 +57,9 @@ class Place(Protocol):
 class PaperPlace:
     """The paper venue on a scripted market."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.market = FakeMarket()
-        self.database = open_database(path / "paper.db")
+        self.database = memory_database(everything=True)
         self.venue: Venue = self._open()
 
     def _open(self) -> PaperVenue:
@@ -140,18 +138,18 @@ async def statuses(place: Place) -> dict[str, OrderStatus]:
 def on_both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a case on either venue, in simulated time."""
 
-    def work(venue: str, tmp_path: Path, **others: Any) -> None:
+    def work(venue: str, **others: Any) -> None:
         async def on_binance() -> None:
             binance = BinancePlace()
             async with binance.bench:
                 await test(place=binance, **others)
 
         async def on_paper() -> None:
-            await test(place=PaperPlace(tmp_path), **others)
+            await test(place=PaperPlace(), **others)
 
         run(on_paper() if venue == "paper" else on_binance())
 
-    dressed = _dressed(work, test, "venue", "tmp_path")
+    dressed = _dressed(work, test, "venue")
     marked: Callable[..., None] = pytest.mark.parametrize("venue", ["paper", "binance"])(dressed)
     return marked
 

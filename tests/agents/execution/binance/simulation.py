@@ -13,7 +13,6 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -328,12 +327,3 @@ def request(
     return OrderRequest(
         client_order_id(source), symbol, Side(side), OrderType(kind), D(quantity), limit, stop, target, reduce
     )
-
-
-def database_file(path: Path) -> Engine:
-    """Return an empty database on disk with every table."""
-    from engine.data.database import connect_database
-
-    database = connect_database(f"sqlite:///{path}")
-    metadata.create_all(database)
-    return database

@@ -11,7 +11,7 @@ import pytest
 from tests.agents.execution.binance.schedules import Outcome, Schedule
 from tests.agents.execution.binance.simulation import run
 
-SHORT, LONG = range(60), range(10_000, 20_000)
+SHORT, LONG = range(40), range(10_000, 20_000)
 
 
 def play(seed: int) -> Outcome:
