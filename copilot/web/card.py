@@ -1,7 +1,8 @@
 """A ticket as the browser draws it: every text ready in the ticket's language, every number already written out.
 
 The card decides nothing and computes nothing. Its buttons carry the ticket's id and nonce and nothing else; whose
-ticket it is, what it says and whether it may still be approved are looked up on the server.
+ticket it is, what it says and whether it may still be approved are looked up on the server. Proposals, the tickets of
+the agents, are drawn by the same card.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from copilot.wording import (
     format_time,
     render_reasons,
 )
+from copilot.wording.proposal_card import proposal_props
 from prompts import load_words
+from tools.agent_results import ProposalView
+from tools.decisions import Asked
 from tools.results import SizingView, TicketTerms, TicketView
 
 Words = Mapping[str, Any]
@@ -31,6 +35,30 @@ CLOSED = "closed"
 """State of a card whose ticket ended elsewhere."""
 _BPS_PER_PERCENT = Decimal(100)
 _FULL_BAR = 100
+
+
+def card_props(ticket: Asked, *, state: str | None = None) -> dict[str, Any]:
+    """Return what the card element shows of a ticket or a proposal, and which version that is.
+
+    Args:
+        ticket: The version to show.
+        state: Overrides its own state for cards that are no longer current.
+    """
+    if isinstance(ticket, ProposalView):
+        return {**proposal_props(ticket, state=state), "version": ticket.version}
+    return {**ticket_props(ticket, state=state), "version": ticket.version}
+
+
+def without_nonce(props: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an element's properties as they may be kept: nothing that a decision could be made with."""
+    return {name: "" if name == "nonce" else value for name, value in props.items()}
+
+
+def superseded_props(props: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return a kept card that was open when it was last seen and whose version is gone."""
+    label = load_words(language, "web")["card"]["state"][SUPERSEDED]
+    dead = {"nonce": "", "isOpen": False, "fields": [], "state": SUPERSEDED, "stateLabel": label}
+    return {**props, **dead}
 
 
 def ticket_props(ticket: TicketView, *, state: str | None = None) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Literal, Protocol
 
 from copilot.events import Event, Language
-from tools.results import TicketView
+from tools.decisions import Asked
+from tools.profile import Profile, Setting
+from tools.results import AlertView
 
 SURFACE = "web"
 """The page's name in decisions and notices."""
@@ -34,12 +36,44 @@ class Core(Protocol):
         """Change numbers of a ticket (plain decimal text): a new version, asked again."""
         ...
 
-    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
-        """Return the owner's tickets that wait for a decision, oldest first."""
+    def open_tickets(self, owner: str) -> tuple[Asked, ...]:
+        """Return the owner's tickets and proposals that wait for a decision, oldest first."""
+        ...
+
+    def ticket(self, owner: str, ticket_id: int) -> Asked | None:
+        """Return one of the owner's tickets or proposals as it stands."""
         ...
 
     def notices(self, owner: str, surface: str) -> tuple[str, ...]:
         """Return what happened while the owner was away, worded, and mark it delivered."""
+        ...
+
+    async def stop_everything(self, owner: str, surface: str) -> str:
+        """Stop all trading at once, and say so."""
+        ...
+
+    def telegram_code(self, owner: str) -> str:
+        """Return, in words, the one-time code that links the owner's Telegram account, or how to set up a bot."""
+        ...
+
+    async def adjust_alert(self, owner: str, alert_id: str, *, repeats: bool) -> AlertView | str:
+        """Make an alert speak every time or once; return it as it stands now, or in words why that can't be."""
+        ...
+
+    def profile(self, owner: str) -> Profile:
+        """Return what the owner has set."""
+        ...
+
+    def instruments(self) -> tuple[str, ...]:
+        """Return what may be a favourite, in the order to offer it."""
+        ...
+
+    async def change_setting(self, owner: str, setting: Setting, value: object) -> str | None:
+        """Keep one setting of the owner's profile; return in words why it can't be kept, or None."""
+        ...
+
+    async def forget_conversation(self, owner: str, conversation_id: str) -> None:
+        """Erase what is remembered of one conversation; orders, tickets and alerts stay."""
         ...
 
     def language(self, owner: str, fallback: Language) -> Language:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -38,13 +37,14 @@ _ROUTES: dict[str, tuple[str, ...]] = {
         "/project/translations",
         "/project/settings",
     ),
-    "POST": ("/login", "/login/link", "/logout", "/set-session-cookie", "/project/action"),
+    "POST": ("/login", "/login/link", "/logout", "/set-session-cookie", "/project/action", "/project/threads"),
+    "PUT": ("/project/thread",),
+    "DELETE": ("/project/thread",),
 }
 _FOLDERS: dict[str, tuple[str, ...]] = {
-    "GET": ("/assets/", "/public/", "/avatars/", "/project/file/", f"{SOCKET_PATH}/"),
+    "GET": ("/assets/", "/public/", "/avatars/", "/project/file/", "/thread/", "/chart/", f"{SOCKET_PATH}/"),
     "POST": (f"{SOCKET_PATH}/",),
 }
-_LOCALIZED = frozenset({"/project/translations", "/project/settings"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _POLICY_VIOLATION = 1008
 _HEADERS = {
@@ -66,15 +66,24 @@ class Gate:
         is_signed_in: Tells from the cookies of a request whether it is the owner's.
         host: The address that the server listens on.
         names: Further host names under which it may be reached; ignored on loopback.
+        rooms: Paths of pages beside the chat that list their own routes, such as `/dashboard`; signing in and the
+            checks of Host and Origin are the gate's there, too.
     """
 
     def __init__(
-        self, app: ASGIApp, is_signed_in: Callable[[dict[str, str]], bool], host: str, names: Iterable[str] = ()
+        self,
+        app: ASGIApp,
+        is_signed_in: Callable[[dict[str, str]], bool],
+        host: str,
+        names: Iterable[str] = (),
+        *,
+        rooms: Iterable[str] = (),
     ) -> None:
         self._app = app
         self._is_signed_in = is_signed_in
         self._is_loopback = is_loopback(host)
         self._names = _LOOPBACK_NAMES | frozenset(name.lower() for name in (host, *names))
+        self._rooms = tuple(rooms)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -85,7 +94,7 @@ class Gate:
         headers = Headers(scope=scope)
         refusal = self._refuse(scope, headers)
         if refusal is None:
-            await self._app(_localized(scope), receive, _guarded(send, headers))
+            await self._app(scope, receive, _guarded(send, headers))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         else:
@@ -96,13 +105,17 @@ class Gate:
             return _say("host", headers, 421)
         if not _is_own_page(scope, headers):
             return _say("origin", headers, 403)
-        if not _is_listed(scope):
+        is_room = self._is_room(scope["path"])
+        if not is_room and not _is_listed(scope):
             return _say("missing", headers, 404)
         if scope["path"] in OPEN_PATHS or self._is_signed_in(read_cookies(headers)):
             return None
-        if scope["path"] == "/" and scope["type"] == "http":
+        if scope["type"] == "http" and (scope["path"] == "/" or _is_navigation(scope, headers)):
             return RedirectResponse("/login", 303)
         return _say("sign_in", headers, 401)
+
+    def _is_room(self, path: str) -> bool:
+        return any(path == room or path.startswith(f"{room}/") for room in self._rooms)
 
     def _is_known_host(self, headers: Headers) -> bool:
         """Refuse names that are not ours: a foreign name that points here is DNS rebinding.
@@ -155,23 +168,17 @@ def _is_own_page(scope: Scope, headers: Headers) -> bool:
     return site in ("none", "same-origin") or (mode == "navigate" and headers.get("sec-fetch-dest") == "document")
 
 
+def _is_navigation(scope: Scope, headers: Headers) -> bool:
+    """Return whether a person opens a page, as opposed to a page that asks for more."""
+    return scope["method"] in SAFE_METHODS and headers.get("sec-fetch-mode") == "navigate"
+
+
 def _is_listed(scope: Scope) -> bool:
     path: str = scope["path"]
     if scope["type"] == "websocket":
         return path == f"{SOCKET_PATH}/"
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     return path in _ROUTES.get(method, ()) or path.startswith(_FOLDERS.get(method, ()))
-
-
-def _localized(scope: Scope) -> Scope:
-    """Ask for plain `es` whatever the Spanish-speaking country: that is how the files are named."""
-    if scope["path"] not in _LOCALIZED:
-        return scope
-    query = [
-        (key, "es" if key == "language" and value.lower().startswith("es") else value)
-        for key, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    ]
-    return {**scope, "query_string": urlencode(query).encode("ascii")}
 
 
 def _guarded(send: Send, headers: Headers) -> Send:
@@ -182,7 +189,8 @@ def _guarded(send: Send, headers: Headers) -> Send:
             answer = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 answer[name] = value
-            answer["content-security-policy"] = _policy(host)
+            # A room that allows itself less keeps its own policy.
+            answer.setdefault("content-security-policy", _policy(host))
             if answer.get("content-type", "").startswith(("text/html", "application/json")):
                 answer["cache-control"] = "no-store"
         await send(message)

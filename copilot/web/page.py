@@ -1,96 +1,107 @@
-"""What one browser sees: turns played into Chainlit, ticket cards kept true, notices shown.
+"""What one browser sees: turns played into Chainlit, ticket cards kept true, notices shown, settings kept.
 
-A turn is never cut: Stop only mutes it, because the core may be writing to its database. Cards follow the ticket
-store, not the conversation: after every turn, and every few seconds for what other surfaces decide, each open page is
-brought in line with the tickets that are open. A card of an older version loses its buttons.
+Cards follow the ticket store, not the conversation: after every turn, and every few seconds for what other surfaces
+decide, each open page is brought in line with the tickets that are open.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import chainlit
 from chainlit.context import init_ws_context
 from chainlit.session import WebsocketSession
+from chainlit.types import ThreadDict
 
-from copilot.charts import build_equity_figure, build_figure
-from copilot.events import (
-    AnswerToken,
-    AnswerWithdrawn,
-    Event,
-    Language,
-    TicketClosed,
-    TicketOpened,
-    ToolFinished,
-    ToolStarted,
-    TurnEnded,
-    Waiting,
-)
-from copilot.web.card import CLOSED, SUPERSEDED, ticket_props
+from copilot.events import Event, Language
+from copilot.web.alert_card import alert_props
+from copilot.web.commands import Command, is_command, menu, read_command, sentence
 from copilot.web.core import SURFACE, Core
 from copilot.web.languages import browser_language
-from copilot.wording import render_voice, render_waiting
-from engine.domain.signals import Signal
+from copilot.web.sessions import conversation_of, is_connected, own_session, owner_of
+from copilot.web.settings_panel import Panel, changed_settings, panel_inputs
+from copilot.web.threads import Threads
+from copilot.web.tickets import TicketCards, revived
+from copilot.web.turn import Speaking, Turn, plain_colons
+from copilot.wording.formats import escape
 from prompts import load_words
-from tools.results import BacktestResult, ChartData, ChartResult, SignalResult, TicketView, ToolResult
+from tools.decisions import Asked
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 3.0
-_DIRECTIVE = re.compile(r":(?=[A-Za-z])")
-_JOINER = "\u2060"
-_STEP_EXCLUDES = {"chart": True, "curve": True, "nonce": True, "terms_hash": True}
-
-
-@dataclass(slots=True)
-class Card:
-    """A ticket's card in one browser: the version it shows, and Chainlit's element."""
-
-    ticket: TicketView
-    element: chainlit.CustomElement
+STARTERS = 4
+"""How many starters are offered: two rows on a phone."""
+STOP, KEEP_GOING = "stop_everything", "keep_going"
+_ALERT = "AlertCard"
 
 
 @dataclass(slots=True)
 class Browser:
     """What we know of one Chainlit session."""
 
-    language: Language
-    cards: dict[int, Card] = field(default_factory=dict)
-    signals: dict[str, Signal] = field(default_factory=dict)
+    speaking: Speaking
+    tickets: TicketCards = field(default_factory=TicketCards)
+    alerts: dict[str, chainlit.CustomElement] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
-    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked_to_stop: chainlit.Message | None = None
+
+    @property
+    def language(self) -> Language:
+        """Return the language that is spoken."""
+        return self.speaking.language
 
 
 class Page:
     """The page of a core; one for the whole server."""
 
-    def __init__(self, core: Core, fallback: Language) -> None:
+    def __init__(self, core: Core, threads: Threads, fallback: Language) -> None:
         self._core = core
+        self._threads = threads
         self._fallback: Language = fallback
         self._browsers: dict[str, Browser] = {}
 
-    async def open(self) -> None:
-        """Show a fresh browser what waits for its owner."""
-        session = _session()
-        self._browser(session)
+    async def greet(self) -> None:
+        """Give a browser that connected its commands and settings, and show it what waits for its owner."""
+        session = own_session()
+        browser = self._browser(session)
+        await chainlit.context.emitter.set_commands(cast(Any, menu(browser.language)))
+        await self._show_settings(session)
         await self._show_notices(session)
         await self._draw_cards(session, {})
 
-    async def say(self, text: str) -> None:
-        """Take a message and play the turn."""
-        session = _session()
-        owner, conversation = owner_of(session), conversation_id(session)
-        await self._play(session, self._core.send(owner, conversation, text))
+    async def resume(self, thread: ThreadDict) -> None:
+        """Bring what a past conversation shows up to date, before it is shown."""
+        session = own_session()
+        browser, owner = self._browser(session), owner_of(session)
+        elements = cast("list[dict[str, Any]]", thread["elements"])
+        await browser.tickets.revive(
+            elements,
+            self._core.open_tickets(owner),
+            lambda ticket_id: self._core.ticket(owner, ticket_id),
+            browser.language,
+        )
+        browser.alerts = {str(kept["props"]["alertId"]): revived(kept) for kept in elements if kept["name"] == _ALERT}
+
+    async def say(self, text: str, chosen: str | None = None) -> None:
+        """Take a message, or a command chosen from the menu, and play the turn."""
+        session = own_session()
+        command = read_command(text, chosen)
+        if command is None and not is_command(text):
+            await self._send(session, text)
+        elif command is None:
+            words = self._words(self._browser(session).language)["command"]
+            await self.tell(words["unknown"].format(word=f"`{escape(text.split()[0][:40])}`"))
+        else:
+            await self._obey(session, command)
 
     async def follow(self, events: AsyncIterator[Event]) -> None:
         """Play what a decision brought about."""
-        await self._play(_session(), events)
+        await self._play(own_session(), events)
 
     async def tell(self, words: str) -> None:
         """Say something in the conversation."""
@@ -104,17 +115,77 @@ class Page:
         await chainlit.Message(self._words(browser.language)["chat"]["stopped"]).send()
         await chainlit.context.emitter.task_end()
 
+    async def answer_stop(self, *, is_confirmed: bool) -> None:
+        """Stop all trading, or not, after the second question."""
+        session = own_session()
+        browser = self._browser(session)
+        asked, browser.asked_to_stop = browser.asked_to_stop, None
+        if asked is not None:
+            await asked.remove_actions()
+        if is_confirmed:
+            await self.tell(await self._core.stop_everything(owner_of(session), SURFACE))
+        else:
+            await self.tell(self._words(browser.language)["command"]["kept_going"])
+
+    async def adjust_alert(self, alert_id: str, *, repeats: bool) -> bool:
+        """Make an alert speak every time or once, and say so; return whether it could be."""
+        session = own_session()
+        browser = self._browser(session)
+        alert = await self._core.adjust_alert(owner_of(session), alert_id, repeats=repeats)
+        if isinstance(alert, str):
+            await self.tell(alert)
+            return False
+        element = browser.alerts.get(alert.alert_id)
+        if element is not None:
+            element.props = alert_props(alert, browser.language)
+            await element.update()
+        words = self._words(browser.language)["alert"]
+        told = words["every_set" if alert.repeats else "once_set"]
+        await self.tell(told.format(alert_id=alert.alert_id))
+        return True
+
+    async def keep_settings(self, panel: Panel) -> None:
+        """Keep what the owner changed in the settings panel; in another language the page is opened anew.
+
+        Raises:
+            AmbiguousNumber: The risk may be read in two ways.
+        """
+        session = own_session()
+        browser, owner = self._browser(session), owner_of(session)
+        changed = changed_settings(panel, self._core.profile(owner), browser.language)
+        refused = [await self._core.change_setting(owner, setting, value) for setting, value in changed.items()]
+        words = self._words(browser.language)["settings"]
+        for why in filter(None, refused):
+            await self.tell(why)
+        if None in refused or not changed:
+            await chainlit.context.emitter.send_toast(words["saved" if changed else "unchanged"], "success")
+        if "language" in changed and panel.language is not None:
+            browser.speaking.language = self._core.language(owner, panel.language)
+            await chainlit.context.emitter.emit("reload", {})
+        else:
+            await self._show_settings(session)
+
     def language(self, session: WebsocketSession) -> Language:
         """Return the language to speak to a browser."""
         return self._browser(session).language
 
+    def owners_language(self, owner: str, tag: str) -> Language:
+        """Return the language that an owner chose, or else the one that a browser asks for."""
+        return self._core.language(owner, browser_language(tag, self._fallback))
+
     def starters(self, owner: str, tag: str) -> tuple[tuple[str, str], ...]:
-        """Return what a newcomer may try, in the owner's language or the browser's."""
-        return self._core.starters(self._core.language(owner, browser_language(tag, self._fallback)))
+        """Return what may be asked, beginning with what the owner does most, in their language or the browser's."""
+        language = self.owners_language(owner, tag)
+        known = self._words(language)["starters"]
+        used = [known[tool] for tool in self._threads.used_tools(owner) if tool in known]
+        offered = {starter["message"]: starter["label"] for starter in used}
+        for label, message in self._core.starters(language):
+            offered.setdefault(message, label)
+        return tuple((label, message) for message, label in offered.items())[:STARTERS]
 
     def banner(self, owner: str, accept_language: str) -> str:
         """Return what is simulated."""
-        return self._core.banner(self._core.language(owner, browser_language(accept_language, self._fallback)))
+        return self._core.banner(self.owners_language(owner, accept_language))
 
     async def watch(self) -> None:
         """Bring connected browsers in line with what happens elsewhere, until cancelled."""
@@ -124,6 +195,38 @@ class Page:
                 await self._look_around()
             except Exception:
                 log.exception("the page could not be brought up to date; trying again")
+
+    async def _obey(self, session: WebsocketSession, command: Command) -> None:
+        browser, owner = self._browser(session), owner_of(session)
+        language = command.language or browser.language
+        words = self._words(language)
+        said = sentence(command, language)
+        match command.name:
+            case "stop":
+                await self._ask_to_stop(browser, words["command"])
+            case "telegram":
+                await _whisper(self._core.telegram_code(owner))
+            case "help":
+                names = " · ".join(f"`/{each['id']}`" for each in menu(language))
+                await self.tell(words["command"]["help"].format(commands=names))
+            case name if said is None:
+                await self.tell(words["command"]["needs_symbol"].format(name=words["commands"][name]["name"]))
+            case name:
+                if name == "status":
+                    await self.tell(self._core.banner(language))
+                await self._send(session, said)
+
+    async def _ask_to_stop(self, browser: Browser, words: Mapping[str, str]) -> None:
+        actions = [
+            chainlit.Action(name=STOP, payload={}, label=words["stop_now"], icon="octagon-x"),
+            chainlit.Action(name=KEEP_GOING, payload={}, label=words["keep_going"]),
+        ]
+        browser.asked_to_stop = chainlit.Message(words["confirm_stop"], actions=actions)
+        await browser.asked_to_stop.send()
+
+    async def _send(self, session: WebsocketSession, text: str) -> None:
+        owner = owner_of(session)
+        await self._play(session, self._core.send(owner, conversation_of(owner, session.thread_id), text))
 
     async def _look_around(self) -> None:
         self._forget_gone()
@@ -136,15 +239,14 @@ class Page:
 
     async def _play(self, session: WebsocketSession, events: AsyncIterator[Event]) -> None:
         browser = self._browser(session)
-        turn = Turn(browser)
+        turn = Turn(browser.speaking)
         browser.turns.append(turn)
-        task = asyncio.create_task(self._run(session, turn, events))
+        task = asyncio.create_task(self._run(session, browser, turn, events))
         _RUNNING.add(task)
         task.add_done_callback(_RUNNING.discard)
         await asyncio.shield(task)
 
-    async def _run(self, session: WebsocketSession, turn: Turn, events: AsyncIterator[Event]) -> None:
-        browser = turn.browser
+    async def _run(self, session: WebsocketSession, browser: Browser, turn: Turn, events: AsyncIterator[Event]) -> None:
         try:
             async for event in events:
                 await turn.show(event)
@@ -154,10 +256,11 @@ class Page:
         finally:
             await turn.end()
             browser.turns.remove(turn)
+        browser.alerts |= turn.alerts
         await self._draw_cards(session, turn.closed)
         await self._draw_elsewhere(session, turn.closed)
 
-    async def _draw_elsewhere(self, here: WebsocketSession, closed: Mapping[int, TicketView]) -> None:
+    async def _draw_elsewhere(self, here: WebsocketSession, closed: Mapping[int, Asked]) -> None:
         """Bring the owner's other open pages in line."""
         self._forget_gone()
         for session_id in list(self._browsers):
@@ -168,24 +271,14 @@ class Page:
             await self._draw_cards(session, closed)
         init_ws_context(here)
 
-    async def _draw_cards(self, session: WebsocketSession, closed: Mapping[int, TicketView]) -> None:
-        browser = self._browser(session)
-        async with browser.drawing:
-            waiting = {ticket.ticket_id: ticket for ticket in self._core.open_tickets(owner_of(session))}
-            for ticket_id, card in list(browser.cards.items()):
-                current = waiting.get(ticket_id)
-                if ticket_id in closed:
-                    await _redraw(card, closed[ticket_id])
-                elif current is None:
-                    await _redraw(card, card.ticket, state=CLOSED)
-                elif current.nonce == card.ticket.nonce:
-                    continue
-                else:
-                    await _redraw(card, card.ticket, state=SUPERSEDED)
-                del browser.cards[ticket_id]
-            for ticket_id, ticket in waiting.items():
-                if ticket_id not in browser.cards:
-                    browser.cards[ticket_id] = await _draw(ticket)
+    async def _draw_cards(self, session: WebsocketSession, closed: Mapping[int, Asked]) -> None:
+        waiting = self._core.open_tickets(owner_of(session))
+        await self._browser(session).tickets.bring_in_line(waiting, closed)
+
+    async def _show_settings(self, session: WebsocketSession) -> None:
+        profile = self._core.profile(owner_of(session))
+        inputs = panel_inputs(profile, self._core.instruments(), self._browser(session).language)
+        await chainlit.ChatSettings(inputs).send()
 
     async def _show_notices(self, session: WebsocketSession) -> None:
         for words in self._core.notices(owner_of(session), SURFACE):
@@ -194,8 +287,8 @@ class Page:
     def _browser(self, session: WebsocketSession) -> Browser:
         known = self._browsers.get(session.id)
         if known is None:
-            asked = browser_language(session.language or "", self._fallback)
-            known = self._browsers[session.id] = Browser(self._core.language(owner_of(session), asked))
+            language = self.owners_language(owner_of(session), session.language or "")
+            known = self._browsers[session.id] = Browser(Speaking(language))
         return known
 
     def _forget_gone(self) -> None:
@@ -209,196 +302,12 @@ class Page:
         return words
 
 
-class Turn:
-    """One turn on the screen: steps, the streamed answer, and the charts under it."""
-
-    def __init__(self, browser: Browser) -> None:
-        self.browser = browser
-        self.is_muted = False
-        self.closed: dict[int, TicketView] = {}
-        self._answer: chainlit.Message | None = None
-        self._said = ""
-        self._is_withdrawn = False
-        self._waiting: chainlit.Step | None = None
-        self._steps: dict[str, tuple[str, chainlit.Step]] = {}
-        self._charts: list[ChartData | BacktestResult] = []
-        run = chainlit.context.current_step
-        self._parent_id = None if run is None else run.id
-
-    async def show(self, event: Event) -> None:
-        """Show one event; after Stop only what ends a ticket is still taken in."""
-        match event:
-            case TicketClosed():
-                self.closed[event.ticket.ticket_id] = event.ticket
-            case TicketOpened():
-                pass
-            case TurnEnded():
-                await self._adopt(event.language)
-                await self._sign(event)
-            case _ if self.is_muted:
-                pass
-            case AnswerToken():
-                await self._stream(event.text)
-            case AnswerWithdrawn():
-                self._said, self._is_withdrawn = self._said[: event.kept], True
-            case Waiting():
-                await self._tell_waiting(event.ahead)
-            case ToolStarted():
-                await self._start_step(event)
-            case ToolFinished():
-                await self._end_step(event)
-
-    async def end(self) -> None:
-        """Close what is open and put the charts under the answer."""
-        await self._stop_waiting()
-        for _, step in self._steps.values():
-            if step.end is None:
-                step.end = _utc_now()
-                await step.update()
-        if self.is_muted:
-            if self._answer is not None:
-                await self._answer.update()
-            return
-        if self._answer is None and self._charts:
-            self._answer = chainlit.Message("")
-        if self._answer is not None:
-            plots: list[Any] = [self._plot(chart) for chart in self._charts]
-            self._answer.elements = plots
-            await self._answer.send()
-
-    async def _stream(self, text: str) -> None:
-        if self._answer is None:
-            self._answer = chainlit.Message("")
-        await self._stop_waiting()
-        self._said += text
-        if self._is_withdrawn:
-            self._is_withdrawn = False
-            await self._answer.stream_token(plain_colons(self._said), is_sequence=True)
-            return
-        await self._answer.stream_token(plain_colons(text, after=self._answer.content))
-
-    async def _tell_waiting(self, ahead: int) -> None:
-        told = render_waiting(ahead, self.browser.language)
-        if self._waiting is None:
-            self._waiting = chainlit.Step(name=told, type="tool", parent_id=self._parent_id)
-            await self._waiting.send()
-        else:
-            self._waiting.name = told
-            await self._waiting.update()
-
-    async def _stop_waiting(self) -> None:
-        """Take the word about the line away: its turn has come."""
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            await waiting.remove()
-
-    async def _sign(self, event: TurnEnded) -> None:
-        """Say whose words these are, where it was not the offline model as usual."""
-        signed = render_voice(event.brain, event.trouble, event.language)
-        if signed and self._answer is not None and not self.is_muted:
-            await self._answer.stream_token(plain_colons(f"\n\n*{signed}*"))
-
-    async def _start_step(self, event: ToolStarted) -> None:
-        step = chainlit.Step(
-            name=self._tool_name(event.tool), type="tool", show_input="json", parent_id=self._parent_id
-        )
-        step.input = {name: str(value) for name, value in event.arguments.items()}
-        step.start = _utc_now()
-        self._steps[event.call_id] = (event.tool, step)
-        await step.send()
-
-    async def _end_step(self, event: ToolFinished) -> None:
-        self._remember(event.result)
-        _, step = self._steps.get(event.call_id, (event.tool, None))
-        if step is not None:
-            step.output = event.result.model_dump(mode="json", exclude=_STEP_EXCLUDES)
-            step.end = _utc_now()
-            await step.update()
-
-    def _remember(self, result: ToolResult) -> None:
-        if isinstance(result, ChartResult):
-            self._charts.append(result.chart)
-        elif isinstance(result, SignalResult):
-            self.browser.signals[result.signal.symbol] = result.signal
-            if result.chart is not None:
-                self._charts.append(result.chart)
-        elif isinstance(result, BacktestResult) and result.trades:
-            self._charts.append(result)
-
-    def _plot(self, chart: ChartData | BacktestResult) -> chainlit.Plotly:
-        if isinstance(chart, BacktestResult):
-            figure = build_equity_figure(chart, language=self.browser.language)
-            return chainlit.Plotly(name=f"{chart.target} {chart.timeframe}", figure=figure, display="inline")
-        signal = self.browser.signals.get(chart.symbol)
-        if signal is not None and chart.time and chart.time[-1] > signal.valid_until.timestamp():
-            signal = None
-        figure = build_figure(chart, language=self.browser.language, signal=signal)
-        return chainlit.Plotly(name=f"{chart.symbol} {chart.timeframe}", figure=figure, display="inline")
-
-    async def _adopt(self, language: Language) -> None:
-        """Speak the language that the turn turned out to be in; steps began before it was known."""
-        if language == self.browser.language:
-            return
-        self.browser.language = language
-        for tool, step in self._steps.values():
-            step.name = self._tool_name(tool)
-            await step.update()
-
-    def _tool_name(self, tool: str) -> str:
-        names = load_words(self.browser.language, "web")["tools"]
-        return str(names.get(tool, tool))
-
-
 _RUNNING: set[asyncio.Task[None]] = set()
 """Turns under way; asyncio itself keeps no hold of them."""
 
 
-def plain_colons(text: str, after: str = "") -> str:
-    """Return Markdown in which no colon begins a directive: Chainlit would leave `:risk` of `reward:risk` out.
-
-    An invisible joiner stands behind the colon, so that nothing shows, whatever the next piece of a stream begins with.
-    """
-    joiner = _JOINER if after.endswith(":") and text[:1].isalpha() else ""
-    return joiner + _DIRECTIVE.sub(f":{_JOINER}", text)
-
-
-def owner_of(session: WebsocketSession) -> str:
-    """Return who is signed in; sessions of nobody do not exist behind the gate."""
-    assert session.user is not None, "the gate lets nobody in who is not signed in"
-    return str(session.user.identifier)
-
-
-def conversation_id(session: WebsocketSession) -> str:
-    """Return the conversation of a session; the browser names its thread, so the owner is part of the name."""
-    name = f"{owner_of(session)}\0{session.thread_id}".encode()
-    return f"web-{hashlib.sha256(name).hexdigest()[:32]}"
-
-
-def is_connected(session: WebsocketSession) -> bool:
-    """Return whether a browser is listening: what is sent to one that is not is lost."""
-    from chainlit.server import sio
-
-    return bool(sio.manager.is_connected(session.socket_id, "/"))
-
-
-async def _draw(ticket: TicketView) -> Card:
-    element = chainlit.CustomElement(name="TicketCard", props=ticket_props(ticket), display="inline")
-    await chainlit.Message("", elements=[element]).send()
-    return Card(ticket, element)
-
-
-async def _redraw(card: Card, ticket: TicketView, *, state: str | None = None) -> None:
-    card.element.props = ticket_props(ticket, state=state)
-    await card.element.update()
-
-
-def _session() -> WebsocketSession:
-    session = chainlit.context.session
-    assert isinstance(session, WebsocketSession), "the page is reached through a browser's socket alone"
-    return session
-
-
-def _utc_now() -> str:
-    from chainlit.utils import utc_now
-
-    return str(utc_now())
+async def _whisper(words: str) -> None:
+    """Say something that is not kept with the conversation."""
+    message = chainlit.Message(plain_colons(words))
+    message.persisted = True
+    await message.send()

@@ -7,30 +7,38 @@ process. So the environment is cleaned and set here, then it is imported, then h
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from copilot.events import Language
 from copilot.web.core import Core
 from copilot.web.gate import Gate, is_loopback
 from copilot.web.login import Seal, SignIn
-from copilot.web.site_folder import prepare_site
+from copilot.web.site_folder import LOCALES, prepare_site
+from copilot.web.threads import Threads
+from engine.dashboard.app import dashboard_routes
 from engine.domain.errors import ConfigError
 from prompts import load_words
 
+if TYPE_CHECKING:
+    from copilot.web.page import Page
+
 MAX_SOCKET_BYTES = 1 << 20
 """Largest message a browser may send over its socket."""
+DASHBOARD = "/dashboard"
 _SHUTDOWN_S = 2
 _SECRET_BYTES = 48
 _FOREIGN_SETTINGS = (
@@ -48,6 +56,7 @@ _FOREIGN_SETTINGS = (
 
 async def serve(
     core: Core,
+    threads: Threads,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -55,18 +64,21 @@ async def serve(
     data_dir: Path,
     fallback_language: Language = "en",
     check_password: Callable[[str], bool] | None = None,
+    dashboard: ASGIApp | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the page until interrupted.
 
     Args:
         core: The copilot.
+        threads: Past conversations.
         host: Address to listen on; beyond loopback only with a password.
         port: 0 takes a free one.
         owner: Whose page it is.
         data_dir: Keeps the key of the sessions and the folder that is served (`web`), which is written anew.
         fallback_language: For browsers that ask for neither of ours, and for what is said at the start.
         check_password: Tells whether a password is the owner's; None when none was set.
+        dashboard: The live page, to stand behind the same sign-in at `/dashboard`; None where there is none.
         say: Tells the owner something where the program was started; the sign-in link goes there.
 
     Raises:
@@ -85,7 +97,9 @@ async def serve(
             check_password=check_password,
             fallback=fallback_language,
         )
-        app, watch = build_app(core, sign_in, host=host, owner=owner, fallback=fallback_language)
+        app, watch = build_app(
+            core, threads, sign_in, host=host, owner=owner, fallback=fallback_language, dashboard=dashboard
+        )
         say(words["listening"].format(url=url))
         sign_in.print_link()
         if check_password is not None:
@@ -157,22 +171,73 @@ def prepare_environment(folder: Path, secret: str, *, cookie: str) -> None:
 
 
 def build_app(
-    core: Core, sign_in: SignIn, *, host: str, owner: str, fallback: Language
+    core: Core,
+    threads: Threads,
+    sign_in: SignIn,
+    *,
+    host: str,
+    owner: str,
+    fallback: Language,
+    dashboard: ASGIApp | None = None,
 ) -> tuple[ASGIApp, Callable[[], asyncio.Task[None]]]:
     """Return the whole page behind its gate, and what starts its background work."""
     from copilot.web.app import register
 
-    page = register(core, fallback)
+    page = register(core, threads, fallback)
     # Imported last: it looks at the configuration while it is imported.
     from chainlit.server import app as chainlit_app
+
+    rooms: list[BaseRoute] = [] if dashboard is None else dashboard_routes(dashboard, DASHBOARD)
+    routes = [*sign_in.routes, *_own_routes(page, threads, owner, has_dashboard=dashboard is not None), *rooms]
+    inner = Starlette(routes=[*routes, Mount("/", chainlit_app)])
+    names = (socket.gethostname(),)
+    gate = Gate(inner, lambda cookies: _is_owner(cookies, owner), host, names, rooms=(DASHBOARD,) if rooms else ())
+    return gate, lambda: asyncio.create_task(page.watch())
+
+
+def _own_routes(page: Page, threads: Threads, owner: str, *, has_dashboard: bool) -> list[BaseRoute]:
+    """Return what stands before Chainlit's routes: its words in the owner's language, and charts drawn again."""
+    from chainlit.server import project_settings, project_translations
+    from chainlit.user import User
+
+    from copilot.web.drawings import Drawing
+
+    def language(request: Request) -> Language:
+        return page.owners_language(owner, request.query_params.get("language", ""))
 
     async def banner(request: Request) -> JSONResponse:
         return JSONResponse({"text": page.banner(owner, request.headers.get("accept-language", ""))})
 
-    inner = Starlette(routes=[*sign_in.routes, Route("/banner", banner), Mount("/", chainlit_app)])
-    names = (socket.gethostname(),)
-    gate = Gate(inner, lambda cookies: _is_owner(cookies, owner), host, names)
-    return gate, lambda: asyncio.create_task(page.watch())
+    async def translations(request: Request) -> Response:
+        answer: Response = await project_translations(language=LOCALES[language(request)])
+        return answer
+
+    async def settings(request: Request) -> Response:
+        spoken = language(request)
+        answer = await project_settings(User(identifier=owner), language=LOCALES[spoken], chat_profile=None)
+        told = json.loads(answer.body)
+        told["ui"]["header_links"] = [_dashboard_link(spoken)] if has_dashboard else []
+        return JSONResponse(told)
+
+    async def chart(request: Request) -> Response:
+        kept = await asyncio.to_thread(threads.element, owner, request.path_params["element_id"])
+        if kept is None or "drawing" not in kept:
+            return Response(status_code=404)
+        figure = await asyncio.to_thread(lambda: Drawing.model_validate(kept["drawing"]).figure().to_json())
+        return Response(figure, media_type="application/json")
+
+    return [
+        Route("/banner", banner),
+        Route("/project/translations", translations),
+        Route("/project/settings", settings),
+        Route("/chart/{element_id}", chart),
+    ]
+
+
+def _dashboard_link(language: Language) -> dict[str, str]:
+    name = load_words(language, "web")["header"]["dashboard"]
+    icon = "/public/dashboard.svg"
+    return {"name": name, "display_name": name, "icon_url": icon, "url": f"{DASHBOARD}/", "target": "_self"}
 
 
 async def _run(app: ASGIApp, watch: Callable[[], asyncio.Task[None]], listener: socket.socket) -> None:

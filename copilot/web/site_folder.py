@@ -18,9 +18,10 @@ from typing import Any
 
 from prompts import LANGUAGES, load_words
 
-_ELEMENTS = ("TicketCard.jsx",)
-_PUBLIC = ("copilot.css", "copilot.js", "logo_light.svg", "logo_dark.svg", "favicon.svg")
-_LOCALES = {"en": "en-US", "es": "es"}
+_ELEMENTS = ("TicketCard.jsx", "AgentCards.jsx", "AlertCard.jsx")
+_PUBLIC = ("copilot.css", "copilot.js", "logo_light.svg", "logo_dark.svg", "favicon.svg", "dashboard.svg")
+LOCALES: Mapping[str, str] = {"en": "en-US", "es": "es"}
+"""How Chainlit names the files of our languages."""
 _REMOTE_LINK = re.compile(r"<link\b[^>]*?https?://[^>]*>", re.IGNORECASE)
 _THEME = {
     # No fonts to fetch: the browser's own are used.
@@ -64,6 +65,7 @@ description = ""
 cot = "tool_call"
 confirm_new_chat = true
 default_sidebar_state = "closed"
+chat_settings_location = "message_composer"
 default_avatar_file_url = "/favicon"
 custom_build = "build"
 custom_css = "/public/copilot.css"
@@ -113,7 +115,7 @@ def _write_translations(source: Path, target: Path) -> None:
     for path in source.glob("*.json"):
         shutil.copyfile(path, target / path.name)
     for language in LANGUAGES:
-        path = target / f"{_LOCALES[language]}.json"
+        path = target / f"{LOCALES[language]}.json"
         words = json.loads(path.read_text("utf-8"))
         for name, text in load_words(language, "web")["chainlit"].items():
             _replace(words, name.split("."), text)

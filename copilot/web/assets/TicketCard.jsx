@@ -162,7 +162,7 @@ export default function TicketCard() {
       <details open={props.isOpen}>
         <summary>{words.terms}</summary>
         <Facts rows={props.rows} />
-        <Changes rows={props.changes} words={words} />
+        {props.changes.length ? <Changes rows={props.changes} words={words} /> : null}
         {props.sizing.length ? (
           <section>
             <h4>{words.sizing}</h4>
@@ -173,7 +173,7 @@ export default function TicketCard() {
             ))}
           </section>
         ) : null}
-        <Limits limits={props.limits} words={words} />
+        {props.limits.length ? <Limits limits={props.limits} words={words} /> : null}
       </details>
       {props.isOpen ? (
         <footer>
@@ -190,9 +190,11 @@ export default function TicketCard() {
               <button type="button" className="tc-go" disabled={isBusy} onClick={() => call('approve_ticket')}>
                 {isExpired ? words.approve_expired : words.approve}
               </button>
-              <button type="button" disabled={isBusy} onClick={() => setEditing(true)}>
-                {words.edit}
-              </button>
+              {props.fields.length ? (
+                <button type="button" disabled={isBusy} onClick={() => setEditing(true)}>
+                  {words.edit}
+                </button>
+              ) : null}
               <button type="button" className="tc-stop" disabled={isBusy} onClick={() => call('reject_ticket')}>
                 {words.reject}
               </button>

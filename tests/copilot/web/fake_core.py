@@ -1,13 +1,16 @@
-"""A copilot in one file: keeps the rules of the real one (owner, nonce, versions) and answers from samples."""
+"""A copilot in one file: keeps the rules of the real one (owner, nonce, versions) and answers from samples.
+
+What is set and remembered is kept as the real one keeps it, in memory; proposals and agents come from `fake_agents`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,15 +31,29 @@ from engine.domain.market import Bars
 from engine.domain.signals import Direction
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from prompts import load_words
+from tests.copilot.web.fake_agents import agents_result, start_proposal
 from tests.copilot.wording import samples
+from tools.agent_results import ProposalView
 from tools.chart import describe
-from tools.results import BacktestResult, ChartResult, EquityCurve, SignalResult, TicketView, ToolResult
+from tools.decisions import Asked
+from tools.profile import Profile, Setting
+from tools.results import (
+    AlertSet,
+    AlertView,
+    BacktestResult,
+    ChartResult,
+    EquityCurve,
+    SignalResult,
+    TicketView,
+    ToolResult,
+)
 
 OWNER = "ana"
 STRANGERS_TICKET = 900
 SECRET = "a detail that must stay in the log"
 MONDAY = 1_741_564_800
-SPANISH_WORDS = ("señal", "compra", "gráfico", "cartera", "prueba")
+SPANISH_WORDS = ("señal", "compra", "gráfico", "cartera", "prueba", "agentes", "avísame", "inicia", "alertas")
+ALERT = "9"
 
 
 def bars(symbol: str = "XAUUSD", timeframe: Timeframe = "1h", count: int = 400, start: float = 2850.0) -> Bars:
@@ -92,10 +109,14 @@ def backtest_result(days: int = 365) -> BacktestResult:
 class FakeCore:
     """Keeps tickets in memory; `executed` counts what would have been sent."""
 
-    tickets: dict[int, TicketView] = field(default_factory=dict)
+    tickets: dict[int, Asked] = field(default_factory=dict)
     executed: list[int] = field(default_factory=list)
     pending_notices: list[str] = field(default_factory=list)
     languages: dict[str, Language] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    alerts: dict[str, AlertView] = field(default_factory=dict)
+    heard: dict[str, list[str]] = field(default_factory=dict)
+    stopped_by: list[str] = field(default_factory=list)
     execution_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -104,6 +125,7 @@ class FakeCore:
     async def send(self, owner: str, conversation_id: str, text: str) -> AsyncIterator[Event]:
         """Answer by the words in a message."""
         asked = text.lower()
+        self.heard.setdefault(conversation_id, []).append(text)
         language: Language = "es" if any(word in asked for word in SPANISH_WORDS) else "en"
         self.languages.setdefault(owner, language)
         if "explode" in asked:
@@ -120,13 +142,24 @@ class FakeCore:
             yield ToolStarted(f"call-{tool}", tool, {"symbol": "XAUUSD", "timeframe": "1h"})
             yield ToolFinished(f"call-{tool}", tool, result)
             results.append(result)
-            if isinstance(result, TicketView):
+            if isinstance(result, TicketView | ProposalView):
                 yield TicketOpened(result)
+        if "what did i say" in asked:
+            text = " / ".join(self.heard[conversation_id][:-1]) or "nothing"
         async for event in _tell(render_answer(results, language) if results else f"You said: {text}", language):
             yield event
 
-    def _work(self, asked: str, owner: str, conversation_id: str, language: Language) -> list[tuple[str, ToolResult]]:
+    def _work(self, asked: str, owner: str, conversation_id: str, language: Language) -> list[tuple[str, Any]]:
         chart = chart_result()
+        if "agents" in asked or "agentes" in asked:
+            return [("agent_status", agents_result())]
+        if "start nova" in asked or "inicia nova" in asked:
+            proposal = start_proposal(owner, conversation_id, language)
+            self.tickets[proposal.ticket_id] = proposal
+            return [("control_agent", proposal)]
+        if "alert me" in asked or "avísame" in asked:
+            self.alerts[ALERT] = samples.alert(value="4000", alert_id=ALERT, symbol="ETH/USDT")
+            return [("set_alert", AlertSet(alert=self.alerts[ALERT], price=Decimal("3900.5")))]
         if "signal" in asked or "señal" in asked:
             return [("get_signal", signal_result(chart)), ("analyze_chart", chart)]
         if "backtest" in asked:
@@ -171,8 +204,10 @@ class FakeCore:
             if decision == "approve":
                 self.executed.append(ticket_id)
             state = "executed" if decision == "approve" else "rejected"
-            fill = samples.filled(filled_quantity=ticket.terms.quantity) if decision == "approve" else None
-            closed = ticket.model_copy(update={"state": state, "fill": fill})
+            changed: dict[str, Any] = {"state": state}
+            if isinstance(ticket, TicketView) and decision == "approve":
+                changed["fill"] = samples.filled(filled_quantity=ticket.terms.quantity)
+            closed = ticket.model_copy(update=changed)
             self.tickets[ticket_id] = closed
             yield TicketClosed(closed)
             refusal = render_answer([closed], ticket.language)
@@ -185,8 +220,10 @@ class FakeCore:
         """Make a new version with other numbers."""
         language = self.languages.get(owner, "en")
         words = self._refusal(owner, ticket_id, nonce)
-        if words is None:
-            ticket = self.tickets[ticket_id]
+        ticket = self.tickets.get(ticket_id)
+        if words is None and set(changes) - {"quantity", "price", "stop_loss", "take_profit"}:
+            words = "There is no such number."
+        if words is None and isinstance(ticket, TicketView):
             numbers = {name: Decimal(text) for name, text in changes.items()}
             version = ticket.version + 1
             renewed = ticket.model_copy(
@@ -199,7 +236,7 @@ class FakeCore:
             self.tickets[ticket_id] = renewed
             yield TicketOpened(renewed)
             words = render_message("ticket_edited", ticket.language)
-        async for event in _tell(words, language):
+        async for event in _tell(words or "", language):
             yield event
 
     def _refusal(self, owner: str, ticket_id: int, nonce: str) -> str | None:
@@ -210,7 +247,52 @@ class FakeCore:
             return "The ticket has changed."
         return None
 
-    def open_tickets(self, owner: str) -> tuple[TicketView, ...]:
+    def ticket(self, owner: str, ticket_id: int) -> Asked | None:
+        """Return one of the owner's tickets."""
+        ticket = self.tickets.get(ticket_id)
+        return ticket if ticket is not None and ticket.owner == owner else None
+
+    async def stop_everything(self, owner: str, surface: str) -> str:
+        """Note who stopped what."""
+        self.stopped_by.append(owner)
+        return render_message("stopped_everything", self.language(owner, "en"))
+
+    def telegram_code(self, owner: str) -> str:
+        """Return a code in words."""
+        return render_message("telegram_code", self.language(owner, "en")).format(code="KLMN-1234")
+
+    async def adjust_alert(self, owner: str, alert_id: str, *, repeats: bool) -> AlertView | str:
+        """Change an alert, or say that there is none."""
+        if alert_id not in self.alerts:
+            return "There is no such alert."
+        self.alerts[alert_id] = self.alerts[alert_id].model_copy(update={"repeats": repeats})
+        return self.alerts[alert_id]
+
+    def profile(self, owner: str) -> Profile:
+        """Return what was set."""
+        return replace(self.profiles.get(owner, Profile()), language=self.languages.get(owner))
+
+    def instruments(self) -> tuple[str, ...]:
+        """Return a few."""
+        return ("BTC/USDT", "ETH/USDT", "EURUSD", "XAUUSD")
+
+    async def change_setting(self, owner: str, setting: Setting, value: Any) -> str | None:
+        """Keep a setting as the real profile does, or refuse it."""
+        if setting == "language":
+            self.languages[owner] = value
+            return None
+        if setting == "risk_per_trade_pct":
+            if not value.replace(".", "").isdigit() or Decimal(value) > 5:
+                return f"A risk of {value} can't be kept."
+            value = Decimal(value)
+        self.profiles[owner] = replace(self.profile(owner), **{setting: value})
+        return None
+
+    async def forget_conversation(self, owner: str, conversation_id: str) -> None:
+        """Forget what was said."""
+        self.heard.pop(conversation_id, None)
+
+    def open_tickets(self, owner: str) -> tuple[Asked, ...]:
         """Return the owner's pending tickets."""
         return tuple(t for t in self.tickets.values() if t.owner == owner and t.state == "pending")
 

@@ -133,7 +133,8 @@ async def test_beyond_loopback_addresses_pass_and_foreign_names_do_not() -> None
         ("POST", "/auth/jwt"),
         ("POST", "/auth/header"),
         ("GET", "/auth/oauth/google"),
-        ("POST", "/project/threads"),
+        ("GET", "/project/thread/x"),
+        ("PUT", "/project/thread/share"),
         ("PUT", "/feedback"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
@@ -181,10 +182,23 @@ async def test_answers_keep_the_browser_on_this_host() -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize(("tag", "asked"), [("es-MX", "es"), ("es", "es"), ("en-GB", "en-GB"), ("fr-FR", "fr-FR")])
-async def test_every_spanish_gets_the_spanish_files(tag: str, asked: str) -> None:
-    _, inside = await ask("GET", f"/project/settings?language={tag}&chat_profile=a%26b")
-    assert inside.seen[0]["query_string"] == f"language={asked}&chat_profile=a%26b".encode()
+async def test_a_room_is_behind_the_same_gate_and_keeps_its_stricter_policy() -> None:
+    async def room(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("live", headers={"content-security-policy": "default-src 'none'"})(scope, receive, send)
+
+    gate = Gate(room, lambda cookies: cookies.get("session") == "good", "127.0.0.1", rooms=("/dashboard",))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=f"http://{OURS}") as client:
+        seen = await client.get("/dashboard/", headers={"Cookie": "session=good"})
+        assert (seen.text, seen.headers["content-security-policy"]) == ("live", "default-src 'none'")
+        assert (await client.get("/dashboard/words")).status_code == 401
+        opened = await client.get("/dashboard/", headers={"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})
+        assert (opened.status_code, opened.headers["location"]) == (303, "/login")
+        signed_in = {"Cookie": "session=good"}
+        foreign = await client.post("/dashboard/halt", headers={**signed_in, "Origin": "http://evil.example"})
+        assert foreign.status_code == 403
+        own = await client.post("/dashboard/halt", headers={**signed_in, "Origin": f"http://{OURS}"})
+        assert own.status_code == 200
+        assert (await client.get("/dashboards", headers=signed_in)).status_code == 404
 
 
 async def test_refusals_speak_the_browsers_language() -> None:

@@ -115,7 +115,10 @@ def test_foreign_origin_gets_no_polling_either(page: Running, visitor: httpx.Cli
         ("PUT", "/project/element"),
         ("POST", "/mcp"),
         ("POST", "/auth/jwt"),
-        ("POST", "/project/threads"),
+        ("GET", "/project/thread/x"),
+        ("GET", "/project/share/x"),
+        ("PUT", "/project/thread/share"),
+        ("DELETE", "/project/element"),
         ("PUT", "/feedback"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
@@ -181,8 +184,10 @@ def test_edit_takes_numbers_as_the_language_writes_them(page: Running, visitor: 
     with browser_socket(page, visitor) as socket:
         socket.wait_for("nonce-17-1")
         ticket = {"ticket_id": 17, "nonce": "nonce-17-1"}
-        for changes in ({"quantity": "1,500"}, {"leverage": "3"}, {"quantity": ""}, {"quantity": 2}):
+        for changes in ({"quantity": "1,500"}, {"Nonce!": "3"}, {"quantity": ""}, {"quantity": 2}):
             assert socket.act("edit_ticket", ticket | {"changes": changes}).json()["response"] == {"ok": False}
+        assert socket.act("edit_ticket", ticket | {"changes": {"leverage": "3"}}).status_code == 200
+        socket.wait_for("no such number")
         assert socket.act("edit_ticket", ticket | {"changes": {"quantity": "0.2"}}).json()["response"] == {"ok": True}
         seen = socket.wait_for("nonce-17-2")
     assert "0.2 BTC/USDT" in seen
