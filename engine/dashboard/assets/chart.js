@@ -172,11 +172,12 @@ export class Chart {
     context.textAlign = "left";
     context.beginPath();
     const decimals = this.data.decimals;
+    const tags = this.shift ? [] : this.marks.levels.map((level) => this.y(level.price));
     for (const value of ticks(this.range.low, this.range.high, (bottom - TOP) / 56)) {
       const y = Math.round(this.y(value)) + 0.5;
       context.moveTo(0, y);
       context.lineTo(right, y);
-      context.fillText(number(value, decimals), right + 7, y);
+      if (!tags.some((tag) => Math.abs(tag - y) < 15)) context.fillText(number(value, decimals), right + 7, y);
     }
     context.textAlign = "center";
     const step = timeStep((92 / this.barWidth) * this.step);
@@ -189,7 +190,7 @@ export class Chart {
       lastX = x;
       context.moveTo(x, 0);
       context.lineTo(x, bottom);
-      const isDay = time % 86_400 === 0 || this.step >= 86_400 || step >= 86_400;
+      const isDay = step >= 86_400 || Math.floor(time / 86_400) !== Math.floor(this.bar(i - 1).time / 86_400);
       context.fillText(isDay ? day(time * 1000) : clock(time * 1000), x, bottom + AXIS_HEIGHT / 2);
     }
     context.stroke();
@@ -248,8 +249,9 @@ export class Chart {
       context.lineTo(right, y);
       context.stroke();
       context.setLineDash([]);
-      this.paintLabel(context, level, freeFrom(taken, y), hue);
-      this.paintTag(context, level.price, hue, colour("on-mark"));
+      const at = freeFrom(taken, y);
+      this.paintLabel(context, level, at, hue);
+      this.paintTag(context, level.price, at, hue, colour("on-mark"));
     }
   }
 
@@ -264,9 +266,8 @@ export class Chart {
     context.fillText(level.label, this.box.right - 8, y);
   }
 
-  paintTag(context, price, back, ink) {
+  paintTag(context, price, y, back, ink) {
     const { right, width } = this.box;
-    const y = this.y(price);
     context.fillStyle = back;
     context.beginPath();
     context.roundRect(right + 1, y - 9, width - right - 2, 18, 3);
@@ -308,14 +309,14 @@ export class Chart {
     const price = this.price ?? this.data.close.at(-1);
     if (price >= this.range.low && price <= this.range.high) {
       const y = Math.round(this.y(price)) + 0.5;
-      context.strokeStyle = colour("accent");
+      context.strokeStyle = colour("ink");
       context.setLineDash([2, 3]);
       context.beginPath();
       context.moveTo(0, y);
       context.lineTo(this.box.right, y);
       context.stroke();
       context.setLineDash([]);
-      this.paintTag(context, price, colour("accent"), colour("on-accent"));
+      this.paintTag(context, price, y, colour("ink"), colour("card"));
     }
     this.paintPointer(context);
   }
@@ -339,7 +340,7 @@ export class Chart {
     context.setLineDash([]);
     const { high, low } = this.range;
     const price = high - ((y - TOP) / (this.box.bottom - TOP - 8)) * (high - low);
-    this.paintTag(context, price, colour("ink"), colour("card"));
+    this.paintTag(context, price, y, colour("soft"), colour("card"));
     context.fillStyle = colour("ink");
     context.textAlign = "center";
     context.fillText(`${day(bar.time * 1000)} ${clock(bar.time * 1000)}`, Math.max(40, Math.min(x, this.box.right - 40)), this.box.bottom + AXIS_HEIGHT / 2);
@@ -404,7 +405,7 @@ export class Chart {
 /** Returns a height near the wanted one where no label stands yet, and takes it. */
 function freeFrom(taken, y) {
   let free = y;
-  while (taken.some((other) => Math.abs(other - free) < 15)) free -= 15;
+  while (taken.some((other) => Math.abs(other - free) < 18)) free -= 3;
   taken.push(free);
   return free;
 }

@@ -141,8 +141,8 @@ function drawHead() {
   const rows = account ? [
     ["equity", `${money(account.equity)} ${account.currency}`, ""],
     ["day", signed(account.day_pnl), trend(account.day_pnl)],
-    ["cash", money(account.cash), "wide"],
-    ["exposure", money(account.exposure), "wide"],
+    ["cash", money(account.cash), ""],
+    ["exposure", money(account.exposure), ""],
     ["drawdown", account.drawdown_limit_pct === null ? percent(account.drawdown_pct)
       : word("account.of", { fall: percent(account.drawdown_pct), limit: percent(account.drawdown_limit_pct) }), ""],
   ] : [];

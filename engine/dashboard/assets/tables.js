@@ -3,14 +3,14 @@
 import { make, setClass, setText, sync } from "./dom.js";
 import { redraw } from "./frames.js";
 import { all, get, on } from "./store.js";
-import { NONE, code, money, moment, number, onLanguage, percent, quantity, signed, signedPercent, trend, word } from "./words.js";
+import { NONE, code, money, moment, number, onLanguage, percent, quantity, recent, signed, signedPercent, trend, word } from "./words.js";
 
 const price = (row, value) => (value === null ? NONE : number(value, decimals(row.symbol)));
 const decimals = (symbol) => get(`symbol/${symbol}`)?.decimals ?? 2;
 const newest = (name) => (one, other) => other[name] - one[name];
 const bySymbol = (one, other) => one.symbol.localeCompare(other.symbol);
 
-/** Column: words of its head, text of a row, and further: class, `n` for numbers, `o` for what narrow pages leave out. */
+/** Column: words of its head, text of a row, and further: class, `n` for numbers, `o` and `oo` for what narrow tables leave out. */
 const TABLES = {
   positions: {
     prefix: "position/", sort: (one, other) => bySymbol(one, other) || one.book.localeCompare(other.book),
@@ -19,7 +19,7 @@ const TABLES = {
       ["book", (row) => book(row.book), "soft"],
       ["quantity", (row) => quantity(row.quantity), "n"],
       ["average", (row) => price(row, row.average_price), "n o"],
-      ["mark", (row) => price(row, row.mark), "n"],
+      ["mark", (row) => price(row, row.mark), "n oo"],
       ["stop", (row) => price(row, row.stop_loss), "n o"],
       ["target", (row) => price(row, row.take_profit), "n o"],
       ["value", (row) => money(row.notional), "n o"],
@@ -31,7 +31,7 @@ const TABLES = {
     prefix: "order/", sort: newest("created_at"),
     columns: [
       ["symbol", (row) => row.symbol, "key"],
-      ["book", (row) => book(row.book), "soft"],
+      ["book", (row) => book(row.book), "soft oo"],
       ["side", (row) => code("side", row.side), "", (row) => row.side],
       ["kind", (row) => code("role", row.role === "entry" ? row.order_type : row.role), "soft"],
       ["quantity", (row) => quantity(row.quantity), "n"],
@@ -45,7 +45,7 @@ const TABLES = {
     columns: [
       ["time", (row) => moment(row.at), "soft"],
       ["symbol", (row) => row.symbol, "key"],
-      ["book", (row) => book(row.book), "soft"],
+      ["book", (row) => book(row.book), "soft oo"],
       ["side", (row) => code("side", row.side), "", (row) => row.side],
       ["quantity", (row) => quantity(row.quantity), "n"],
       ["price", (row) => price(row, row.price), "n"],
@@ -58,7 +58,7 @@ const TABLES = {
       ["symbol", (row) => row.symbol, "key"],
       ["condition", (row) => `${code("condition", row.condition)}${row.timeframe ? ` · ${row.timeframe}` : ""}`, ""],
       ["level", (row) => level(row), "n"],
-      ["told", (row) => (row.told_at ? moment(row.told_at) : word("alerts.waiting")), "soft", (row) => (row.told_at ? "told" : "")],
+      ["told", (row) => (row.told_at ? recent(row.told_at) : word("alerts.waiting")), "soft", (row) => (row.told_at ? "told" : "")],
     ],
   },
   models: {

@@ -82,5 +82,8 @@ export const clock = (ms) => (ms ? format("time", { hour: "2-digit", minute: "2-
 export const day = (ms) => format("time", { day: "numeric", month: "short" }).format(ms);
 export const moment = (ms) => (ms ? `${day(ms)}, ${clock(ms)}` : NONE);
 
+/** Returns the time of day of what was within a day, else the day. */
+export const recent = (ms) => (Date.now() - ms < 86_400_000 ? clock(ms) : day(ms));
+
 /** Returns `rise`, `fall` or nothing: the class of a gain or a loss. */
 export const trend = (value) => (Number(value) > 0 ? "rise" : Number(value) < 0 ? "fall" : "");
