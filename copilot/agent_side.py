@@ -7,7 +7,7 @@ toolbox, and the store that surfaces decide in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,6 +78,7 @@ def open_agent_side(
     ttl: timedelta,
     own_profiles: Path,
     feed: Feed | None = None,
+    is_alive: Callable[[], Awaitable[bool | None]] | None = None,
 ) -> AgentSide:
     """Wire it.
 
@@ -94,6 +95,7 @@ def open_agent_side(
         ttl: How long a proposal may wait.
         own_profiles: Folder of the owner's own agents; one that does not exist is empty.
         feed: Closed bars; the market's own when None.
+        is_alive: Tells whether a process runs the agents; None where nobody knows.
 
     Raises:
         ConfigError: A profile says what none can.
@@ -102,7 +104,7 @@ def open_agent_side(
     unattended = Unattended(permission, desk.account)
     profiles = load_profiles(PACKAGED, own_profiles)
     fleet = Fleet(database, profiles, desk, market, feed or MarketFeed(market), signals=signals, permission=unattended)
-    seen = DeskFleet(fleet, desk, market)
+    seen = DeskFleet(fleet, desk, market, **({} if is_alive is None else {"is_alive": is_alive}))
     plans = AgentPlans(seen, mandates, now)
     proposals = Proposals(database, AgentWork(seen, plans, mandates, now), notices, now, ttl=ttl)
     tools = AgentTools(seen, plans, proposals, mandates, permission, now)

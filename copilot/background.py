@@ -14,6 +14,7 @@ from agents.supervisor import Repeat, Worker
 from tools.alerts import Alerts
 from tools.decisions import Decisions
 
+GUARD_EVERY_S = 1.0
 SETTLE_EVERY_S = 2.0
 WATCH_EVERY_S = 5.0
 
@@ -37,6 +38,7 @@ class Background:
     def workers(self) -> tuple[Worker, ...]:
         """Return what the leader runs."""
         return (
+            Repeat("guarding", GUARD_EVERY_S, self._desk.watch),
             Repeat("settling", SETTLE_EVERY_S, self._settle),
             Repeat("watching", WATCH_EVERY_S, self._watch),
         )

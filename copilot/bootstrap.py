@@ -7,10 +7,11 @@ import json
 import logging
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,8 +21,9 @@ from sqlalchemy import Engine
 from agents.execution.desk import Desk
 from agents.execution.kill_file import KillFile
 from agents.execution.paper import PaperVenue
+from agents.feeds.feed import MarketFeed
 from agents.risk.values import RiskLimits
-from agents.supervisor import Job, Supervisor, Worker
+from agents.supervisor import Job, Repeat, Supervisor, Worker
 from copilot.agent_side import open_agent_side
 from copilot.background import Background
 from copilot.brain.opening import open_brain
@@ -40,6 +42,7 @@ from engine.data.simulated_cache import ParquetChunkStore
 from engine.data.store import BarStore
 from engine.domain.errors import ConfigError, DataUnavailable
 from engine.domain.protocols import MarketData
+from engine.domain.symbols import CRYPTO_SYMBOLS
 from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
 from engine.sim.market import SimulatedMarket
@@ -55,8 +58,11 @@ log = logging.getLogger(__name__)
 Report = Callable[[float, str], None]
 """Told how far a preparation is (0–1) and what is being done."""
 
+FUNDS_EVERY_S = 60.0
 KILL_FILE = "STOP"
 """A file of this name in `data_dir` stops all trading."""
+_GROUP_EXPOSURE = Decimal("1.2")
+"""Largest exposure to all coins together, as a multiple of equity: they fall together."""
 _MARKET_SHARE = 0.3
 _REPLAY_LEAD = timedelta(days=90)
 
@@ -108,19 +114,29 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     """
     prepare_data_dir(settings)
     database = open_database(settings.database)
-    clock = SystemClock()
+    clock, closing = SystemClock(), AsyncExitStack()
     market = open_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
     signals = await prepare_signals(settings, market, report)
-    limits = RiskLimits()
+    limits = RiskLimits(group_exposure_ratio=_GROUP_EXPOSURE)
     venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
     kill_file = KillFile(settings.data_dir / KILL_FILE)
-    desk = Desk(database, venue, market, limits, starting_cash=settings.starting_balance, kill_file=kill_file)
+    desk = Desk(
+        database,
+        venue,
+        market,
+        limits,
+        starting_cash=settings.starting_balance,
+        groups=dict.fromkeys(CRYPTO_SYMBOLS, "crypto"),
+        kill_file=kill_file,
+    )
     profiles, notices = Profiles(database), Notices(database, clock.now)
     drafts = TradeDrafts(desk, market, profiles, signals, limits, settings.ticket_max_drift_bps)
     ttl = timedelta(seconds=settings.ticket_ttl_s)
     tickets = Tickets(database, drafts, desk, notices, clock.now, ttl=ttl)
     alerts = Alerts(database, market, signals, notices)
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
+    feed, supervisors = MarketFeed(market), list[Supervisor]()
+    closing.push_async_callback(feed.close)
     agents = open_agent_side(
         database,
         desk,
@@ -133,16 +149,18 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         language=settings.language,
         ttl=ttl,
         own_profiles=settings.data_dir / "agents",
+        feed=feed,
+        is_alive=_is_led(supervisors),
     )
     toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool, agents.tools, agents.explain)
-    closing, telegram = AsyncExitStack(), TelegramStore(database, clock.now)
+    telegram = TelegramStore(database, clock.now)
     background = Background(venue, desk, agents.decisions, alerts)
     await background.recover()
     memory = await closing.enter_async_context(
         open_memory(settings.memory, ttl_s=settings.memory_ttl_s or None, confirmation_s=settings.ticket_ttl_s)
     )
     situation = Situation(
-        market, profiles, tickets.open_for, _held_by(desk), memory.facts.list, memory.context, clock.now
+        market, profiles, agents.decisions.open_for, _held_by(desk), memory.facts.list, memory.context, clock.now
     )
     brain = await open_brain(settings, situation)
     closing.push_async_callback(brain.close)
@@ -158,9 +176,17 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         speaker=lambda: brain.speaker,
         halt=_halting(desk),
         link_code=telegram.new_code if settings.telegram_users else None,
+        alerts=alerts,
+        forget=memory.adelete_thread,
     )
-    workers = [*background.workers(), *agents.workers(), *telegram_workers(settings, copilot, telegram)]
+    workers = [
+        *background.workers(),
+        *agents.workers(),
+        fund_worker(database, desk),
+        *telegram_workers(settings, copilot, telegram),
+    ]
     supervisor = Supervisor(database, workers, notifier=notices, owner=settings.owner)
+    supervisors.append(supervisor)
     report(1.0, "")
     return Runtime(settings, database, market, desk, tickets, alerts, copilot, supervisor, brain, closing)
 
@@ -169,6 +195,21 @@ async def _end(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def fund_worker(database: Engine, desk: Desk) -> Worker:
+    """Return what deals, charges and pays out for funds when their calendar says so."""
+    from agents.fund import Funds
+    from copilot.funds import DeskBooks
+
+    funds = Funds(database, DeskBooks(desk))
+
+    async def look() -> None:
+        for fund in await asyncio.to_thread(funds.list_funds):
+            await funds.settle(fund.record.name)
+            await funds.run_due(fund.record.name)
+
+    return Repeat("funds", FUNDS_EVERY_S, look)
 
 
 def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore) -> list[Worker]:
@@ -180,6 +221,20 @@ def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore)
 
     options = TelegramOptions(token, frozenset(settings.telegram_users), settings.telegram_api_url)
     return [Job("telegram", TelegramBot(copilot, store, options, settings.language).run)]
+
+
+def _is_led(supervisors: Sequence[Supervisor]) -> Callable[[], Awaitable[bool | None]]:
+    """Return whether some process runs the agents; the supervisor is made after those who ask."""
+
+    async def is_led() -> bool | None:
+        if not supervisors:
+            return None
+        if supervisors[0].fence is not None:
+            return True
+        processes = await supervisors[0].processes()
+        return any(process.is_alive and process.fence is not None for process in processes)
+
+    return is_led
 
 
 def _halting(desk: Desk) -> Callable[[str, str], Awaitable[None]]:
@@ -320,11 +375,13 @@ async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
     """Serve the web page until interrupted."""
     from copilot.passwords import PasswordFile
     from copilot.web.server import serve
+    from copilot.web.threads import Threads
 
     settings = runtime.settings
     password = PasswordFile(settings.data_dir)
     await serve(
         runtime.copilot,
+        Threads(runtime.database, SystemClock().now),
         host=settings.host,
         port=settings.port,
         owner=settings.owner,

@@ -18,7 +18,9 @@ import agents.fund.tables as _fund_tables  # noqa: F401
 import agents.journal.tables as _journal_tables  # noqa: F401
 import agents.mandates.tables as _mandate_tables  # noqa: F401
 import agents.supervisor.tables as _supervisor_tables  # noqa: F401
+import copilot.rest.tables as _rest_tables  # noqa: F401
 import copilot.telegram.tables as _telegram_tables  # noqa: F401
+import copilot.web.tables as _web_tables  # noqa: F401
 import tools.proposal_tables as _proposal_tables  # noqa: F401
 import tools.tables as _tool_tables  # noqa: F401
 from engine.data.database import connect_database, metadata

@@ -16,20 +16,26 @@ from typing import Any, Literal, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
+from pydantic import ValidationError
 
 from copilot.brain.values import OFFLINE
 from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, TicketClosed, TicketOpened, TurnEnded
 from copilot.graph.state import TurnContext, TurnState
 from copilot.remembering import Remembering, read_wish
 from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
+from copilot.wording.agents import render_renewed
 from copilot.wording.formats import escape
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
 from prompts import load_words
+from tools.agent_results import ProposalView
+from tools.alerts import AdjustAlert, Alerts
 from tools.decisions import Asked, Decisions
 from tools.notices import Notices
-from tools.profile import Profiles
-from tools.results import TicketRefused
+from tools.profile import Profile, Profiles, ProfileTool, Setting
+from tools.registry import ToolContext
+from tools.results import AlertView, TicketRefused
+from tools.schema import UpdateProfile
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +86,8 @@ class Copilot:
         speaker: Callable[[], str] = lambda: OFFLINE,
         halt: Callable[[str, str], Awaitable[None]],
         link_code: Callable[[str], str] | None = None,
+        alerts: Alerts | None = None,
+        forget: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """Wire the service.
 
@@ -93,6 +101,8 @@ class Copilot:
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
             halt: Stops all trading on behalf of an owner, on a surface.
+            alerts: Adjusted by what people press.
+            forget: Erases what is remembered of one conversation.
             link_code: Makes a one-time code that links an owner's Telegram account; None where there is no bot.
         """
         self._graph = graph
@@ -105,6 +115,8 @@ class Copilot:
         self._speaker = speaker
         self._halt = halt
         self._link_code = link_code
+        self._alerts = alerts
+        self._forget = forget
         self._conversations = Conversations()
         self._noting: set[asyncio.Task[None]] = set()
 
@@ -159,11 +171,16 @@ class Copilot:
         if ticket is None or decided.outcome == "refused":
             if ticket is not None and decided.code == "ticket_changed":
                 yield TicketOpened(ticket)
-            error = InvalidRequest(decided.code or "ticket_not_found", ticket_id=ticket_id, **decided.params)
+            number = ticket.number if isinstance(ticket, ProposalView) else ticket_id
+            error = InvalidRequest(decided.code or "ticket_not_found", ticket_id=number, **decided.params)
             events = self._closing(render_error(error, self._say(owner)), self._say(owner))
         elif decided.outcome == "repriced":
             yield TicketOpened(ticket)
-            events = self._closing(render_message("ticket_repriced", ticket.language), ticket.language)
+            is_proposal = isinstance(ticket, ProposalView)
+            words = (
+                render_renewed(ticket.language) if is_proposal else render_message("ticket_repriced", ticket.language)
+            )
+            events = self._closing(words, ticket.language)
         elif is_busy:
             events = self._carry_out_beside(owner, ticket, is_new=decided.outcome != "already")
         else:
@@ -257,6 +274,40 @@ class Copilot:
             log.exception("the kill switch met an error; trading stays stopped")
             return render_message("stopped_with_error", language).format(error=render_error(error, language))
         return render_message("stopped_everything", language)
+
+    async def adjust_alert(self, owner: str, alert_id: str, *, repeats: bool) -> AlertView | str:
+        """Make an alert speak every time or once; return it as it stands now, or in words why that can't be."""
+        assert self._alerts is not None, "a surface with alerts has them"
+        try:
+            return self._alerts.adjust(AdjustAlert(alert_id=alert_id, repeats=repeats), owner)
+        except CopilotError as error:
+            return render_error(error, self._say(owner))
+
+    def profile(self, owner: str) -> Profile:
+        """Return what the owner has set."""
+        return self._profiles.get(owner)
+
+    def instruments(self) -> tuple[str, ...]:
+        """Return what may be a favourite, in the order to offer it."""
+        return tuple(self._market.instruments())
+
+    async def change_setting(self, owner: str, setting: Setting, value: object) -> str | None:
+        """Keep one setting of the owner's profile; return in words why it can't be kept, or None."""
+        change = ProfileTool(self._profiles, self._market.instruments(), self._fallback)
+        try:
+            asked = UpdateProfile.model_validate({"setting": setting, "value": value})
+            await change(asked, ToolContext(owner, "", self._say(owner)))
+        except ValidationError:
+            return render_error(InvalidRequest("bad_argument", argument=setting, value=str(value)), self._say(owner))
+        except CopilotError as error:
+            return render_error(error, self._say(owner))
+        return None
+
+    async def forget_conversation(self, owner: str, conversation_id: str) -> None:
+        """Erase what is remembered of one conversation; orders, tickets and alerts stay."""
+        if self._forget is not None:
+            async with self._conversations.turn(conversation_id):
+                await self._forget(conversation_id)
 
     def telegram_code(self, owner: str) -> str:
         """Return, in words, the one-time code that links the owner's Telegram account, or how to set up a bot."""

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, insert, or_, select, update
 
-from agents.execution.book_tables import BOOK_TABLES, fill_details, funding_cursors, ledger_books, order_books
+from agents.execution.book_tables import fill_details, funding_cursors, ledger_books, order_books
 from agents.execution.control_store import Mark, read_all_limits, read_marks, read_states
 from agents.execution.ledger_rows import (
     is_booked,
@@ -38,7 +38,6 @@ from agents.execution.tables import fills, ledger_state, order_intents, venue_or
 from agents.execution.values import Discrepancy, Execution, IntentState, OrderIntent, SettledFill
 from agents.risk.states import StateChange
 from agents.risk.values import RiskLimits
-from engine.data.database import metadata
 from engine.domain.orders import Fill, FundingPayment, OrderStatus, VenueOrder
 from engine.ledger import (
     MAIN_BOOK,
@@ -478,7 +477,6 @@ class Journal:
 
     def _prepared(self) -> Engine:
         if not self._is_prepared:
-            metadata.create_all(self._database, BOOK_TABLES)
             ensure_state(self._database, ledger_state, _FIRST_STATE)
             self._rebuild_if_absent()
             self._is_prepared = True

@@ -31,7 +31,6 @@ from agents.execution.rows import (
     writing,
 )
 from agents.execution.tables import paper_balances, paper_fills, paper_orders, paper_state
-from engine.data.database import metadata
 from engine.domain.errors import CopilotError, DataUnavailable, OrderRejected, OrderUncertain, VenueUnavailable
 from engine.domain.market import Quote
 from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Side, VenueOrder
@@ -310,7 +309,6 @@ class PaperVenue:
             return
         cash = insert(paper_balances).values(asset=ACCOUNT_CURRENCY, quantity=self._starting_cash)
         try:
-            metadata.create_all(self._database, [paper_takes])
             ensure_state(self._database, paper_state, _FIRST_STATE, cash)
         except DatabaseFailed as error:
             raise VenueUnavailable(f"the paper venue's database cannot be prepared: {error}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, Insert, RowMapping, Table, insert, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from engine.domain.errors import DataUnavailable
 from engine.domain.orders import Fill, OrderRequest, OrderType, Side
@@ -73,7 +73,8 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise DatabaseFailed(f"the database did not answer: {error}") from error
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseFailed(f"the database did not answer: {str(cause).splitlines()[0]}") from error
 
 
 def request_values(request: OrderRequest) -> dict[str, object]:

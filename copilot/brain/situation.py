@@ -16,9 +16,10 @@ from copilot.wording import format_time
 from engine.domain.errors import CopilotError, DataUnavailable
 from engine.domain.protocols import MarketData
 from prompts import load_words
+from tools.agent_results import ProposalView
+from tools.decisions import Asked
 from tools.facts import Fact, quote_facts
 from tools.profile import Profiles
-from tools.results import TicketView
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _FLAT_RATIO = 0.002
 _FRESH_S = 60.0
 _DIRECTIONS = ("up", "down", "flat", "unknown")
 
-OpenTickets = Callable[[str], Sequence[TicketView]]
+OpenTickets = Callable[[str], Sequence[Asked]]
 OpenSymbols = Callable[[str], Awaitable[Sequence[str]]]
 """Instruments in which an owner holds a position."""
 KnownFacts = Callable[[str], Awaitable[Sequence[Fact]]]
@@ -113,9 +114,13 @@ class Situation:
     async def _open(self, owner: str, words: Mapping[str, str]) -> list[str]:
         held = await self._positions(owner)
         told = [words["positions"].format(symbols=", ".join(held) or words["none"])]
-        waiting = [str(ticket.ticket_id) for ticket in self._tickets(owner)]
+        waiting = [_number(ticket) for ticket in self._tickets(owner)]
         return told + ([words["tickets"].format(ids=", ".join(waiting))] if waiting else [])
 
     async def _remembered(self, owner: str, words: Mapping[str, str]) -> list[str]:
         facts = await self._facts(owner)
         return [words["facts"].format(facts="\n" + quote_facts(facts))] if facts else []
+
+
+def _number(asked: Asked) -> str:
+    return asked.number if isinstance(asked, ProposalView) else str(asked.ticket_id)

@@ -96,7 +96,7 @@ def render_waiting(ahead: int, language: Language) -> str:
 
 def render_notice(kind: str, params: Mapping[str, str], language: Language) -> str:
     """Return what happened while the owner was away."""
-    words = load_words(language, "messages")["notices"]
+    words = {**load_words(language, "messages")["notices"], **load_words(language, "agents")["notices"]}
     told = dict(params)
     if "side" in told:
         told["side"] = load_words(language, "answers")["side_word"][told["side"]]

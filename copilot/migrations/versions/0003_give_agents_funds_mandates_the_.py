@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0003"
 down_revision = "0002"
@@ -276,6 +277,7 @@ def upgrade() -> None:
         sa.Column("valid_until", sa.BigInteger(), nullable=True),
         sa.Column("max_bars", sa.Integer(), nullable=False),
         sa.Column("send_by", sa.BigInteger(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("trail", sa.String(length=80), nullable=True),
         sa.Column("is_trailing", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -552,6 +554,46 @@ def upgrade() -> None:
         batch_op.create_index("ix_proposals_topic", ["topic"], unique=False)
 
     op.create_table(
+        "rest_backtests",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("process", sa.String(length=160), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("code", sa.String(length=64), nullable=True),
+        sa.Column("params", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rest_backtests")),
+        mysql_charset="utf8mb4",
+    )
+    with op.batch_alter_table("rest_backtests", schema=None) as batch_op:
+        batch_op.create_index("ix_rest_backtests_owner_created_at", ["owner", "created_at"], unique=False)
+        batch_op.create_index("ix_rest_backtests_state", ["state"], unique=False)
+
+    op.create_table(
+        "rest_tokens",
+        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rest_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_rest_tokens_digest")),
+        mysql_charset="utf8mb4",
+    )
+    with op.batch_alter_table("rest_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rest_tokens_owner"), ["owner"], unique=False)
+
+    op.create_table(
         "supervisor_leases",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
@@ -665,6 +707,65 @@ def upgrade() -> None:
         sa.Column("stop", sa.String(length=80), nullable=True),
         sa.PrimaryKeyConstraint("client_order_id", name=op.f("pk_trailing_stops")),
     )
+    op.create_table(
+        "web_elements",
+        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("thread_id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("step_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "body",
+            sa.Text().with_variant(mysql.MEDIUMTEXT(), "mariadb").with_variant(mysql.MEDIUMTEXT(), "mysql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_web_elements")),
+        sa.UniqueConstraint("id", name=op.f("uq_web_elements_id")),
+        mysql_charset="utf8mb4",
+    )
+    with op.batch_alter_table("web_elements", schema=None) as batch_op:
+        batch_op.create_index("ix_web_elements_thread_id", ["thread_id"], unique=False)
+
+    op.create_table(
+        "web_steps",
+        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("thread_id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("tool", sa.String(length=32), nullable=False),
+        sa.Column(
+            "sought",
+            sa.Text().with_variant(mysql.MEDIUMTEXT(), "mariadb").with_variant(mysql.MEDIUMTEXT(), "mysql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "body",
+            sa.Text().with_variant(mysql.MEDIUMTEXT(), "mariadb").with_variant(mysql.MEDIUMTEXT(), "mysql"),
+            nullable=False,
+        ),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_web_steps")),
+        sa.UniqueConstraint("id", name=op.f("uq_web_steps_id")),
+        mysql_charset="utf8mb4",
+    )
+    with op.batch_alter_table("web_steps", schema=None) as batch_op:
+        batch_op.create_index("ix_web_steps_owner_tool", ["owner", "tool"], unique=False)
+        batch_op.create_index("ix_web_steps_thread_id", ["thread_id"], unique=False)
+
+    op.create_table(
+        "web_threads",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("sought", sa.String(length=400), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_web_threads")),
+        mysql_charset="utf8mb4",
+    )
+    with op.batch_alter_table("web_threads", schema=None) as batch_op:
+        batch_op.create_index("ix_web_threads_owner_changed_at", ["owner", "changed_at"], unique=False)
+
     op.drop_table("ledger_holdings")
     op.drop_table("equity_marks")
     # ### end Alembic commands ###
@@ -689,6 +790,19 @@ def downgrade() -> None:
         sa.Column("fees", sa.VARCHAR(length=80), nullable=False),
         sa.PrimaryKeyConstraint("symbol", name=op.f("pk_ledger_holdings")),
     )
+    with op.batch_alter_table("web_threads", schema=None) as batch_op:
+        batch_op.drop_index("ix_web_threads_owner_changed_at")
+
+    op.drop_table("web_threads")
+    with op.batch_alter_table("web_steps", schema=None) as batch_op:
+        batch_op.drop_index("ix_web_steps_thread_id")
+        batch_op.drop_index("ix_web_steps_owner_tool")
+
+    op.drop_table("web_steps")
+    with op.batch_alter_table("web_elements", schema=None) as batch_op:
+        batch_op.drop_index("ix_web_elements_thread_id")
+
+    op.drop_table("web_elements")
     op.drop_table("trailing_stops")
     op.drop_table("trading_states")
     with op.batch_alter_table("trading_state_changes", schema=None) as batch_op:
@@ -712,6 +826,15 @@ def downgrade() -> None:
 
     op.drop_table("supervisor_processes")
     op.drop_table("supervisor_leases")
+    with op.batch_alter_table("rest_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_rest_tokens_owner"))
+
+    op.drop_table("rest_tokens")
+    with op.batch_alter_table("rest_backtests", schema=None) as batch_op:
+        batch_op.drop_index("ix_rest_backtests_state")
+        batch_op.drop_index("ix_rest_backtests_owner_created_at")
+
+    op.drop_table("rest_backtests")
     with op.batch_alter_table("proposals", schema=None) as batch_op:
         batch_op.drop_index("ix_proposals_topic")
         batch_op.drop_index("ix_proposals_state")
