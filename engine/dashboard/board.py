@@ -117,8 +117,11 @@ class Board:
         return watcher.is_new or watcher.sent < self.sequence or (watcher.owes_chart and self.has(watcher.chart))
 
     def take(self, watcher: Watcher) -> Changes:
-        """Return what a client was not told, and count it as told; possibly nothing."""
-        is_snapshot, watcher.is_new = watcher.is_new, False
+        """Return what a client was not told, and count it as told; possibly nothing.
+
+        It is a snapshot for a new client, and for one that was so slow that what went away since is forgotten.
+        """
+        is_snapshot, watcher.is_new = watcher.is_new or watcher.sent < self._known_since, False
         after, watcher.sent = 0 if is_snapshot else watcher.sent, self.sequence
         entries: dict[str, str] = {}
         for key, (sequence, text) in reversed(self._entries.items()):

@@ -25,7 +25,7 @@ from engine.dashboard.view import (
     Trading,
 )
 from engine.domain.errors import DataUnavailable
-from engine.domain.market import Bars, Instrument, Quote
+from engine.domain.market import Bars, FloatArray, Instrument, Quote
 from engine.domain.orders import OrderStatus, OrderType, Side
 from engine.domain.protocols import Clock
 from engine.domain.signals import Direction
@@ -34,6 +34,22 @@ from engine.sim.market import SimulatedMarket
 
 _WIGGLES_S = 0.1
 HISTORY_DAYS = 40
+
+
+class KeptChunks:
+    """Prepared chunks of the market, kept for the other tests of this process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Mapping[str, FloatArray]] = {}
+
+    def load(self, name: str) -> Mapping[str, FloatArray] | None:
+        return self._kept.get(name)
+
+    def save(self, name: str, arrays: Mapping[str, FloatArray]) -> None:
+        self._kept[name] = arrays
+
+
+CHUNKS = KeptChunks()
 
 
 class WallClock:
@@ -64,7 +80,7 @@ class ManySymbols:
 
     def __init__(self, clock: Clock, count: int = 13) -> None:
         self._clock = clock
-        self.below = SimulatedMarket(7, clock, history_days=HISTORY_DAYS)
+        self.below = SimulatedMarket(7, clock, history_days=HISTORY_DAYS, chunk_store=CHUNKS)
         self.failure: Exception | None = None
         known = list(self.below.instruments())
         copies = {f"C{number:02d}/USDT": CRYPTO_SYMBOLS[number % 10] for number in range(count - len(known))}
@@ -305,11 +321,15 @@ def make_orders(market: ManySymbols) -> tuple[Order, ...]:
     return tuple(
         Order(
             order_id, book, symbol, side, order_type, role, status, Decimal("0.5"), Decimal("0.1"),
-            known[symbol].round_price(Decimal(repr(float(market.bars(symbol, "1h", 2).close[0]))) * Decimal(share)), made,
+            known[symbol].round_price(last_close(market, symbol) * Decimal(share)), made,
         )
         for order_id, book, symbol, side, order_type, role, status, share in rows
         if symbol in known
     )  # fmt: skip
+
+
+def last_close(market: ManySymbols, symbol: str) -> Decimal:
+    return Decimal(repr(float(market.bars(symbol, "1h", 1).close[0])))
 
 
 def make_alerts(now: datetime) -> tuple[Alert, ...]:

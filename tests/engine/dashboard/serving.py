@@ -98,6 +98,7 @@ class Client:
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
+        self.welcome: Frame = {}
         self.known: Frame = {}
         self.sequence = 0
 
@@ -149,9 +150,7 @@ async def visit(service: Service, *, start: Frame | None = None, **options: Any)
     async with connect(service.stream_url, **options) as connection:
         client = Client(connection)
         await client.say(type="start", **(start or {}))
-        welcome = await client.hear()
-        assert welcome["type"] == "welcome"
-        client.known["welcome"] = welcome
+        client.welcome = await client.hear()
         yield client
 
 
