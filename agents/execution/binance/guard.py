@@ -30,6 +30,11 @@ _PATIENCE_S = 8.0
 """How long one call tends one entry; the background goes on with it."""
 _PAUSE_S = 0.25
 _LONGEST_ID = 36
+_FREE_CLOSES = 3
+_LONGEST_WAIT = timedelta(seconds=30)
+"""Between two attempts to close what the venue refuses to close, after the first few."""
+_SHORT_FOR = timedelta(seconds=60)
+"""How long a balance that was found too small is believed before it is tried again."""
 _QUIET_FOR = timedelta(seconds=10)
 """How long an entry that needs nothing is not looked into again while this process learns nothing new."""
 ZERO = Decimal(0)
@@ -49,6 +54,7 @@ class Guard:
         self._sleep = sleep
         self._noticed: dict[str, datetime] = {}
         self._quiet: dict[str, tuple[int, datetime]] = {}
+        self._short: dict[str, tuple[Decimal, datetime]] = {}
 
     def family(self, entry: Tracked) -> Family:
         """Return an entry with everything that protects it."""
@@ -200,7 +206,7 @@ class Guard:
     async def _refused(self, family: Family, quantity: Decimal, failure: Failure) -> bool:
         """Close at the market what the venue would not protect because the market has passed a price already."""
         if failure.rejection_code() == "insufficient_balance":
-            return False
+            return await self._shrink(family, quantity)
         bid, ask = await self._keeper.bid_ask(family.entry.request.symbol)
         touch = bid if family.entry.request.side is Side.BUY else ask
         sign = family.entry.request.side.sign
@@ -213,6 +219,25 @@ class Guard:
                 self._keeper.tell(code, child.request.client_order_id, child.request.symbol, quantity=quantity)
                 return await self._close(family, child, quantity)
         return False
+
+    async def _shrink(self, family: Family, quantity: Decimal) -> bool:
+        """Protect for a while only what is there, when less is there than our fills say; tell of it."""
+        instrument = family.rules.instrument
+        if instrument.is_shortable or any(leg.is_doubtful for leg in family.legs):
+            return False
+        held = (await self._keeper.balances()).get(instrument.base, ZERO) - self._keeper.locked(instrument.symbol)
+        short = quantity - max(instrument.round_quantity(held), ZERO)
+        if short <= 0:
+            return False
+        entry_id, now = family.entry.request.client_order_id, self._keeper.now()
+        self._short[entry_id] = (self._short_of(entry_id) + short, now)
+        self._keeper.tell(Incident.BALANCE_SHORT, entry_id, instrument.symbol, short=short)
+        return True
+
+    def _short_of(self, entry_id: str) -> Decimal:
+        """Return how much less is there than our fills say, as found lately."""
+        short, at = self._short.get(entry_id, (ZERO, self._keeper.now()))
+        return short if self._keeper.now() - at < _SHORT_FOR else ZERO
 
     async def _exit(self, family: Family, step: Step) -> bool:
         """Close what could not be protected in time."""
@@ -227,6 +252,8 @@ class Guard:
         return await self._close(family, child, step.quantity)
 
     async def _close(self, family: Family, child: Tracked, quantity: Decimal) -> bool:
+        if self._keeper.now() < _next_close_at(family):
+            return False
         own = family.own
         if own is not None and own.is_live:
             await self._keeper.cancel(own, "unprotected", Urgency.PROTECTION)
@@ -243,6 +270,8 @@ class Guard:
         if failure is None:
             await self._keeper.refresh(sent[0], Urgency.PROTECTION)
             return True
+        if failure.meaning is Meaning.REFUSED and failure.rejection_code() == "insufficient_balance":
+            return await self._shrink(family, quantity)
         return False
 
     def _write(self, legs: Sequence[Leg]) -> bool:
@@ -281,7 +310,7 @@ class Guard:
             ratio = self._keeper.rules_of(entry.request.symbol).instrument.taker_fee_ratio
             received.append((own.updated_at, unseen if self._keeper.dialect.is_futures else unseen * (1 - ratio)))
         closed = sum((leg.filled_quantity for leg in legs if leg.role is not Role.ENTRY), ZERO)
-        closed += self._released(entry_id)
+        closed += self._released(entry_id) + self._short_of(entry_id)
         return Position(sum((quantity for _, quantity in received), ZERO), closed, tuple(received))
 
     def _released(self, entry_id: str) -> Decimal:
@@ -357,6 +386,14 @@ class Guard:
         first = min((at for at, _ in family.position.fills), default=None)
         if first is not None and self._keeper.now() - first > PROTECT_WITHIN:
             self._keeper.tell(Incident.PROTECTION_LATE, leg.client_order_id, leg.symbol)
+
+
+def _next_close_at(family: Family) -> datetime:
+    """Return when a close may be tried again: at once at first, ever more seldom the more often it was refused."""
+    refused = [leg for leg in family.legs if leg.role is Role.EXIT and leg.phase is Phase.REFUSED]
+    if len(refused) < _FREE_CLOSES:
+        return family.entry.created_at
+    return refused[-1].updated_at + min(_LONGEST_WAIT, timedelta(seconds=2.0 ** (len(refused) - _FREE_CLOSES)))
 
 
 def _closed_by(family: Family) -> Decimal:

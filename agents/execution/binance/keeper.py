@@ -22,7 +22,7 @@ from agents.execution.binance.rules import Rules
 from agents.execution.binance.store import Store
 from agents.execution.binance.values import Incident, Leg, Phase, Told, VenueState
 from engine.domain.errors import VenueUnavailable
-from engine.domain.orders import OrderStatus
+from engine.domain.orders import OrderStatus, Side
 from engine.ledger import exact_product
 from engine.sim.matching import FEE_QUANTUM
 
@@ -191,6 +191,15 @@ class Keeper:
         if gone.is_live or gone.is_doubtful:
             raise VenueUnavailable(f"{leg.leg_id} still stands ({failure or 'no change'})")
         return gone
+
+    def locked(self, symbol: str) -> Decimal:
+        """Return what resting sells of ours lock in a symbol; a list locks its quantity once."""
+        seen: dict[str, Decimal] = {}
+        for leg in self.store.open_legs():
+            if leg.symbol == symbol and leg.side is Side.SELL and leg.is_live:
+                key = leg.list_id or leg.leg_id
+                seen[key] = max(seen.get(key, ZERO), leg.left)
+        return sum(seen.values(), ZERO)
 
     async def price_fees(self) -> None:
         """Count the fees of new trades in quote currency, so that their fills can be told.

@@ -118,7 +118,7 @@ class Sender:
         """Return how much of a sell is sent: one that only reduces is capped by what is there and not locked."""
         if not order.is_reduce_only:
             return order.quantity
-        held = (await self._keeper.balances()).get(rules.instrument.base, ZERO) - self._locked(order.symbol)
+        held = (await self._keeper.balances()).get(rules.instrument.base, ZERO) - self._keeper.locked(order.symbol)
         quantity = min(order.quantity, rules.instrument.round_quantity(held))
         if quantity <= 0:
             raise OrderRejected("nothing_to_reduce")
@@ -132,7 +132,7 @@ class Sender:
         if order.side is Side.BUY and not order.is_reduce_only:
             return ()
         families = {
-            entry.request.client_order_id: family.held
+            entry.request.client_order_id: family.position.held
             for entry, family in self._guard.held_by_entries(order.symbol)
             if entry.request.side is order.side.opposite
         }
@@ -158,15 +158,6 @@ class Sender:
             fee = row["fee_amount"] if row["fee_asset"] == base else ZERO
             held += row["quantity"] * Side(row["side"]).sign - fee
         return held
-
-    def _locked(self, symbol: str) -> Decimal:
-        """Return what resting sells of ours lock; a list locks its quantity once."""
-        seen: dict[str, Decimal] = {}
-        for leg in self._store.open_legs():
-            if leg.symbol == symbol and leg.side is Side.SELL and leg.is_live:
-                key = leg.list_id or leg.leg_id
-                seen[key] = max(seen.get(key, ZERO), leg.left)
-        return sum(seen.values(), ZERO)
 
     async def _hand_over(
         self,

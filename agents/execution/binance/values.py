@@ -50,6 +50,8 @@ class Incident(StrEnum):
     """Protection was confirmed, but later than the limit after the fill."""
     PROTECTION_MISSING = "protection_missing"
     """Protection that should stand did not; it was placed again."""
+    BALANCE_SHORT = "balance_short"
+    """Less is there than our fills say should be; only what is there is protected."""
     UNKNOWN_ORDER = "unknown_order"
     """An open order on the account that is not ours."""
     KEY_REFUSED = "key_refused"
