@@ -146,7 +146,7 @@ class Session:
         self._feeder.want_chart()
 
     def _answer(self, frame: str) -> None:
-        # Bounded by what a client may say unread: it is not read while answers wait, see `_write`.
+        # A client that asks faster than it reads gets fewer answers, not a longer line of them.
         if len(self._answers) < self._settings.max_bad_messages:
             self._answers.append(frame)
         self._watcher.woken.set()

@@ -12,7 +12,7 @@ const TOP = 30;
 const VOLUME_SHARE = 0.16;
 const BAR_WIDTH = { least: 3, usual: 8, most: 28 };
 const FONT = "11.5px system-ui, sans-serif";
-const RIGHT_ROOM = 4; // Bars left free at the right, where levels are labelled.
+const RIGHT_ROOM = 7; // Bars left free at the right, where levels are labelled.
 
 export class Chart {
   constructor(stage, back, front, readout) {
@@ -249,9 +249,7 @@ export class Chart {
       context.lineTo(right, y);
       context.stroke();
       context.setLineDash([]);
-      const at = freeFrom(taken, y);
-      this.paintLabel(context, level, at, hue);
-      this.paintTag(context, level.price, at, hue, colour("on-mark"));
+      this.paintLabel(context, level, freeFrom(taken, y, -3), hue);
     }
   }
 
@@ -307,6 +305,7 @@ export class Chart {
       context.fill();
     }
     const price = this.price ?? this.data.close.at(-1);
+    this.paintLevelTags(context, this.y(price));
     if (price >= this.range.low && price <= this.range.high) {
       const y = Math.round(this.y(price)) + 0.5;
       context.strokeStyle = colour("ink");
@@ -319,6 +318,16 @@ export class Chart {
       this.paintTag(context, price, y, colour("ink"), colour("card"));
     }
     this.paintPointer(context);
+  }
+
+  /** Writes the levels' prices at the axis, each as near to its line as the last price and the others allow. */
+  paintLevelTags(context, priceY) {
+    if (this.shift) return;
+    const taken = [priceY];
+    for (const level of this.marks.levels) {
+      const y = this.y(level.price);
+      this.paintTag(context, level.price, freeFrom(taken, y, y > priceY ? 3 : -3), colour(level.colour), colour("on-mark"));
+    }
   }
 
   paintPointer(context) {
@@ -341,9 +350,20 @@ export class Chart {
     const { high, low } = this.range;
     const price = high - ((y - TOP) / (this.box.bottom - TOP - 8)) * (high - low);
     this.paintTag(context, price, y, colour("soft"), colour("card"));
-    context.fillStyle = colour("ink");
+    this.paintTime(context, bar.time * 1000, x);
+  }
+
+  paintTime(context, ms, x) {
+    const text = `${day(ms)} ${clock(ms)}`;
+    const half = context.measureText(text).width / 2 + 7;
+    const middle = Math.max(half, Math.min(x, this.box.right - half));
+    context.fillStyle = colour("soft");
+    context.beginPath();
+    context.roundRect(middle - half, this.box.bottom + 2, 2 * half, AXIS_HEIGHT - 4, 3);
+    context.fill();
+    context.fillStyle = colour("card");
     context.textAlign = "center";
-    context.fillText(`${day(bar.time * 1000)} ${clock(bar.time * 1000)}`, Math.max(40, Math.min(x, this.box.right - 40)), this.box.bottom + AXIS_HEIGHT / 2);
+    context.fillText(text, middle, this.box.bottom + AXIS_HEIGHT / 2);
   }
 
   tell(bar) {
@@ -402,10 +422,10 @@ export class Chart {
   }
 }
 
-/** Returns a height near the wanted one where no label stands yet, and takes it. */
-function freeFrom(taken, y) {
+/** Returns a height near the wanted one where nothing is written yet, and takes it. */
+function freeFrom(taken, y, step) {
   let free = y;
-  while (taken.some((other) => Math.abs(other - free) < 18)) free -= 3;
+  while (taken.some((other) => Math.abs(other - free) < 18)) free += step;
   taken.push(free);
   return free;
 }

@@ -98,7 +98,9 @@ export function showTables() {
     const element = document.getElementById(name);
     const draw = () => paint(element, name, table);
     on(table.prefix, () => redraw(draw));
-    on("agent/", (key) => get(key) && ["positions", "orders", "fills"].includes(name) && element.dataset.agents !== String(all("agent/").length) && redraw(draw));
+    if (table.columns.some(([column]) => column === "book")) {
+      on("agent/", () => element.dataset.agents !== String(all("agent/").length) && redraw(draw));
+    }
     onLanguage(() => redraw(draw));
   }
 }

@@ -26,6 +26,7 @@ export class Watch {
     list.addEventListener("keydown", (event) => this.move(event));
     onLanguage(() => this.touchAll());
     onScheme(() => this.touchAll());
+    new ResizeObserver(() => this.touchAll()).observe(list);
   }
 
   /** Marks the symbol whose chart is shown. */

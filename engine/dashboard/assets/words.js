@@ -54,9 +54,10 @@ function format(kind, options) {
 }
 
 /** Returns a number (exact text is kept exact) with this many decimals. */
-export function number(value, decimals, most = decimals) {
+export function number(value, decimals, most = decimals, signDisplay = "negative") {
   if (value === null || value === undefined) return NONE;
-  return format("number", { minimumFractionDigits: decimals, maximumFractionDigits: most }).format(value).replace("-", MINUS);
+  const options = { minimumFractionDigits: decimals, maximumFractionDigits: most, signDisplay };
+  return format("number", options).format(value).replace("-", MINUS);
 }
 
 /** Returns a quantity with as many decimals as it has, eight at most. */
@@ -66,10 +67,7 @@ export const quantity = (value) => number(value, 0, 8);
 export const money = (value) => number(value, 2);
 
 /** Returns a number with a plus or minus sign. */
-export function signed(value, decimals = 2) {
-  if (value === null || value === undefined) return NONE;
-  return (Number(value) > 0 ? "+" : "") + number(value, decimals);
-}
+export const signed = (value, decimals = 2) => number(value, decimals, decimals, "exceptZero");
 
 /** Returns percent. */
 export const percent = (value, decimals = 1) =>

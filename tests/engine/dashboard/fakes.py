@@ -82,6 +82,8 @@ class ManySymbols:
         self._clock = clock
         self.below = SimulatedMarket(7, clock, history_days=HISTORY_DAYS, chunk_store=CHUNKS)
         self.failure: Exception | None = None
+        self.without: set[str] = set()
+        """Timeframes that it does not have."""
         known = list(self.below.instruments())
         copies = {f"C{number:02d}/USDT": CRYPTO_SYMBOLS[number % 10] for number in range(count - len(known))}
         self._original = {symbol: symbol for symbol in known[:count]} | copies
@@ -104,6 +106,8 @@ class ManySymbols:
 
     def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
         self._fail()
+        if timeframe in self.without:
+            raise DataUnavailable(f"no {timeframe} bars")
         return replace(self.below.bars(self._known(symbol), timeframe, limit), symbol=symbol)
 
     def bars_between(self, symbol: str, start: datetime, end: datetime) -> Bars:

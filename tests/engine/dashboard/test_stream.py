@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from engine.dashboard.telling import tell_chart
 from engine.domain.errors import DataUnavailable, VenueUnavailable
+from tests.engine.dashboard.fakes import HandClock, ManySymbols
 from tests.engine.dashboard.serving import SMALL_BUFFER, fast_settings, serve, visit
 
 CHART = {"type": "chart", "symbol": "XAUUSD", "timeframe": "1h"}
@@ -168,6 +172,22 @@ async def test_bar_that_is_not_closed_is_told_as_far_as_it_is_known() -> None:
         assert chart["forming"]["time"] == chart["time"][-1] + 3600
         assert chart["forming"]["high"] == round(float(minutes.high.max()), 2)
         assert chart["forming"]["open"] == round(float(minutes.open[0]), 2)
+
+
+async def test_timeframe_that_the_market_does_not_have_is_told_in_place_of_a_chart() -> None:
+    async with serve() as service:
+        service.market.without = {"1w"}
+        async with visit(service, start={"chart": {**CHART, "timeframe": "1w"}}) as client:
+            assert await client.know("chart/1w/XAUUSD") == {"trouble": "no_data"}
+
+
+async def test_bars_that_are_no_numbers_are_left_out() -> None:
+    bars = ManySymbols(HandClock()).bars("XAUUSD", "1h", 5)
+    broken = replace(bars, high=np.array([1.0, np.nan, 1.0, np.inf, 1.0]))
+    chart = tell_chart(broken, None, 2)
+    assert isinstance(chart, dict)
+    assert chart["time"] == bars.time[[0, 2, 4]].tolist()
+    assert chart["high"] == [1.0, 1.0, 1.0]
 
 
 async def test_failure_is_told_as_trouble_and_what_was_known_stays() -> None:
