@@ -215,10 +215,13 @@ def _misfit(family: Family, *, pairs: bool) -> Leg | None:
 
 
 def _lonely(family: Family, live: list[Leg]) -> Leg | None:
-    """Return a leg that stands alone although stop and target are wanted (a list of which one part was lost)."""
+    """Return a target that stands without its stop: the venue ends the stop of a list whose target filled in part."""
     if family.stop is None or family.target is None:
         return None
-    return next((leg for leg in live if leg.list_id is None), None)
+    paired = {leg.list_id for leg in live if leg.role is Role.STOP and leg.list_id is not None}
+    return next((leg for leg in live if leg.role is Role.TARGET and leg.list_id not in paired), None) or next(
+        (leg for leg in live if leg.list_id is None), None
+    )
 
 
 def _close(family: Family, doubtful: list[Leg]) -> Step:

@@ -206,7 +206,7 @@ class Guard:
     async def _refused(self, family: Family, quantity: Decimal, failure: Failure) -> bool:
         """Close at the market what the venue would not protect because the market has passed a price already."""
         if failure.rejection_code() == "insufficient_balance":
-            return await self._shrink(family, quantity)
+            return await self._shrink(family)
         bid, ask = await self._keeper.bid_ask(family.entry.request.symbol)
         touch = bid if family.entry.request.side is Side.BUY else ask
         sign = family.entry.request.side.sign
@@ -220,16 +220,17 @@ class Guard:
                 return await self._close(family, child, quantity)
         return False
 
-    async def _shrink(self, family: Family, quantity: Decimal) -> bool:
+    async def _shrink(self, family: Family) -> bool:
         """Protect for a while only what is there, when less is there than our fills say; tell of it."""
         instrument = family.rules.instrument
         if instrument.is_shortable or any(leg.is_doubtful for leg in family.legs):
             return False
-        held = (await self._keeper.balances()).get(instrument.base, ZERO) - self._keeper.locked(instrument.symbol)
-        short = quantity - max(instrument.round_quantity(held), ZERO)
+        entry_id, now = family.entry.request.client_order_id, self._keeper.now()
+        others = self._keeper.locked(instrument.symbol, but_not=entry_id)
+        there = (await self._keeper.balances()).get(instrument.base, ZERO) - others
+        short = family.held - max(instrument.round_quantity(there), ZERO)
         if short <= 0:
             return False
-        entry_id, now = family.entry.request.client_order_id, self._keeper.now()
         self._short[entry_id] = (self._short_of(entry_id) + short, now)
         self._keeper.tell(Incident.BALANCE_SHORT, entry_id, instrument.symbol, short=short)
         return True
@@ -271,7 +272,7 @@ class Guard:
             await self._keeper.refresh(sent[0], Urgency.PROTECTION)
             return True
         if failure.meaning is Meaning.REFUSED and failure.rejection_code() == "insufficient_balance":
-            return await self._shrink(family, quantity)
+            return await self._shrink(family)
         return False
 
     def _write(self, legs: Sequence[Leg]) -> bool:

@@ -192,11 +192,11 @@ class Keeper:
             raise VenueUnavailable(f"{leg.leg_id} still stands ({failure or 'no change'})")
         return gone
 
-    def locked(self, symbol: str) -> Decimal:
-        """Return what resting sells of ours lock in a symbol; a list locks its quantity once."""
+    def locked(self, symbol: str, *, but_not: str = "") -> Decimal:
+        """Return what resting sells of ours lock in a symbol, those of one entry left out; a list locks it once."""
         seen: dict[str, Decimal] = {}
         for leg in self.store.open_legs():
-            if leg.symbol == symbol and leg.side is Side.SELL and leg.is_live:
+            if leg.symbol == symbol and leg.side is Side.SELL and leg.is_live and leg.entry_id != but_not:
                 key = leg.list_id or leg.leg_id
                 seen[key] = max(seen.get(key, ZERO), leg.left)
         return sum(seen.values(), ZERO)

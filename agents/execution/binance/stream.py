@@ -36,7 +36,7 @@ class Pace:
     """How often is polled, in seconds."""
 
     urgent_s: float = 1.0
-    busy_s: float = 5.0
+    busy_s: float = 2.0
     idle_s: float = 30.0
 
 

@@ -171,7 +171,7 @@ class Schedule:
             balances={"USDT": CASH},
             liquidity=DEEP,
             database=memory_database(everything=True),
-            pace=Pace(1.0, 4.0, 10.0),
+            pace=Pace(1.0, 2.0, 10.0),
             seed=self.outcome.seed,
         )
         self.bench.server.account.fee_asset = self.random.choice(FEES)
