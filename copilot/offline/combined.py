@@ -20,7 +20,8 @@ from copilot.offline.held_back import hold_back
 from copilot.offline.learned.doubts import doubt_of
 from copilot.offline.learned.labels import TOOL, VIEW
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Judgement, Model, Opinion, judge_message
-from copilot.offline.learned.slots import read_slots
+from copilot.offline.learned.orders import read_order
+from copilot.offline.learned.slots import checked_call, read_slots
 from copilot.offline.learned.thresholds import CHOSEN, Thresholds
 from copilot.offline.parser import parse
 from copilot.offline.requests import Context
@@ -40,6 +41,7 @@ NO_ORDER = (
     "run_backtest",
 )
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "contradiction", "two_prices"})
+_MISREAD = frozenset({"unknown_instrument", "contradiction", "two_prices"})
 _PORTFOLIO = "check_portfolio"
 _REFUSED = frozenset({"quoted", "negated", "past"})
 _FIRM_TALK = ("confirmation", "thanks", "greeting", "goodbye", "concept:")
@@ -158,6 +160,9 @@ class _Second:
 
     def _weigh_question(self, question: Question) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability
+        if name == TRADE and question.code in _MISREAD:
+            order = self._order()
+            return order if order is not None and order.calls else None
         if question.code in _DEFINITE and (probability < self.sure.definite or name in ACTS):
             return None
         if name == PLAIN:
@@ -174,7 +179,7 @@ class _Second:
 
     def _needed(self) -> float:
         if self.opinion.name == TRADE:
-            return self.sure.trade
+            return self.sure.trade if self.grammar.question is None else self.sure.read_order
         if self.opinion.name == _PORTFOLIO:
             return self.sure.open_to_portfolio
         return self.sure.open_to_act if self.opinion.name in ACTS else self.sure.open_to_read
@@ -185,7 +190,7 @@ class _Second:
         if tool in (PLAIN, ASK, SEVERAL):
             return None
         if tool == TRADE:
-            return self._ask()
+            return self._order() or self._ask()
         context = Context() if tool in ACTS else _context(self.history)
         proposal = read_slots(tool, self.tokens, context, self.judgement, reported=self.reported)
         if proposal is None:
@@ -193,6 +198,16 @@ class _Second:
         if isinstance(proposal, Question):
             return Decision((), proposal, None, self.grammar.language)
         return Decision(proposal, None, None, self.grammar.language)
+
+    def _order(self) -> Decision | None:
+        """Return the order that the learned model reads, or its question; `None` where anything is in doubt."""
+        if self.history or self.opinion.of(TRADE) < self.sure.read_order:
+            return None
+        args = read_order(self.tokens, self.judgement, self.sure, reported=self.reported)
+        if isinstance(args, Question):
+            return Decision((), args, None, self.grammar.language)
+        call = None if args is None else checked_call(TRADE, args)
+        return None if call is None else Decision((call,), None, None, self.grammar.language)
 
     def _ask(self) -> Decision:
         return Decision((), Question("unclear"), None, self.grammar.language)

@@ -25,6 +25,10 @@ _LIMIT_AT = re.compile(r"\blimit\w*(?: order| orden)? (?:a|at|en|@|of|de) (\d[\d
 _STOP_AT = re.compile(r"\bstop[ -]?loss (?:a|at|en|@|of|de) (\d[\d.,]*)(?![\d.,]*\s*[k%])")
 
 
+_CURRENCY_ALONE = re.compile(r"(?<![\d\w.,])[$€£](?!\s*[\d.])|\b(?:for|por) [a-z]{2,4} (?:dollars|dolares)\b")
+_HESITATES = re.compile(r"\d ?(?:,? ?(?:or )?(?:maybe|perhaps)|,? ?(?:o )?(?:quizas?|tal vez|a lo mejor)) \d")
+
+
 def hold_back(decision: Decision, text: str, history: Sequence[Turn]) -> Decision:
     """Return the decision, or a question in its place when one of its trades is likelier something else."""
     words = fold(text)
@@ -36,6 +40,8 @@ def hold_back(decision: Decision, text: str, history: Sequence[Turn]) -> Decisio
         return _asking(decision, "unclear")
     if any(_is_changed_over(call, words) for call in decision.calls if call.tool == TRADE):
         return _asking(decision, "contradiction")
+    if _CURRENCY_ALONE.search(words) or _HESITATES.search(words) or _turns_round(decision.calls):
+        return _asking(decision, "unclear")
     return replace(decision, calls=_once_each(decision.calls))
 
 
@@ -67,6 +73,16 @@ def _is_changed_over(call: Call, words: str) -> bool:
         if digits == _digits(str(call.args[other])) and digits != _digits(str(call.args[name])):
             return True
     return False
+
+
+def _turns_round(calls: Sequence[Call]) -> bool:
+    """Tell whether the same amount of one instrument shall be bought and sold in one breath."""
+    ways = {
+        (call.args.get("symbol"), call.args.get("amount"), call.args.get("price"), call.args["side"] == "buy")
+        for call in calls
+        if call.tool == TRADE
+    }
+    return any((symbol, amount, price, not buys) in ways for symbol, amount, price, buys in ways)
 
 
 def _once_each(calls: tuple[Call, ...]) -> tuple[Call, ...]:

@@ -218,6 +218,8 @@ def _join_halves(tokens: list[Token]) -> list[Token]:
     """Read the half behind an instrument into its count ("23 litecoins y medio")."""
     for index in range(len(tokens) - 3):
         count, thing, link, half = tokens[index : index + 4]
+        if count.text in word_set("articles") and not count.is_number:
+            count = Token("1", count.raw, value=Decimal(1), is_number=True, is_word_number=True)
         whole = count.is_number and not count.is_fraction and count.unit == "" and count.value is not None
         if not (whole and thing.get("sym") and link.text in ("y", "and", "and a") and half.is_fraction):
             continue
@@ -225,5 +227,5 @@ def _join_halves(tokens: list[Token]) -> list[Token]:
         if half.value is None or (after is not None and after.text not in (*_MARKS, "a", "at", "con", "with")):
             continue
         count.value = (count.value or Decimal(0)) + half.value
-        return [*tokens[: index + 2], *tokens[index + 4 :]]
+        return [*tokens[:index], count, thing, *tokens[index + 4 :]]
     return tokens

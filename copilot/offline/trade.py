@@ -667,7 +667,7 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
         _settle_fraction(clause, terms, amount, amount.value)
     if terms.side == "close" and amount.unit == "percent" and not _closes_plainly(clause):
         terms.side = "sell"
-    if amount.unit == "" and not amount.is_fraction and _is_ambiguous(clause, terms, amount):
+    if amount.unit == "" and not amount.is_fraction and is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
 
 
@@ -686,27 +686,30 @@ def _settle_unsized(clause: Clause, terms: Terms) -> None:
     if terms.side == "dispose":
         terms.side = "close"
     if "halve" in features:
-        terms.side, terms.amount = "sell", _number_token(Decimal(50), "percent")
+        terms.side, terms.amount = "sell", number_token(Decimal(50), "percent")
     elif terms.side == "sell" and not features.isdisjoint({"all", "mine"}):
         terms.side = "close"
     elif terms.side == "buy" and "allfree" in features:
-        terms.amount = _number_token(_HUNDRED, "percent")
-    elif terms.side in ("buy", "sell") and _has_article(clause):
-        terms.amount = _number_token(Decimal(1), "")
+        terms.amount = number_token(_HUNDRED, "percent")
+    elif terms.side in ("buy", "sell") and has_article(clause):
+        terms.amount = number_token(Decimal(1), "")
     elif terms.side == "buy" and (features.isdisjoint({"buy", "buy.noun"}) or "all" in features):
         terms.ask("how_much" if "all" in features else "buy_or_sell")
 
 
-def _number_token(value: Decimal, unit: Unit) -> Token:
+def number_token(value: Decimal, unit: Unit) -> Token:
+    """Return a number that was said in other words."""
     return Token(str(value), str(value), value=value, unit=unit, is_number=True)
 
 
 def _is_article(tokens: Sequence[Token], index: int) -> bool:
     text = tokens[index].text
-    return text in ("an", "un", "una") or (text == "a" and index > 0 and tokens[index - 1].has("buy", "sell"))
+    return text in ("an", "un", "una") or (
+        text == "a" and index > 0 and (tokens[index - 1].has("buy", "sell") or tokens[index - 1].text == "for")
+    )
 
 
-def _has_article(clause: Clause) -> bool:
+def has_article(clause: Clause) -> bool:
     """Tell whether one coin was said ("buy a bitcoin", "vende un ether")."""
     tokens = clause.tokens
     for index in range(len(tokens) - 1):
@@ -770,7 +773,7 @@ def _may_count(after: Token) -> bool:
     return after.has("unit", "it") or after.get("sym") is not None or after.text in ("a", "an", "un", "una", "de", "of")
 
 
-def _is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
+def is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
     """Tell whether "100 of eth" could be coins or money."""
     if amount.value is None or amount.value < _AMBIGUOUS_FROM or "coins_said" in clause.features:
         return _odd_unit(clause, amount)

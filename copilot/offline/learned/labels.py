@@ -6,13 +6,19 @@ The first, `tool`, learns from every line; the others only from lines that expec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL
+from copilot.offline.tokens import Token
 
 TOOL, SIDE, SIZE, VIEW, CONDITION = "tool", "side", "size", "view", "condition"
 ACTION, SETTING = "action", "setting"
-HEADS = (TOOL, SIDE, SIZE, VIEW, CONDITION, ACTION, SETTING)
+ROLE = "role"
+HEADS = (TOOL, SIDE, SIZE, VIEW, CONDITION, ACTION, SETTING, ROLE)
+NO_ROLE = "none"
+_PLACES = ("amount", "price", "stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct")
+_HALF_STEP = Decimal("0.7")
 NO_SIZE = "none"
 _OWNED = {
     "execute_trade": (SIDE, SIZE),
@@ -35,6 +41,29 @@ def labels_of(answers: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]
     for head in _OWNED.get(own["tool"], ()) if own else ():
         found[head] = [argument_label(head, call["args"]) for call in calls]
     return {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def role_labels(token: Token, args: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a number is in the arguments of a trade; several where its value stands twice.
+
+    >>> role_labels(Token("58k", "58k", value=Decimal(58000), is_number=True), {"stop_loss": 58000})
+    ('stop_loss',)
+    """
+    found = tuple(_role(place, args) for place in _PLACES if args.get(place) is not None and _is(token, place, args))
+    return found or (NO_ROLE,)
+
+
+def _role(place: str, args: Mapping[str, Any]) -> str:
+    if place == "amount":
+        return f"amount:{args.get('unit', 'base')}"
+    return f"price:{args.get('order_type', 'market')}" if place == "price" else place
+
+
+def _is(token: Token, place: str, args: Mapping[str, Any]) -> bool:
+    value, wanted = abs(token.value or Decimal(0)), Decimal(str(args[place]))
+    if place == "amount" and args.get("unit") == "percent" and token.is_fraction:
+        return abs(value * 100 - wanted) < _HALF_STEP
+    return value == wanted and (token.unit == "percent" or not place.endswith("_pct"))
 
 
 def tool_label(answer: Mapping[str, Any]) -> str:
@@ -67,7 +96,9 @@ __all__ = [
     "ACTION",
     "CONDITION",
     "HEADS",
+    "NO_ROLE",
     "NO_SIZE",
+    "ROLE",
     "SETTING",
     "SIDE",
     "SIZE",
@@ -75,5 +106,6 @@ __all__ = [
     "VIEW",
     "argument_label",
     "labels_of",
+    "role_labels",
     "tool_label",
 ]

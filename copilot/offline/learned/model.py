@@ -91,8 +91,15 @@ class Judgement:
 
     def of(self, head: str) -> Opinion:
         """Return the opinion of one classifier."""
+        return self._opinion(head, self._logits)
+
+    def of_part(self, head: str, found: Features) -> Opinion:
+        """Return the opinion of one classifier on the features of a part of the message."""
+        return self._opinion(head, self._model.logits(found))
+
+    def _opinion(self, head: str, logits: NDArray[np.float64]) -> Opinion:
         chosen = self._model.heads[head]
-        shares = softmax(self._logits[chosen.start : chosen.start + len(chosen.classes)] / chosen.temperature)
+        shares = softmax(logits[chosen.start : chosen.start + len(chosen.classes)] / chosen.temperature)
         best = int(shares.argmax())
         named = dict(zip(chosen.classes, shares.tolist(), strict=True))
         return Opinion(chosen.classes[best], float(shares[best]), named)

@@ -61,7 +61,7 @@ def read_slots(
     outcome = _outcome(clause, context, judgement)
     if isinstance(outcome, Question):
         return outcome
-    calls = [_checked(tool, args) for args in outcome]
+    calls = [checked_call(tool, args) for args in outcome]
     return tuple(call for call in calls if call is not None) if None not in calls else Question("unclear")
 
 
@@ -139,7 +139,7 @@ def _suits(condition: str, number: Token, clause: Clause) -> bool:
     return kind == ("change" if number.unit == "percent" else "price") and "ind:rsi" not in clause.features
 
 
-def _checked(tool: str, args: Args) -> Call | None:
+def checked_call(tool: str, args: Args) -> Call | None:
     """Return a call with only its non-default arguments, or `None` when the tool would refuse it."""
     try:
         valid = ARGUMENTS[tool].model_validate(args)
@@ -156,4 +156,4 @@ def _plain(value: Any) -> ArgumentValue:
     return value if isinstance(value, int | Decimal) else str(value)
 
 
-__all__ = ["Proposal", "read_slots"]
+__all__ = ["Proposal", "checked_call", "read_slots"]

@@ -19,6 +19,9 @@ class Thresholds:
             word of its trade; otherwise the copilot asks.
         sure_order: The same where the grammar knew every word.
         side: To ask about a purchase because such words sell, or about a sale because they close.
+        closing: To ask about a sale without amount because such words close.
+        weak_side: At least this probable must the side of a trade be that no word says plainly.
+        unit: To ask about an amount because such numbers are something else.
         bought: To ask about a sale because such words buy; sums of money sound like purchases.
         sized: To ask about a trade without amount because such words state one.
         unsized: At least this probable must a trade without amount be when a number of the message found no place.
@@ -36,12 +39,20 @@ class Thresholds:
         ask_to_talk: To let a question of the grammar go.
         talk_to_ask: To ask where the grammar chatted.
         definite: To override a question that names what is wrong.
+        read_order: To read an order where the grammar read none.
+        read_side: The same for its side.
+        read_amount: The same for which of the numbers is the amount.
+        read_roles: The same for what all the numbers are together.
+        read_unsized: The same for an order without amount.
     """
 
     veto: float = 0.8
     order: float = 0.62
     sure_order: float = 0.3
     side: float = 0.75
+    closing: float = 0.55
+    weak_side: float = 0.85
+    unit: float = 0.85
     bought: float = 0.93
     sized: float = 0.7
     unsized: float = 0.75
@@ -59,6 +70,11 @@ class Thresholds:
     ask_to_talk: float = 0.7
     talk_to_ask: float = 0.75
     definite: float = 0.97
+    read_order: float = 0.8
+    read_side: float = 0.8
+    read_amount: float = 0.88
+    read_roles: float = 0.5
+    read_unsized: float = 0.7
 
 
 CHOSEN = Thresholds()

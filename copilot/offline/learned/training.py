@@ -27,10 +27,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]  # scipy ships no types
 from sklearn.linear_model import LogisticRegression
 
+from copilot.offline.clauses import TRADE
+from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
 from copilot.offline.learned.features import BUCKETS, LETTER_WEIGHT, Features, features_of
-from copilot.offline.learned.labels import HEADS, TOOL, labels_of
+from copilot.offline.learned.labels import HEADS, ROLE, TOOL, labels_of, role_labels
 from copilot.offline.learned.model import WEIGHTS, Head, Model, softmax
+from copilot.offline.learned.roles import number_places, role_features
+from copilot.offline.shapes import shape
 from copilot.offline.tokens import detect_language, tokenize
 from copilot.offline.values import Turn
 
@@ -92,7 +96,7 @@ def corpus_hash(folder: Path) -> str:
 
 def read_examples(folder: Path) -> list[Example]:
     """Return the labelled utterances of a corpus folder, in a fixed order."""
-    return [_example(path.stem, record) for path in corpus_files(folder) for record in _records(path)]
+    return [one for path in corpus_files(folder) for record in _records(path) for one in _examples(path.stem, record)]
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -100,14 +104,23 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _example(writer: str, record: Mapping[str, Any]) -> Example:
+def _examples(writer: str, record: Mapping[str, Any]) -> Iterator[Example]:
+    """Yield the utterance, and each number of it where it orders one trade."""
     text = str(record["text"])
     screened = screen(text)
     language = detect_language(screened.text) or detect_language(text) or "en"
     history = [Turn(turn["role"], turn["text"]) for turn in record.get("history") or ()]
-    features = features_of(tokenize(screened.text, language), history)
+    spoken = tokenize(screened.text, language)
     answers = (record["expect"], *(record.get("also") or ()))
-    return Example(writer, str(record["lang"]), features, labels_of(answers))
+    yield Example(writer, str(record["lang"]), features_of(spoken, history), labels_of(answers))
+    calls: Sequence[Mapping[str, Any]] = record["expect"].get("calls") or ()
+    if len(calls) != 1 or calls[0]["tool"] != TRADE or history or screened.quoted:
+        return
+    args, tokens = calls[0]["args"], shape(apply_corrections(spoken), language)
+    places = {place: role_labels(tokens[place], args) for place in number_places(tokens)}
+    for place, roles in places.items():
+        if len(roles) == 1:
+            yield Example(writer, str(record["lang"]), role_features(tokens, place, args.get("symbol")), {ROLE: roles})
 
 
 def fit(examples: Sequence[Example], temperatures: Mapping[str, float] | None = None) -> Model:
@@ -227,8 +240,8 @@ def _manifest(folder: Path, examples: Sequence[Example], guesses: Sequence[Guess
     return {
         "data_sha256": corpus_hash(folder),
         "files": [path.relative_to(folder).as_posix() for path in corpus_files(folder)],
-        "lines": len(examples),
-        "by_tool": dict(sorted(Counter(example.labels[TOOL][0] for example in examples).items())),
+        "lines": sum(TOOL in example.labels for example in examples),
+        "by_tool": dict(sorted(Counter(one.labels[TOOL][0] for one in examples if TOOL in one.labels).items())),
         "temperatures": {name: round(head.temperature, 3) for name, head in model.heads.items()},
         "left_out": {
             "by_classifier": _rates((guess.head, guess.is_right) for guess in guesses),

@@ -119,6 +119,16 @@ def word_set(name: str) -> frozenset[str]:
     return load_lexicon().grammar[name]
 
 
+@cache
+def _typical_prices() -> Mapping[str, float]:
+    return {symbol: float(price) for symbol, price in _read("shared")["typical_prices"].items()}
+
+
+def typical_price(symbol: str | None) -> float | None:
+    """Return about what one unit of an instrument costs, to tell a price from a count; never a price to trade at."""
+    return _typical_prices().get(symbol or "")
+
+
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """The words of both languages, the names they share, and the marks of untrusted text."""

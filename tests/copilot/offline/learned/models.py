@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from copilot.offline.learned.features import BUCKETS
-from copilot.offline.learned.labels import ACTION, CONDITION, SETTING, SIDE, SIZE, TOOL, VIEW
+from copilot.offline.learned.labels import ACTION, CONDITION, ROLE, SETTING, SIDE, SIZE, TOOL, VIEW
 from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Head, Model
 from tools.schema import ARGUMENTS
 
@@ -16,6 +16,7 @@ _CLASSES = {
     VIEW: ("summary", "positions", "orders", "trades", "pnl", "risk"),
     CONDITION: ("price_above", "price_below", "change_up", "change_down", "rsi_above", "rsi_below", "signal_change"),
     ACTION: ("start", "pause", "resume", "stop"),
+    ROLE: ("amount:base", "amount:quote", "price:limit", "price:stop", "stop_loss", "take_profit", "none"),
     SETTING: ("position_size_pct", "max_positions", "max_drawdown_pct", "pairs", "strategies"),
 }
 

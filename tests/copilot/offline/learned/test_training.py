@@ -22,7 +22,7 @@ from copilot.offline.tokens import tokenize
 from tests.copilot.offline.corpus import ROOT
 
 _CORPUS = ROOT / "tests" / "corpus"
-_EVERY = 16
+_EVERY = 8
 
 
 def _call(tool: str, **args: object) -> dict[str, object]:
@@ -60,7 +60,7 @@ def test_only_tuning_files_are_read(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    """A sixteenth of a part of the corpus: enough to learn the plainest words."""
+    """An eighth of the corpus: enough to learn the plainest words."""
     folder = tmp_path_factory.mktemp("corpus")
     for path in corpus_files(_CORPUS):
         lines = path.read_text("utf-8").splitlines()[::_EVERY]
