@@ -20,7 +20,6 @@ def alert_props(alert: AlertView, language: Language) -> dict[str, Any]:
     """Return what the element shows."""
     words: Words = load_words(language, "web")["alert"]
     told = {
-        "symbol": alert.symbol,
         "condition": alert.condition,
         "value": "" if alert.value is None else f"{alert.value:f}",
     }
@@ -29,10 +28,13 @@ def alert_props(alert: AlertView, language: Language) -> dict[str, Any]:
     return {
         "alertId": alert.alert_id,
         "title": words["title"].format(alert_id=alert.alert_id),
-        "symbol": alert.symbol,
-        "what": render_condition(told, language).replace("\\", ""),
+        "what": _capital(render_condition(told, language).replace("\\", "")),
         "repeats": alert.repeats,
         "language": language,
         "words": {name: str(words[name]) for name in ("often", "every", "once", "remove", "failed")},
         "removal": words["removal"].format(alert_id=alert.alert_id),
     }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
+from uuid import uuid4
 
 import chainlit
 from chainlit.context import init_ws_context
@@ -218,8 +219,8 @@ class Page:
 
     async def _ask_to_stop(self, browser: Browser, words: Mapping[str, str]) -> None:
         actions = [
-            chainlit.Action(name=STOP, payload={}, label=words["stop_now"], icon="octagon-x"),
-            chainlit.Action(name=KEEP_GOING, payload={}, label=words["keep_going"]),
+            chainlit.Action(id=f"tc-stop-{uuid4()}", name=STOP, payload={}, label=words["stop_now"], icon="octagon-x"),
+            chainlit.Action(id=f"tc-keep-{uuid4()}", name=KEEP_GOING, payload={}, label=words["keep_going"]),
         ]
         browser.asked_to_stop = chainlit.Message(words["confirm_stop"], actions=actions)
         await browser.asked_to_stop.send()

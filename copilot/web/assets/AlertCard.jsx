@@ -25,9 +25,7 @@ export default function AlertCard() {
       <header>
         <span className="tc-title">{props.title}</span>
       </header>
-      <h3>
-        {props.symbol} {props.what}
-      </h3>
+      <h3>{props.what}</h3>
       <p className="tc-note">{words.often}</p>
       <div className="tc-buttons">
         <button type="button" aria-pressed={repeats} disabled={isBusy} onClick={() => choose(true)}>

@@ -69,9 +69,21 @@ class Visit:
         expect(self.window.locator("#chat-input")).to_be_visible()
 
     def say(self, text: str) -> None:
-        """Type a message and send it, once the page is connected."""
+        """Type a message and send it; the first one moves the page to its conversation, which empties the composer."""
+        is_first = "/thread/" not in self.window.url
         self.window.locator("#chat-input").fill(text)
         self.window.locator("#chat-submit").click()
+        if is_first:
+            self.window.wait_for_url("**/thread/*")
+
+    def begin_anew(self) -> None:
+        """Leave the conversation for a new one."""
+        self.window.goto("/")
+        expect(self.window.locator("#chat-input")).to_be_visible()
+
+    def fits(self) -> bool:
+        """Return whether nothing is wider than the screen."""
+        return bool(self.window.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
     def card(self, ticket_id: int = 17) -> Locator:
         """Return the newest card of a ticket."""
@@ -252,6 +264,176 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, request: pytest.FixtureR
     assert box is not None
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= visit.window.viewport_size["width"]  # type: ignore[index]  # it was set
+
+
+def test_past_conversation_is_found_drawn_again_and_goes_on(visit: Visit) -> None:
+    visit.say("signal for gold")
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    address = visit.window.url
+    visit.begin_anew()
+    visit.window.locator("#header #sidebar-trigger-button").click()
+    visit.window.locator("#search-chats-button").first.click()
+    visit.window.get_by_placeholder("Search conversations").fill("GOLD")
+    visit.window.get_by_role("option", name="signal for gold").first.click()
+    visit.window.wait_for_url(address)
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    labels = visit.window.locator(".js-plotly-plot .annotation-text").all_text_contents()
+    assert {"entry", "stop", "target"} <= {label.split()[0] for label in labels}
+    assert any("/chart/" in url for url in visit.asked)
+    expect(visit.window.get_by_text("the signal", exact=False).first).to_be_visible()
+    visit.say("what did I say?")
+    expect(visit.window.get_by_text("You said: signal for gold")).to_be_visible()
+    visit.picture("resumed-en")
+
+
+def test_deleted_conversation_is_gone_with_what_is_remembered_of_it(visit: Visit) -> None:
+    visit.say("hello there")
+    expect(visit.window.get_by_text("You said: hello there")).to_be_visible()
+    visit.window.locator("#header #sidebar-trigger-button").click()
+    visit.window.locator("#thread-options").first.click()
+    visit.window.get_by_role("menuitem", name="Rename").click()
+    visit.window.locator("input#name").fill("Greetings")
+    visit.window.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    expect(visit.window.get_by_text("Greetings", exact=True).first).to_be_visible()
+    visit.window.reload()
+    expect(visit.window.get_by_text("Greetings", exact=True).first).to_be_visible()
+    visit.running.order("look")
+    assert visit.running.said[-2].startswith("heard 1 ")
+    visit.window.locator("#thread-options").first.click()
+    visit.window.get_by_role("menuitem", name="Delete").click()
+    visit.picture("delete-en")
+    visit.window.get_by_role("alertdialog").get_by_role("button", name="Confirm").click()
+    expect(visit.window.get_by_text("Greetings", exact=True)).to_have_count(0)
+    visit.running.order("look")
+    assert visit.running.said[-2].startswith("heard 0 ")
+
+
+def test_ticket_decided_elsewhere_is_closed_when_its_conversation_is_opened_again(visit: Visit) -> None:
+    visit.say("buy bitcoin")
+    expect(visit.card()).to_have_attribute("data-state", "pending")
+    address = visit.window.url
+    visit.begin_anew()
+    expect(visit.card()).to_have_attribute("data-state", "pending")
+    visit.card().get_by_role("button", name="Approve").click()
+    expect(visit.card()).to_have_attribute("data-state", "executed")
+    visit.window.goto(address)
+    expect(visit.card()).to_have_attribute("data-state", "executed")
+    expect(visit.window.locator("[data-ticket='17']")).to_have_count(1)
+    expect(visit.card().get_by_role("button")).to_have_count(0)
+    assert visit.running.order("look") == [17]
+
+
+def test_reading_commands_are_sentences_in_either_language(visit: Visit) -> None:
+    visit.say("/portfolio and cash")
+    expect(visit.window.locator("table").first).to_contain_text("BTC/USDT")
+    visit.say("/señal oro")
+    expect(visit.window.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    visit.say("/nonsense now")
+    expect(visit.window.get_by_text("There is no command")).to_be_visible()
+    visit.say("/signal ")
+    expect(visit.window.get_by_text("Which symbol?")).to_be_visible()
+
+
+def test_command_is_chosen_from_the_menu(visit: Visit) -> None:
+    composer = visit.window.locator("#chat-input")
+    composer.press_sequentially("/tele")
+    visit.picture("menu-en")
+    composer.press("Enter")
+    composer.press("Enter")
+    visit.window.wait_for_url("**/thread/*")
+    expect(visit.window.get_by_text("KLMN-1234")).to_be_visible()
+    visit.window.reload()
+    expect(visit.window.locator(".step").first).to_be_visible()
+    expect(visit.window.get_by_text("KLMN-1234")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("button", "times"), [("Stop everything", 1), ("Keep going", 0)])
+def test_kill_switch_asks_once_more(visit: Visit, button: str, times: int) -> None:
+    visit.say("/stop now")
+    visit.picture("stop-en")
+    visit.window.get_by_role("button", name=button).click()
+    expect(visit.window.get_by_role("button", name="Stop everything")).to_have_count(0)
+    visit.running.order("look")
+    assert visit.running.said[-2].endswith(f"stopped {times}")
+
+
+def test_settings_are_kept_and_another_language_speaks_at_once(visit: Visit) -> None:
+    visit.window.locator("#chat-settings-open-modal").click()
+    dialog = visit.window.get_by_role("dialog")
+    dialog.get_by_label("Risk per trade").fill("0.25")
+    visit.picture("settings-en")
+    dialog.get_by_role("combobox").first.click()
+    visit.window.get_by_role("option", name="Español").click()
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(visit.window.get_by_placeholder("Pregunta")).to_be_visible()
+    visit.window.locator("#chat-settings-open-modal").click()
+    dialog = visit.window.get_by_role("dialog")
+    expect(dialog.get_by_label("Riesgo por operación")).to_have_value("0,25")
+    visit.picture("settings-es")
+    dialog.get_by_label("Riesgo por operación").fill("7")
+    dialog.get_by_role("button", name="Confirmar").click()
+    expect(visit.window.get_by_text("can't be kept")).to_be_visible()
+
+
+def test_agents_button_speaks_and_what_it_asks_for_is_a_ticket(visit: Visit) -> None:
+    visit.say("show the agents")
+    atlas, orion, nova = (visit.window.locator(f"[data-agent='{name}']") for name in ("atlas", "orion", "nova"))
+    for text in ("$10,250.50", "2.5% of 10%", "target 50% or more"):
+        expect(atlas).to_contain_text(text)
+    expect(atlas.get_by_role("meter")).to_have_attribute("aria-valuenow", "25")
+    expect(orion).to_have_attribute("data-state", "halted")
+    expect(orion.get_by_role("button", name="Stop")).to_have_count(0)
+    nova.get_by_role("button", name="Start").click()
+    card = visit.window.locator("[data-ticket='1000000003']").last
+    for text in ("Ticket A3", "Start Nova", "$1,000.00"):
+        expect(card).to_contain_text(text)
+    visit.picture("proposal-en")
+    card.get_by_role("button", name="Approve").click()
+    expect(card).to_have_attribute("data-state", "executed")
+    assert visit.running.order("look") == [1_000_000_003]
+
+
+def test_alert_is_told_how_often_to_speak(visit: Visit) -> None:
+    visit.say("alert me when eth is above 4000")
+    card = visit.window.locator("[data-alert='9']")
+    expect(card.get_by_role("button", name="Once")).to_have_attribute("aria-pressed", "true")
+    card.get_by_role("button", name="Every time").click()
+    expect(visit.window.get_by_text("Alert 9 speaks every time now")).to_be_visible()
+    visit.window.reload()
+    expect(card.get_by_role("button", name="Every time")).to_have_attribute("aria-pressed", "true")
+    card.get_by_role("button", name="Remove").click()
+    expect(visit.window.get_by_text("cancel alert 9", exact=True)).to_be_visible()
+
+
+def test_most_used_tool_leads_the_starters(visit: Visit) -> None:
+    visit.say("show the agents")
+    expect(visit.window.locator("[data-agent='nova']")).to_be_visible()
+    visit.begin_anew()
+    expect(visit.window.locator("#starters button").first).to_contain_text("The agents")
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        {"viewport": {"width": width, "height": 900}, "scheme": scheme, **language}
+        for width, scheme, language in ((390, "light", SPANISH), (820, "dark", {}), (1440, "dark", SPANISH))
+    ],
+    indirect=True,
+    ids=["390", "820", "1440"],
+)
+def test_agents_and_dashboard_fit_every_width(visit: Visit, request: pytest.FixtureRequest) -> None:
+    visit.say("show the agents / agentes")
+    nova = visit.window.locator("[data-agent='nova']")
+    expect(nova).to_be_visible()
+    nova.scroll_into_view_if_needed()
+    visit.picture(f"agents-{request.node.callspec.id}")
+    assert visit.fits()
+    visit.window.locator("#header #sidebar-trigger-button").click()
+    expect(visit.window.get_by_text("show the agents").first).to_be_visible()
+    visit.picture(f"sidebar-{request.node.callspec.id}")
+    visit.begin_anew()
+    visit.window.locator("#header a[href='/dashboard/']").click()
+    expect(visit.window.get_by_role("heading", name="Live page")).to_be_visible()
 
 
 def test_signing_in_by_link(chromium: Browser, page: Running) -> None:
