@@ -11,31 +11,21 @@ const TONES = { running: "good", paused: "watch", stopped: "off", created: "off"
 /** Shows the agents in an element. */
 export function showAgents(element) {
   const cards = new Map();
-  const curves = new Set();
   const drawCards = () => {
     const agents = all("agent/").sort((one, other) => one[1].place - other[1].place);
     if (!agents.length) {
       sync(element, [["", () => make("p", "panel empty"), (part) => setText(part, word("agents.none"))]]);
       return;
     }
-    sync(element, agents.map(([name, agent]) => [name, () => create(cards, name), () => paintCard(cards.get(name), agent)]));
-  };
-  const drawCurves = () => {
-    for (const name of curves) {
-      const agent = get(`agent/${name}`);
-      const card = cards.get(name);
-      if (agent && card) paintCurve(card.canvas, get(`curve/${name}`) ?? [], present(agent), agent.drawdown_limit_pct);
-    }
-    curves.clear();
+    sync(element, agents.map(([name]) => [name, () => create(cards, name), () => redraw(cards.get(name).draw)]));
   };
   const touch = (name) => {
-    curves.add(name);
-    redraw(drawCards);
-    redraw(drawCurves);
+    if (get(`agent/${name}`) && cards.has(name)) redraw(cards.get(name).draw);
+    else redraw(drawCards);
   };
   const touchAll = () => {
     redraw(drawCards);
-    for (const name of cards.keys()) touch(name);
+    for (const card of cards.values()) card.drawn = null;
   };
   on("agent/", (key) => touch(key.slice(6)));
   on("curve/", (key) => touch(key.slice(6)));
@@ -61,6 +51,7 @@ function create(cards, name) {
   };
   card.canvas.setAttribute("role", "img");
   card.track = make("span", "meter", card.meter);
+  card.draw = () => draw(card, get(`agent/${name}`), get(`curve/${name}`) ?? []);
   cards.set(name, card);
   return make(
     "article", "panel agent",
@@ -70,6 +61,15 @@ function create(cards, name) {
     make("p", "drawdown", card.fall, card.track),
     card.rows,
   );
+}
+
+/** Brings a card up to date; its curve only when it or the equity has changed. */
+function draw(card, agent, curve) {
+  if (!agent) return;
+  paintCard(card, agent);
+  if (card.drawn?.curve === curve && card.drawn.equity === agent.equity) return;
+  card.drawn = { curve, equity: agent.equity };
+  paintCurve(card.canvas, curve, present(agent), agent.drawdown_limit_pct);
 }
 
 function paintCard(card, agent) {

@@ -2,7 +2,7 @@
 // is drawn when bars, marks, size or view change, the front one (last price, the bar that is forming, cross hair) with
 // every tick.
 
-import { colour, fit, onScheme } from "./dom.js";
+import { colour, fit, onScheme, sizeOf } from "./dom.js";
 import { redraw } from "./frames.js";
 import { ticks, timeStep } from "./scale.js";
 import { clock, day, number, onLanguage, signed, trend, word } from "./words.js";
@@ -95,7 +95,7 @@ export class Chart {
   }
 
   layout() {
-    const { width, height } = this.stage.getBoundingClientRect();
+    const { width, height } = sizeOf(this.stage);
     const longest = number(this.data.close.at(-1) ?? 0, this.data.decimals).length;
     this.box = { width, height, right: width - Math.max(58, 14 + longest * 7), bottom: height - AXIS_HEIGHT };
     const shown = Math.max(10, Math.floor(this.box.right / this.barWidth) - RIGHT_ROOM);
@@ -149,7 +149,7 @@ export class Chart {
   }
 
   paintBack() {
-    const { width, height } = this.stage.getBoundingClientRect();
+    const { width, height } = sizeOf(this.stage);
     const context = fit(this.back, width, height);
     if (!this.data?.time?.length) return;
     this.layout();
@@ -294,7 +294,7 @@ export class Chart {
   }
 
   paintFront() {
-    const { width, height } = this.stage.getBoundingClientRect();
+    const { width, height } = sizeOf(this.stage);
     const context = fit(this.front, width, height);
     if (!this.data?.time?.length || !this.range) return;
     context.font = FONT;

@@ -1,13 +1,13 @@
 // An agent's equity over its fall from the peak, the limit of the fall drawn in.
 
-import { colour, fit } from "./dom.js";
+import { colour, fit, sizeOf } from "./dom.js";
 
 const FALL_SHARE = 0.34;
 const GAP = 8;
 
 /** Draws points `[ms, equity, drawdown percent]` and the present; nothing while there are fewer than two. */
 export function paintCurve(canvas, points, now, limitPct) {
-  const { width, height } = canvas.getBoundingClientRect();
+  const { width, height } = sizeOf(canvas);
   if (!width) return;
   const context = fit(canvas, width, height);
   const all = points.map(([at, equity, fall]) => [at, Number(equity), Number(fall)]);
@@ -67,7 +67,7 @@ function paintFall(context, all, x, top, bottom, limit, width) {
 
 /** Draws the last day of a symbol in the list. */
 export function paintSpark(canvas, closes) {
-  const { width, height } = canvas.getBoundingClientRect();
+  const { width, height } = sizeOf(canvas);
   if (!width) return;
   const context = fit(canvas, width, height);
   if (closes.length < 2) return;

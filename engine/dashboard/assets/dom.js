@@ -58,6 +58,23 @@ export function onScheme(call) {
   });
 }
 
+const sizes = new WeakMap();
+const observer = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) sizes.set(target, { width: contentRect.width, height: contentRect.height });
+});
+
+/** Returns the size of an element without having the page laid out again for it. */
+export function sizeOf(element) {
+  let size = sizes.get(element);
+  if (!size) {
+    const { width, height } = element.getBoundingClientRect();
+    size = { width, height };
+    sizes.set(element, size);
+    observer.observe(element);
+  }
+  return size;
+}
+
 /** Fits a canvas to its box in device pixels; returns its context and size in CSS pixels. */
 export function fit(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;

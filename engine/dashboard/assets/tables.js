@@ -3,7 +3,7 @@
 import { make, setClass, setText, sync } from "./dom.js";
 import { redraw } from "./frames.js";
 import { all, get, on } from "./store.js";
-import { NONE, code, money, moment, number, onLanguage, percent, quantity, recent, signed, signedPercent, trend, word } from "./words.js";
+import { NONE, clock, code, money, moment, number, onLanguage, percent, quantity, recent, signed, signedPercent, trend, word } from "./words.js";
 
 const price = (row, value) => (value === null ? NONE : number(value, decimals(row.symbol)));
 const decimals = (symbol) => get(`symbol/${symbol}`)?.decimals ?? 2;
@@ -77,14 +77,13 @@ const TABLES = {
     columns: [
       ["symbol", (row) => row.symbol, "key"],
       ["state", (row) => (row.is_stale ? code("reason", row.reason || "stale") : word("feeds.live")), "", (row) => (row.is_stale ? "bad" : "good")],
-      ["quote", (row) => seconds(row.last_quote_at), "soft n"],
+      ["quote", (row) => (row.is_stale ? moment(row.last_quote_at) : clock(row.last_quote_at)), "soft n"],
       ["bar", (row) => moment(row.last_bar_at), "soft o"],
     ],
   },
 };
 
 const book = (name) => (name === "main" ? word("positions.main") : get(`agent/${name}`)?.title ?? name);
-const seconds = (ms) => (ms ? new Date(ms).toISOString().slice(11, 19) : NONE);
 
 function level(row) {
   if (row.value === null) return "";
