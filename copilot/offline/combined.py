@@ -160,6 +160,8 @@ class _Second:
 
     def _weigh_question(self, question: Question) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability
+        if name == TRADE and question.code == "which_price":
+            return None
         if name == TRADE and question.code in _MISREAD:
             order = self._order()
             return order if order is not None and order.calls else None
