@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Engine
+from starlette.types import ASGIApp
 
 from agents.execution.desk import Desk
 from agents.execution.kill_file import KillFile
@@ -24,7 +25,7 @@ from agents.execution.paper import PaperVenue
 from agents.feeds.feed import MarketFeed
 from agents.risk.values import RiskLimits
 from agents.supervisor import Job, Repeat, Supervisor, Worker
-from copilot.agent_side import open_agent_side
+from copilot.agent_side import AgentSide, open_agent_side
 from copilot.background import Background
 from copilot.brain.opening import open_brain
 from copilot.brain.situation import OpenSymbols, Situation
@@ -46,9 +47,11 @@ from engine.domain.symbols import CRYPTO_SYMBOLS
 from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
 from engine.sim.market import SimulatedMarket
+from prompts import LANGUAGES, load_words
 from tools.alerts import Alerts
 from tools.notices import Notices
 from tools.profile import Profiles, ProfileTool
+from tools.registry import Toolbox
 from tools.tickets import Tickets
 from tools.toolbox import build_toolbox
 from tools.trading import TradeDrafts
@@ -86,6 +89,11 @@ class Runtime:
     tickets: Tickets
     alerts: Alerts
     copilot: Copilot
+    agents: AgentSide
+    feed: MarketFeed
+    signals: LiveSignals
+    toolbox: Toolbox
+    notices: Notices
     supervisor: Supervisor
     brain: Brain
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -188,7 +196,23 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     supervisor = Supervisor(database, workers, notifier=notices, owner=settings.owner)
     supervisors.append(supervisor)
     report(1.0, "")
-    return Runtime(settings, database, market, desk, tickets, alerts, copilot, supervisor, brain, closing)
+    return Runtime(
+        settings,
+        database,
+        market,
+        desk,
+        tickets,
+        alerts,
+        copilot,
+        agents,
+        feed,
+        signals,
+        toolbox,
+        notices,
+        supervisor,
+        brain,
+        closing,
+    )
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -371,6 +395,32 @@ async def prepare_signals(settings: Settings, market: MarketData, report: Report
     return signals
 
 
+def open_dashboard(runtime: Runtime) -> ASGIApp:
+    """Return the live page of a program."""
+    from copilot.dashboard import LiveView
+    from copilot.web.languages import browser_language
+    from engine.dashboard.app import build_dashboard
+
+    settings = runtime.settings
+    view = LiveView(
+        settings.owner,
+        runtime.desk,
+        runtime.agents.fleet,
+        runtime.market,
+        runtime.feed,
+        runtime.signals,
+        open_registry(settings),
+        runtime.alerts,
+        drawdown_limit=RiskLimits().drawdown_ratio,
+    )
+    words = {language: load_words(language, "dashboard") for language in LANGUAGES}
+
+    def prefer(accepted: str) -> str:
+        return runtime.copilot.language(settings.owner, browser_language(accepted, settings.language))
+
+    return build_dashboard(view, runtime.market, words, owner=settings.owner, prefer=prefer)
+
+
 async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
     """Serve the web page until interrupted."""
     from copilot.passwords import PasswordFile
@@ -388,5 +438,6 @@ async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
         data_dir=settings.data_dir,
         fallback_language=settings.language,
         check_password=password.verify if password.is_set else None,
+        dashboard=open_dashboard(runtime),
         say=say,
     )
