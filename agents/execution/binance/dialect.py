@@ -44,8 +44,8 @@ class Dialect(Protocol):
     pairs: bool
     """Whether stop and target are placed as one list of which a fill cancels the other."""
 
-    def info(self) -> Call:
-        """Return the question for the exchange information."""
+    def info(self, symbol_id: str = "") -> Call:
+        """Return the question for the exchange information, of one symbol where the exchange can tell it alone."""
         ...
 
     def place(self, leg: Leg, rules: Rules, *, is_reduce_only: bool) -> Call:

@@ -41,8 +41,8 @@ class FuturesDialect:
     time_endpoint = "fapiPublicGetTime"
     pairs = False
 
-    def info(self) -> Call:
-        """Return the question for the exchange information."""
+    def info(self, symbol_id: str = "") -> Call:
+        """Return the question for the exchange information; futures tell all symbols at once."""
         return Call("fapiPublicGetExchangeInfo")
 
     def place(self, leg: Leg, rules: Rules, *, is_reduce_only: bool) -> Call:

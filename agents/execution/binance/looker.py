@@ -90,15 +90,32 @@ class Looker:
         if self._is_old(self._ruled_at, RULES_AGE_S):
             await self.read_rules_now()
 
+    async def look_at_open(self) -> None:
+        """Read the rules of the symbols in which something is open, then look: after a restart nothing else is first.
+
+        Raises:
+            VenueUnavailable: Something was not answered.
+        """
+        symbols = {leg.symbol for leg in self._store.open_legs()}
+        symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
+        if symbols:
+            asked = [self._read_rules(symbol.replace("/", ""), Urgency.PROTECTION, None) for symbol in sorted(symbols)]
+            raise_first(await asyncio.gather(*asked, return_exceptions=True))
+            await self.look()
+
     async def read_rules_now(self) -> None:
         """Read the exchange's rules and limits.
 
         Raises:
             VenueUnavailable: It does not tell them.
         """
+        await self._read_rules("", Urgency.READ, _INFO_TIMEOUT_S)
+        self._ruled_at = self._keeper.now()
+
+    async def _read_rules(self, symbol_id: str, urgency: Urgency, timeout_s: float | None) -> None:
         dialect = self._keeper.dialect
         try:
-            info = await self._keeper.gateway.read(dialect.info(), timeout_s=_INFO_TIMEOUT_S)
+            info = await self._keeper.gateway.read(dialect.info(symbol_id), urgency=urgency, timeout_s=timeout_s)
         except Failure as failure:
             raise VenueUnavailable(f"the venue's rules: {failure}") from failure
         rules = read_rules(info, is_futures=dialect.is_futures) if isinstance(info, dict) else {}
@@ -106,7 +123,6 @@ class Looker:
             raise VenueUnavailable("the venue told of no symbol that trades")
         self._keeper.gateway.limiter.learn(info.get("rateLimits") or ())
         self._keeper.rules = {**self._keeper.rules, **rules}
-        self._ruled_at = self._keeper.now()
 
     async def look_for_strangers(self) -> None:
         """Tell of orders that rest on the account and are not ours.

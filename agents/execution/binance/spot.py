@@ -42,9 +42,10 @@ class SpotDialect:
     time_endpoint = "publicGetTime"
     pairs = True
 
-    def info(self) -> Call:
-        """Return the question for the exchange information."""
-        return Call("publicGetExchangeInfo", weight=_INFO_WEIGHT)
+    def info(self, symbol_id: str = "") -> Call:
+        """Return the question for the exchange information, of one symbol or of all."""
+        params = {"symbol": symbol_id} if symbol_id else {}
+        return Call("publicGetExchangeInfo", params, weight=_INFO_WEIGHT)
 
     def place(self, leg: Leg, rules: Rules, *, is_reduce_only: bool) -> Call:
         """Return the request for one order; `is_reduce_only` has no meaning here."""
