@@ -23,9 +23,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from engine.api.frames import Ending
 from engine.dashboard.board import Board
 from engine.dashboard.feeder import Feeder
+from engine.dashboard.frames import Ending
 from engine.dashboard.session import Session
 from engine.dashboard.settings import DashboardSettings
 from engine.dashboard.switch import Switch, Tokens, is_own_page

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -72,6 +73,22 @@ class _TypedChart(Chart):
 REQUESTS: TypeAdapter[Start | _TypedChart | Ack | Ping] = TypeAdapter(
     Annotated[Start | _TypedChart | Ack | Ping, Field(discriminator="type")]
 )
+
+
+class Ending(StrEnum):
+    """Why the server closes a connection: the close frame's reason, the same words as the engine's other stream."""
+
+    SLOW_CLIENT = "slow_client"
+    BAD_MESSAGES = "too_many_bad_messages"
+    INTERNAL_ERROR = "internal_error"
+
+    @property
+    def code(self) -> int:
+        """The close frame's code; those of 4000 and above are this program's own."""
+        return _CLOSE_CODES[self]
+
+
+_CLOSE_CODES = {Ending.SLOW_CLIENT: 4008, Ending.BAD_MESSAGES: 4400, Ending.INTERNAL_ERROR: 1011}
 
 
 def welcome(stream: str, sequence: int, heartbeat_s: float, window: int) -> str:

@@ -16,10 +16,9 @@ from datetime import datetime
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from engine.api.frames import Ending
 from engine.dashboard.board import Board, Watcher
 from engine.dashboard.feeder import Feeder
-from engine.dashboard.frames import REQUESTS, Ack, Chart, Ping, Start, error, heartbeat, pong, welcome
+from engine.dashboard.frames import REQUESTS, Ack, Chart, Ending, Ping, Start, error, heartbeat, pong, welcome
 from engine.dashboard.settings import DashboardSettings
 from engine.dashboard.telling import chart_key
 

@@ -1,7 +1,7 @@
 // The connection: begins with what it already has, says when it has drawn, and comes back by itself.
 
 const FIRST_WAIT_MS = 400;
-const LONGEST_WAIT_MS = 10_000;
+const LONGEST_WAIT_MS = 5_000;
 const SILENCE = 2.5; // Heartbeats that may stay out before the connection counts as lost.
 
 /** One connection at a time to the stream; `onFrame(frame, done)` takes in, `onState(state)` hears how it stands. */

@@ -172,7 +172,7 @@ def main() -> None:
     listener.bind(("127.0.0.1", options.port))
     listener.listen()
     print(f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}/", flush=True)  # noqa: T201  # whoever started it reads this
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
 
 
