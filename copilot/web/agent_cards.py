@@ -34,7 +34,7 @@ def agent_props(result: AgentStatusResult, language: Language) -> dict[str, Any]
     return {
         "agents": [_agent(view, result, words, language) for view in result.agents],
         "at": words["at"].format(at=format_time(result.at, language)),
-        "words": {name: words[name] for name in ("drawdown", "target")},
+        "words": {name: words[name] for name in ("drawdown",)},
     }
 
 
@@ -44,7 +44,8 @@ def _agent(view: AgentView, result: AgentStatusResult, words: Words, language: L
     is_lost = view.is_alive is False and view.state in ("running", "paused", "halted")
     notes = [words["lost"]] if is_lost else []
     if view.reason and view.state in ("paused", "stopped", "halted"):
-        notes.append(_bare(render_agent_reasons([view.reason], language)))
+        why = _bare(render_agent_reasons([view.reason], language))
+        notes.append(why[:1].upper() + why[1:])
     return {
         "name": view.agent,
         "title": title,
@@ -74,12 +75,13 @@ def _drawdown(view: AgentView, words: Words, language: Language) -> dict[str, An
 def _rows(view: AgentView, result: AgentStatusResult, words: Words, language: Language) -> list[dict[str, str]]:
     """Return results, each beside what was hoped for or allowed."""
     low, high = view.target_month_pct
-    month = words["at_least"].format(low=format_percent(low, language, None))
+    name = "at_least" if high is None else "from_to"
+    bounds = {"low": format_percent(low, language, None)}
     if high is not None:
-        month = words["from_to"].format(
-            low=format_percent(low, language, None), high=format_percent(high, language, None)
-        )
-    won = words["at_least"].format(low=format_percent(view.target_win_rate_pct, language, None))
+        bounds["high"] = format_percent(high, language, None)
+    month = words["target"].format(target=words[name].format(**bounds))
+    least = words["at_least"].format(low=format_percent(view.target_win_rate_pct, language, None))
+    won = words["target"].format(target=least)
     return [
         _row(words["month"], _percent(view.month_pct, words, language, signed=True), month),
         _row(words["win_rate"], _percent(view.win_rate_pct, words, language), won),

@@ -20,6 +20,7 @@ def alert_props(alert: AlertView, language: Language) -> dict[str, Any]:
     """Return what the element shows."""
     words: Words = load_words(language, "web")["alert"]
     told = {
+        "symbol": alert.symbol,
         "condition": alert.condition,
         "value": "" if alert.value is None else f"{alert.value:f}",
     }

@@ -68,7 +68,7 @@ class History(BaseDataLayer):
 
         def write() -> None:
             if is_said:
-                self._threads.open(owner, step.thread_id, step.text or str(step.body.get("command") or ""))
+                self._threads.open(owner, step.thread_id, step.text or f"/{step.body.get('command', '')}")
             self._threads.put_step(owner, step)
 
         await self._write(write)

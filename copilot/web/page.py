@@ -91,6 +91,10 @@ class Page:
     async def say(self, text: str, chosen: str | None = None) -> None:
         """Take a message, or a command chosen from the menu, and play the turn."""
         session = own_session()
+        if chosen and not text:
+            # Chainlit moves to the conversation's own address once it has begun with words; these are its words.
+            begun = {"interaction": f"/{chosen}", "thread_id": session.thread_id}
+            await chainlit.context.emitter.emit("first_interaction", begun)
         command = read_command(text, chosen)
         if command is None and not is_command(text):
             await self._send(session, text)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from chainlit.input_widget import InputWidget, MultiSelect, Select, TextInput
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from copilot.events import Language
 from copilot.web.typed_numbers import plain_number
 from prompts import LANGUAGES, load_words
 from tools.profile import MAX_FAVOURITES, Profile, Setting
+
+if TYPE_CHECKING:
+    from chainlit.input_widget import InputWidget
 
 Words = Mapping[str, Any]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40)]
@@ -34,6 +36,9 @@ class Panel(BaseModel):
 
 def panel_inputs(profile: Profile, instruments: Sequence[str], language: Language) -> list[InputWidget]:
     """Return the panel's fields with what stands now."""
+    # Imported late: importing Chainlit reads its folder and its environment.
+    from chainlit.input_widget import MultiSelect, Select, TextInput
+
     words: Words = load_words(language, "web")["settings"]
     names = {str(words["languages"][code]): code for code in LANGUAGES}
     symbols = list(dict.fromkeys([*instruments, *profile.favourites]))

@@ -41,10 +41,7 @@ function Agent({ agent, words }) {
             <dd>
               {row.value}
               {row.target ? (
-                <span className="tc-note">
-                  {' '}
-                  · {words.target} {row.target}
-                </span>
+                <span className="tc-note"> · {row.target}</span>
               ) : null}
             </dd>
           </div>
