@@ -85,7 +85,8 @@ def test_no_english_words_in_spanish(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_spanish_words_in_english(name: str) -> None:
-    assert not {path for path, text in sentences("en", name).items() if SPANISH.search(text)}
+    leaks = {path for path, text in sentences("en", name).items() if SPANISH.search(text)}
+    assert not {path for path in leaks if not path.endswith("languages.es")}  # a language is named in itself
 
 
 @pytest.mark.parametrize("name", FILES)
