@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from copilot import funds
+from copilot import funds, switch
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
 
@@ -43,6 +43,8 @@ out = Console()
 err = Console(stderr=True)
 
 app.add_typer(funds.app, name="funds")
+app.command()(switch.stop)
+app.command()(switch.lift)
 
 ModelOption = Annotated[
     str | None,

@@ -86,23 +86,11 @@ async def open_funds(settings: Settings) -> AsyncIterator[Funds]:
     Raises:
         ConfigError: A setting cannot be used.
     """
-    from agents.execution.desk import Desk
-    from agents.execution.paper import PaperVenue
     from agents.fund import Funds
-    from agents.risk.values import RiskLimits
-    from copilot.bootstrap import open_market, prepare_data_dir
-    from copilot.database import open_database
+    from copilot.switch import open_desk
 
-    prepare_data_dir(settings)
-    database = open_database(settings.database)
-    try:
-        market = open_market(settings, lambda _done: None)
-        venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
-        desk = Desk(database, venue, market, RiskLimits(), starting_cash=settings.starting_balance)
-        await desk.start()
+    async with open_desk(settings) as (desk, database):
         yield Funds(database, DeskBooks(desk))
-    finally:
-        database.dispose()
 
 
 @app.command(name="list")

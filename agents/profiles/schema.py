@@ -18,7 +18,7 @@ from engine.domain.signals import Phase
 from engine.domain.symbols import Timeframe
 
 _HUNDRED = Decimal(100)
-NAME_PATTERN = r"^[a-z][a-z0-9_]{1,30}$"
+NAME_PATTERN = r"^[a-z][a-z0-9_]{1,15}$"
 """Names are words of the database, of order sources and of commands."""
 RESERVED_NAMES = frozenset({"main", "all"})
 
