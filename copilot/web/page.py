@@ -95,6 +95,7 @@ class Page:
             # Chainlit moves to the conversation's own address once it has begun with words; these are its words.
             begun = {"interaction": f"/{chosen}", "thread_id": session.thread_id}
             await chainlit.context.emitter.emit("first_interaction", begun)
+        await chainlit.context.emitter.send_window_message({"copilot": "conversation", "id": session.thread_id})
         command = read_command(text, chosen)
         if command is None and not is_command(text):
             await self._send(session, text)

@@ -1,6 +1,8 @@
 // The strip that says what is simulated: always in sight, and told by the server in the owner's language.
+// And, on a phone, the address of the conversation: Chainlit changes it only while its list of conversations is shown.
 (() => {
   const REFRESH_MS = 30000;
+  const LIST_SHOWN_FROM_PX = 768;
 
   // Chainlit knows dark or light as a default, not "as the system": say so before it looks.
   if (!localStorage.getItem('vite-ui-theme')) localStorage.setItem('vite-ui-theme', 'system');
@@ -37,6 +39,12 @@
     }
   }
 
+  addEventListener('message', (event) => {
+    const told = event.source === window ? event.data : null;
+    if (!told || told.copilot !== 'conversation' || !/^[\w-]{1,64}$/.test(told.id)) return;
+    if (innerWidth >= LIST_SHOWN_FROM_PX || location.pathname !== '/') return;
+    history.replaceState(history.state, '', `/thread/${told.id}`);
+  });
   addEventListener('resize', measure);
   setInterval(refresh, REFRESH_MS);
   refresh();

@@ -71,15 +71,11 @@ class Visit:
 
     def say(self, text: str) -> None:
         """Type a message and send it; the first one moves the page to its conversation, which empties the composer."""
-        is_first = "/thread/" not in self.window.url and not self.is_narrow()
+        is_first = "/thread/" not in self.window.url
         self.window.locator("#chat-input").fill(text)
         self.window.locator("#chat-submit").click()
         if is_first:
             self.window.wait_for_url("**/thread/*")
-
-    def is_narrow(self) -> bool:
-        """Return whether the list of conversations is folded away; Chainlit then leaves the address as it is."""
-        return bool(self.window.evaluate("innerWidth < 768"))
 
     def begin_anew(self) -> None:
         """Leave the conversation for a new one."""
@@ -436,7 +432,8 @@ def test_agents_and_dashboard_fit_every_width(visit: Visit, request: pytest.Fixt
     visit.picture(f"agents-{request.node.callspec.id}")
     assert visit.fits()
     visit.window.locator("#header #sidebar-trigger-button").click()
-    expect(visit.window.get_by_text("show the agents").first).to_be_visible()
+    sidebar = visit.window.locator("[data-sidebar='sidebar']")
+    expect(sidebar.get_by_text("show the agents").first).to_be_visible()
     visit.picture(f"sidebar-{request.node.callspec.id}")
     visit.begin_anew()
     visit.window.locator("#header a[href='/dashboard/']").click()
