@@ -37,6 +37,7 @@ from copilot.remembering import Remembering
 from copilot.service import Copilot
 from copilot.settings import Settings
 from copilot.telegram.store import TelegramStore
+from copilot.web.threads import Threads
 from engine.data.files import write_atomically
 from engine.data.replay import ReplayAnchor, ReplayMarket, start_of_replay
 from engine.data.simulated_cache import ParquetChunkStore
@@ -180,7 +181,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         notices,
         market,
         fallback_language=settings.language,
-        remembering=Remembering(memory, profiles, clock.now),
+        remembering=Remembering(memory, profiles, clock.now, erase=Threads(database, clock.now).forget),
         speaker=lambda: brain.speaker,
         halt=_halting(desk),
         link_code=telegram.new_code if settings.telegram_users else None,
@@ -421,11 +422,31 @@ def open_dashboard(runtime: Runtime) -> ASGIApp:
     return build_dashboard(view, runtime.market, words, owner=settings.owner, prefer=prefer)
 
 
+def open_rest(runtime: Runtime) -> ASGIApp:
+    """Return the HTTP service of a program; it ends with the program's other work."""
+    from copilot.rest.app import build_rest
+    from copilot.rest.jobs import BacktestJobs
+    from copilot.rest.tokens import TokenStore
+
+    clock = SystemClock()
+    jobs = BacktestJobs(runtime.database, runtime.toolbox, clock.now)
+    runtime.closing.push_async_callback(jobs.close)
+    return build_rest(
+        runtime.copilot,
+        TokenStore(runtime.database, clock.now),
+        tools=runtime.toolbox,
+        alerts=runtime.alerts,
+        notices=runtime.notices,
+        jobs=jobs,
+        now=clock.now,
+        fallback=runtime.settings.language,
+    )
+
+
 async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
     """Serve the web page until interrupted."""
     from copilot.passwords import PasswordFile
     from copilot.web.server import serve
-    from copilot.web.threads import Threads
 
     settings = runtime.settings
     password = PasswordFile(settings.data_dir)
@@ -439,5 +460,6 @@ async def serve_web(runtime: Runtime, say: Callable[[str], None]) -> None:
         fallback_language=settings.language,
         check_password=password.verify if password.is_set else None,
         dashboard=open_dashboard(runtime),
+        rest=open_rest(runtime),
         say=say,
     )

@@ -26,6 +26,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from copilot import funds, switch
+from copilot.rest import commands as tokens
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
 
@@ -43,6 +44,7 @@ out = Console()
 err = Console(stderr=True)
 
 app.add_typer(funds.app, name="funds")
+app.add_typer(tokens.app, name="token")
 app.command()(switch.stop)
 app.command()(switch.lift)
 

@@ -6,6 +6,7 @@ because it cannot be undone; orders, tickets and the ledger are not memory and s
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,10 +95,26 @@ def read_wish(text: str) -> Wish | None:
 class Remembering:
     """Does what wishes ask, and says so."""
 
-    def __init__(self, memory: Memory, profiles: Profiles, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        profiles: Profiles,
+        now: Callable[[], datetime],
+        *,
+        erase: Callable[[str], object] = lambda _owner: None,
+    ) -> None:
+        """Bind them.
+
+        Args:
+            memory: Conversations and facts.
+            profiles: What owners have set.
+            now: The present, aware UTC.
+            erase: Erases what surfaces keep of an owner's conversations.
+        """
         self._memory = memory
         self._profiles = profiles
         self._now = now
+        self._erase = erase
 
     async def answer(self, owner: str, wish: Wish, chosen: Language | None) -> tuple[str, Language]:
         """Carry a wish out and return the answer, in the language chosen or else in that of the wish."""
@@ -117,6 +134,7 @@ class Remembering:
             case "forget_all":
                 gone = await self._memory.forget_me(owner)
                 self._profiles.forget(owner)
+                await asyncio.to_thread(self._erase, owner)
                 told = str(words["forgot_all"])
                 return told.format(conversations=gone.conversations, facts=gone.facts), language
 

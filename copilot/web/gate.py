@@ -68,6 +68,8 @@ class Gate:
         names: Further host names under which it may be reached; ignored on loopback.
         rooms: Paths of pages beside the chat that list their own routes, such as `/dashboard`; signing in and the
             checks of Host and Origin are the gate's there, too.
+        services: Paths of services that know their callers by a bearer token and look at no cookie, such as `/api/v1`:
+            only the Host is checked here, because no other site's page can make a browser send such a token.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Gate:
         names: Iterable[str] = (),
         *,
         rooms: Iterable[str] = (),
+        services: Iterable[str] = (),
     ) -> None:
         self._app = app
         self._is_signed_in = is_signed_in
         self._is_loopback = is_loopback(host)
         self._names = _LOOPBACK_NAMES | frozenset(name.lower() for name in (host, *names))
         self._rooms = tuple(rooms)
+        self._services = tuple(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -103,9 +107,11 @@ class Gate:
     def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
         if not self._is_known_host(headers):
             return _say("host", headers, 421)
+        if scope["type"] == "http" and _is_under(scope["path"], self._services):
+            return None
         if not _is_own_page(scope, headers):
             return _say("origin", headers, 403)
-        is_room = self._is_room(scope["path"])
+        is_room = _is_under(scope["path"], self._rooms)
         if not is_room and not _is_listed(scope):
             return _say("missing", headers, 404)
         if scope["path"] in OPEN_PATHS or self._is_signed_in(read_cookies(headers)):
@@ -113,9 +119,6 @@ class Gate:
         if scope["type"] == "http" and (scope["path"] == "/" or _is_navigation(scope, headers)):
             return RedirectResponse("/login", 303)
         return _say("sign_in", headers, 401)
-
-    def _is_room(self, path: str) -> bool:
-        return any(path == room or path.startswith(f"{room}/") for room in self._rooms)
 
     def _is_known_host(self, headers: Headers) -> bool:
         """Refuse names that are not ours: a foreign name that points here is DNS rebinding.
@@ -125,6 +128,10 @@ class Gate:
         hosts = headers.getlist("host")
         name = host_name(hosts[0]) if len(hosts) == 1 else ""
         return name in self._names or (not self._is_loopback and _is_address(name))
+
+
+def _is_under(path: str, roots: Iterable[str]) -> bool:
+    return any(path == root or path.startswith(f"{root}/") for root in roots)
 
 
 def is_loopback(host: str) -> bool:

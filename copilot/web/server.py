@@ -36,6 +36,7 @@ from prompts import load_words
 if TYPE_CHECKING:
     from copilot.web.page import Page
 
+REST = "/api/v1"
 MAX_SOCKET_BYTES = 1 << 20
 """Largest message a browser may send over its socket."""
 DASHBOARD = "/dashboard"
@@ -65,6 +66,7 @@ async def serve(
     fallback_language: Language = "en",
     check_password: Callable[[str], bool] | None = None,
     dashboard: ASGIApp | None = None,
+    rest: ASGIApp | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the page until interrupted.
@@ -79,6 +81,7 @@ async def serve(
         fallback_language: For browsers that ask for neither of ours, and for what is said at the start.
         check_password: Tells whether a password is the owner's; None when none was set.
         dashboard: The live page, to stand behind the same sign-in at `/dashboard`; None where there is none.
+        rest: The HTTP service, at `/api/v1`, with tokens of its own; None where there is none.
         say: Tells the owner something where the program was started; the sign-in link goes there.
 
     Raises:
@@ -98,7 +101,7 @@ async def serve(
             fallback=fallback_language,
         )
         app, watch = build_app(
-            core, threads, sign_in, host=host, owner=owner, fallback=fallback_language, dashboard=dashboard
+            core, threads, sign_in, host=host, owner=owner, fallback=fallback_language, dashboard=dashboard, rest=rest
         )
         say(words["listening"].format(url=url))
         sign_in.print_link()
@@ -179,6 +182,7 @@ def build_app(
     owner: str,
     fallback: Language,
     dashboard: ASGIApp | None = None,
+    rest: ASGIApp | None = None,
 ) -> tuple[ASGIApp, Callable[[], asyncio.Task[None]]]:
     """Return the whole page behind its gate, and what starts its background work."""
     from copilot.web.app import register
@@ -188,10 +192,19 @@ def build_app(
     from chainlit.server import app as chainlit_app
 
     rooms: list[BaseRoute] = [] if dashboard is None else dashboard_routes(dashboard, DASHBOARD)
+    if rest is not None:
+        rooms.append(Mount(REST, rest))
     routes = [*sign_in.routes, *_own_routes(page, threads, owner, has_dashboard=dashboard is not None), *rooms]
     inner = Starlette(routes=[*routes, Mount("/", chainlit_app)])
     names = (socket.gethostname(),)
-    gate = Gate(inner, lambda cookies: _is_owner(cookies, owner), host, names, rooms=(DASHBOARD,) if rooms else ())
+    gate = Gate(
+        inner,
+        lambda cookies: _is_owner(cookies, owner),
+        host,
+        names,
+        rooms=() if dashboard is None else (DASHBOARD,),
+        services=() if rest is None else (REST,),
+    )
     return gate, lambda: asyncio.create_task(page.watch())
 
 
