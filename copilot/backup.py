@@ -55,7 +55,7 @@ _READ_BYTES = 1 << 20
 _ROWS_SHARE = 0.5
 
 
-class Part(BaseModel):
+class StoredFile(BaseModel):
     """One file of a backup."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,7 +78,7 @@ class Manifest(BaseModel):
     format: int
     made_at: datetime
     revision: str
-    parts: dict[str, Part]
+    parts: dict[str, StoredFile]
     left_out: tuple[str, ...]
 
 
@@ -145,9 +145,9 @@ def restore(settings: Settings, path: Path, report: Report) -> Manifest:
     return manifest
 
 
-def _write_rows(archive: zipfile.ZipFile, database: Engine, report: Report) -> tuple[dict[str, Part], str]:
+def _write_rows(archive: zipfile.ZipFile, database: Engine, report: Report) -> tuple[dict[str, StoredFile], str]:
     """Write every table as JSON lines, as one moment of the database."""
-    parts, tables = dict[str, Part](), metadata.sorted_tables
+    parts, tables = dict[str, StoredFile](), metadata.sorted_tables
     is_sqlite = database.dialect.name == "sqlite"
     isolated = database if is_sqlite else database.execution_options(isolation_level="REPEATABLE READ")
     with isolated.connect() as connection, connection.begin():
@@ -159,7 +159,7 @@ def _write_rows(archive: zipfile.ZipFile, database: Engine, report: Report) -> t
                     written.write(line)
                     digest.update(line)
                     count, size = count + 1, size + len(line)
-            parts[name] = Part(sha256=digest.hexdigest(), size=size, rows=count)
+            parts[name] = StoredFile(sha256=digest.hexdigest(), size=size, rows=count)
             report(_ROWS_SHARE * number / len(tables), table.name)
     return parts, revision
 
@@ -173,7 +173,7 @@ def _lines(connection: Connection, table: Table) -> Iterator[bytes]:
         yield json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False).encode() + b"\n"
 
 
-def _write_memory(archive: zipfile.ZipFile, settings: Settings, parts: dict[str, Part]) -> list[str]:
+def _write_memory(archive: zipfile.ZipFile, settings: Settings, parts: dict[str, StoredFile]) -> list[str]:
     """Write a consistent copy of the conversations, where they live in a file."""
     if not settings.memory.startswith("sqlite"):
         return ["redis"]
@@ -197,14 +197,14 @@ def _files(folder: Path, *, has_bars: bool) -> Iterator[tuple[str, Path]]:
                 yield f"files/{file.relative_to(folder).as_posix()}", file
 
 
-def _write_file(archive: zipfile.ZipFile, name: str, file: Path) -> Part:
+def _write_file(archive: zipfile.ZipFile, name: str, file: Path) -> StoredFile:
     digest, size = hashlib.sha256(), 0
     with file.open("rb") as read, archive.open(name, "w") as written:
         while chunk := read.read(_READ_BYTES):
             written.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-    return Part(sha256=digest.hexdigest(), size=size)
+    return StoredFile(sha256=digest.hexdigest(), size=size)
 
 
 def _checked(archive: zipfile.ZipFile, path: Path, report: Report) -> Manifest:
