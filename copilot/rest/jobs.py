@@ -121,7 +121,10 @@ class BacktestJobs:
             connection.execute(delete(rest_backtests).where(rest_backtests.c.created_at < now - KEPT))
             connection.execute(insert(rest_backtests).values(values))
         self._line.append(job_id)
-        self._tasks[job_id] = asyncio.create_task(self._work(job_id, asked, ToolContext(owner, "rest", language)))
+        task = asyncio.create_task(self._work(job_id, asked, ToolContext(owner, "rest", language)))
+        self._tasks[job_id] = task
+        # Not in the task itself: one that is cancelled before its first step never runs a line.
+        task.add_done_callback(lambda _: self._forget(job_id))
         job = self.get(job_id, owner)
         assert job is not None, "it was just written"
         return job
@@ -159,10 +162,16 @@ class BacktestJobs:
 
     async def close(self) -> None:
         """End everything here, and say so."""
-        tasks = [*self._tasks.values()]
-        for task in tasks:
+        open_here = dict(self._tasks)
+        for task in open_here.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*open_here.values(), return_exceptions=True)
+        for job_id in open_here:
+            self._end(job_id, state="interrupted")
+
+    def _forget(self, job_id: str) -> None:
+        del self._tasks[job_id]
+        self._line.remove(job_id)
 
     async def _work(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
         try:
@@ -175,9 +184,6 @@ class BacktestJobs:
         except Exception:
             log.exception("backtest %s failed", job_id)
             self._end(job_id, state="failed", code="internal_error")
-        finally:
-            self._tasks.pop(job_id, None)
-            self._line.remove(job_id)
 
     async def _run(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
         loop = asyncio.get_running_loop()

@@ -105,6 +105,12 @@ async def test_a_dropped_job_is_gone_with_its_work(gated: Place, tools: Gated) -
     assert (await client.get("/backtests")).json() == {"backtests": []}
 
 
+async def test_a_job_that_is_dropped_before_its_first_step_leaves_the_line(place: Place) -> None:
+    job = place.jobs.start(GRID, OWNER, "en")
+    assert place.jobs.drop(job.id, OWNER)
+    await until(lambda: place.jobs.count_open() == 0)
+
+
 async def test_a_job_of_somebody_else_looks_like_none(gated: Place) -> None:
     path = (await gated.client().post("/backtests", json=ASKED)).headers["location"]
     eve = gated.client(owner="eve")

@@ -155,8 +155,8 @@ async def test_a_change_that_makes_no_sense_leaves_the_alert(
 
 async def test_notices_wait_until_a_token_has_marked_them(place: Place) -> None:
     first, second = place.client(), place.client()
-    place.world.notices.notify(OWNER, "alert_missed", {"symbol": "BTC/USDT"})
-    place.world.notices.notify("eve", "alert_missed", {"symbol": "ETH/USDT"})
+    place.world.notices.notify(OWNER, "ticket_unsent", {"symbol": "BTC/USDT"})
+    place.world.notices.notify("eve", "ticket_unsent", {"symbol": "ETH/USDT"})
     (notice,) = (await first.get("/notices")).json()["notices"]
     assert notice["params"] == {"symbol": "BTC/USDT"}
     assert notice["text"]
@@ -172,11 +172,11 @@ async def test_notices_wait_until_a_token_has_marked_them(place: Place) -> None:
 
 async def test_notices_come_as_events(place: Place) -> None:
     secret, token = place.tokens.create("listener", ALL, OWNER)
-    place.world.notices.notify(OWNER, "alert_missed", {"symbol": "BTC/USDT"})
+    place.world.notices.notify(OWNER, "ticket_unsent", {"symbol": "BTC/USDT"})
     client = place.client(secret=secret)
     listening = asyncio.create_task(client.get("/notices", headers={"accept": "text/event-stream"}))
     await asyncio.sleep(0.2)
-    place.world.notices.notify(OWNER, "alert_missed", {"symbol": "XAUUSD"})
+    place.world.notices.notify(OWNER, "ticket_unsent", {"symbol": "XAUUSD"})
     await asyncio.sleep(0.2)
     place.tokens.revoke(token.id)
     response = await asyncio.wait_for(listening, 5)
