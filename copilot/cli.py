@@ -26,7 +26,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from copilot import funds, switch
-from copilot.rest import commands as tokens
+from copilot import token_commands as tokens
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
 

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from copilot.rest import Scope, TokenStore
-from copilot.rest.commands import app
 from copilot.rest.tables import rest_tokens
 from copilot.rest.tokens import MAX_TOKENS
+from copilot.token_commands import app
 from engine.data.database import connect_database, metadata
 from engine.domain.errors import ConfigError, InvalidRequest
 from tests.tools.world import OWNER, Clock, open_fast
