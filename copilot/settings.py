@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _names_who_may_talk(self) -> Self:
         if self.telegram_token.get_secret_value() and not self.telegram_users:
-            raise ValueError("COPILOT_TELEGRAM_TOKEN needs COPILOT_TELEGRAM_USERS: the user ids that may talk to the bot")
+            raise ValueError("COPILOT_TELEGRAM_TOKEN needs COPILOT_TELEGRAM_USERS: the ids of who may talk to the bot")
         return self
 
     @property
