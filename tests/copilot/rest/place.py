@@ -17,15 +17,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from copilot.brain.offline import OfflineBrain
 from copilot.graph import Nodes, build_graph
-from copilot.rest import (
-    BacktestJobs,
-    RestSettings,
-    Scope,
-    TokenStore,
-    build_rest,
-    database_probe,
-    market_probe,
-)
+from copilot.rest.app import build_rest
+from copilot.rest.health import database_probe, market_probe
+from copilot.rest.jobs import BacktestJobs
+from copilot.rest.settings import RestSettings
+from copilot.rest.tokens import Scope, TokenStore
 from copilot.service import Copilot
 from tests.copilot.talk import ScriptedModel
 from tests.tools.world import OWNER, World, open_fast

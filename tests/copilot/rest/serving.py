@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from copilot.rest import RestSettings
+from copilot.rest.settings import RestSettings
 from engine.domain.signals import Direction
 from tests.copilot.rest.place import FAST, Place, fill_history, place_at
 

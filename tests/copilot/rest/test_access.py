@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from copilot.rest import Scope
 from copilot.rest.access import OPEN_PATHS
+from copilot.rest.tokens import Scope
 from tests.copilot.rest.place import FAST, Place, fill_history, place_at
 from tests.tools.world import OWNER
 

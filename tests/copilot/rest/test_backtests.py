@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import update
 
 from agents.execution.claims import process_token
-from copilot.rest import BacktestJobs, Scope
-from copilot.rest.jobs import MAX_OPEN
+from copilot.rest.jobs import MAX_OPEN, BacktestJobs
 from copilot.rest.tables import rest_backtests
+from copilot.rest.tokens import Scope
 from engine.data.database import connect_database, metadata
 from tests.copilot.rest import examples
 from tests.copilot.rest.place import Place, place_at, until
@@ -182,7 +182,7 @@ async def test_the_end_of_the_program_is_told(tmp_path: Path, tools: Gated) -> N
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from copilot.rest import BacktestJobs
+from copilot.rest.jobs import BacktestJobs
 from tests.copilot.rest.test_backtests import GRID, Gated
 from tests.tools.world import OWNER, Clock, open_fast
 async def run():

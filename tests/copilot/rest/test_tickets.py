@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from copilot.rest import Scope
+from copilot.rest.tokens import Scope
 from tests.agents.execution.fakes import D
 from tests.copilot.rest.place import Place, parse_events
 from tests.tools.world import OWNER, TTL

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +15,8 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from copilot.rest import Scope, TokenStore
 from copilot.rest.tables import rest_tokens
-from copilot.rest.tokens import MAX_TOKENS
+from copilot.rest.tokens import MAX_TOKENS, Scope, TokenStore
 from copilot.token_commands import app
 from engine.data.database import connect_database, metadata
 from engine.domain.errors import ConfigError, InvalidRequest
@@ -167,3 +168,9 @@ async def test_many_lookups_at_once_agree(store: TokenStore) -> None:
     secret, _ = store.create("busy", [Scope.READ], OWNER)
     found = await asyncio.gather(*(asyncio.to_thread(store.find, secret) for _ in range(40)))
     assert all(each is not None for each in found)
+
+
+def test_tokens_are_managed_without_loading_the_service() -> None:
+    program = "import sys, copilot.rest.tokens, copilot.token_commands; print([n for n in ('fastapi', 'langchain_core') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
