@@ -171,6 +171,9 @@ async def test_many_lookups_at_once_agree(store: TokenStore) -> None:
 
 
 def test_tokens_are_managed_without_loading_the_service() -> None:
-    program = "import sys, copilot.rest.tokens, copilot.token_commands; print([n for n in ('fastapi', 'langchain_core') if n in sys.modules])"
+    program = (
+        "import sys, copilot.rest.tokens, copilot.token_commands; "
+        "print([name for name in ('fastapi', 'langchain_core') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
