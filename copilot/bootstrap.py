@@ -425,6 +425,7 @@ def open_dashboard(runtime: Runtime) -> ASGIApp:
 def open_rest(runtime: Runtime) -> ASGIApp:
     """Return the HTTP service of a program; it ends with the program's other work."""
     from copilot.rest.app import build_rest
+    from copilot.rest.health import database_probe, market_probe, supervisor_probe
     from copilot.rest.jobs import BacktestJobs
     from copilot.rest.tokens import TokenStore
 
@@ -439,6 +440,11 @@ def open_rest(runtime: Runtime) -> ASGIApp:
         notices=runtime.notices,
         jobs=jobs,
         now=clock.now,
+        probes=(
+            database_probe(runtime.database),
+            market_probe(runtime.market),
+            supervisor_probe(runtime.supervisor),
+        ),
         fallback=runtime.settings.language,
     )
 

@@ -227,3 +227,22 @@ def test_host_names_and_loopback() -> None:
     assert host_name("[::1]:8000") == "::1"
     assert [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost")] == [True] * 4
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "example.org")] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/api/v1/portfolio", OURS, 200),
+        ("/api/v1", OURS, 200),
+        ("/api/v1/portfolio", "evil.example", 421),
+        ("/api/v10", OURS, 404),
+        ("/api", OURS, 404),
+    ],
+)
+async def test_service_with_tokens_of_its_own_is_guarded_by_the_host_alone(path: str, host: str, status: int) -> None:
+    inside = Inside()
+    gate = Gate(inside, lambda _cookies: False, "127.0.0.1", services=("/api/v1",))
+    transport = httpx.ASGITransport(gate)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.get(path, headers={"Host": host})
+    assert (answer.status_code, len(inside.seen)) == (status, 1 if status == 200 else 0)
