@@ -336,10 +336,16 @@ def test_reading_commands_are_sentences_in_either_language(visit: Visit) -> None
     expect(visit.window.get_by_text("Which symbol?")).to_be_visible()
 
 
-def test_telegram_code_is_shown_and_not_kept(visit: Visit) -> None:
-    visit.window.locator("#chat-input").press_sequentially("/tele")
+def test_command_is_chosen_from_the_menu(visit: Visit) -> None:
+    composer = visit.window.locator("#chat-input")
+    composer.press_sequentially("/tele")
+    expect(visit.window.get_by_text("telegram", exact=True).first).to_be_visible()
     visit.picture("menu-en")
-    visit.say("/telegram")
+    composer.press("Enter")
+    expect(composer).to_have_text("")
+    expect(visit.window.get_by_role("button", name="telegram", exact=True)).to_be_visible()
+    composer.press("Enter")
+    visit.window.wait_for_url("**/thread/*")
     expect(visit.window.get_by_text("KLMN-1234")).to_be_visible()
     visit.window.reload()
     expect(visit.window.locator(".step").first).to_be_visible()
