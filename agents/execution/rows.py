@@ -28,6 +28,17 @@ def reading(database: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def changing(database: Engine) -> Iterator[Connection]:
+    """Open one write transaction; on SQLite it holds the only write lock from its start.
+
+    Raises:
+        DatabaseFailed: The database did not answer; what was being committed may stand or not.
+    """
+    with _our_errors(), database.begin() as connection:
+        yield connection
+
+
+@contextmanager
 def writing(database: Engine, lock: Table) -> Iterator[tuple[Connection, RowMapping]]:
     """Open a write transaction that holds the one state row of a group of tables (`ensure_state` made it).
 

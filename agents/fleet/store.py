@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from agents.execution.rows import insert_once, reading
+from agents.execution.rows import changing, insert_once, reading
 from agents.fleet.leg_rows import leg_values, read_leg
 from agents.fleet.lifecycle import Action, AgentState, next_state
 from agents.fleet.tables import fleet_agents, fleet_changes, fleet_cursors, fleet_legs, fleet_transitions
@@ -23,7 +23,6 @@ from agents.fleet.values import Leg, LegState
 from agents.journal.rows import (
     Count,
     add_counts,
-    changing,
     dump_decision,
     insert_decisions,
     insert_facts,

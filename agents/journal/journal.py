@@ -12,12 +12,11 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, delete, select
 
-from agents.execution.rows import reading
+from agents.execution.rows import changing, reading
 from agents.journal.explanation import explain_chain, read_result
 from agents.journal.rows import (
     Count,
     add_counts,
-    changing,
     insert_decisions,
     insert_facts,
     read_decision,

@@ -1,16 +1,13 @@
-"""Between records and rows: the whole record as JSON with exact decimals, and one write transaction."""
+"""Between records and rows: the whole record as JSON with exact decimals."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, RowMapping, insert, select, tuple_, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, RowMapping, insert, select, tuple_, update
 
-from agents.execution.rows import DatabaseFailed
 from agents.journal.tables import decision_counts, decision_facts, decisions
 from agents.journal.values import Decision, Fact
 
@@ -21,20 +18,6 @@ _AT_ONCE = 200
 
 Count = tuple[str, str, str, str]
 """Agent, day, strategy and code of a quiet moment."""
-
-
-@contextmanager
-def changing(database: Engine) -> Iterator[Connection]:
-    """Open one write transaction; on SQLite it holds the only write lock from its start.
-
-    Raises:
-        DatabaseFailed: The database did not answer; what was being committed may stand or not.
-    """
-    try:
-        with database.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise DatabaseFailed(f"the database did not answer: {type(error).__name__}") from error
 
 
 def insert_decisions(connection: Connection, new: Collection[Decision]) -> None:

@@ -17,9 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
-from agents.execution.rows import insert_once, reading
+from agents.execution.rows import changing, insert_once, reading
 from agents.execution.values import Execution, IntentState
-from agents.mandates.rows import changing
 from agents.mandates.store import read_mandate
 from agents.mandates.tables import mandate_days, mandate_reservations, mandates
 from agents.mandates.values import Allowed, Answer, AskTicket, Mandate, Refused

@@ -15,8 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
-from agents.execution.rows import reading
-from agents.mandates.rows import changing
+from agents.execution.rows import changing, reading
 from agents.mandates.tables import mandate_events, mandates
 from agents.mandates.values import Confirmation, Mandate, MandateEvent, MandateState, MandateTerms
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, insert, select, update
 
-from agents.execution.rows import reading
-from agents.mandates.rows import changing
+from agents.execution.rows import changing, reading
 from agents.supervisor.tables import supervisor_processes as processes
 from agents.supervisor.tables import supervisor_workers as workers
 from agents.supervisor.values import ProcessStatus, WorkerState, WorkerStatus

@@ -17,8 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, insert, select, text, update
 
 from agents.execution.claims import has_ended, process_token
-from agents.execution.rows import DatabaseFailed, reading
-from agents.mandates.rows import changing
+from agents.execution.rows import DatabaseFailed, changing, reading
 from agents.supervisor.tables import supervisor_leases as leases
 
 DEFAULT_LEASE = "agents"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from html import escape
-from typing import Any
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from copilot.web.card import ticket_props
+from copilot.web.card import card_props
 from copilot.wording import format_time
-from copilot.wording.proposal_card import proposal_props
 from prompts import load_words
 from tools.decisions import Asked
-from tools.results import TicketView
 
 BUTTON = re.compile(
     r"(?P<act>[aref]):(?P<ticket>\d{1,10}):(?P<nonce>[\w-]{1,40})(?::(?P<field>[a-z_]{1,40}))?",
@@ -26,7 +23,7 @@ _DATA_LIMIT = 64
 
 def card_text(ticket: Asked) -> str:
     """Return what a card says, in the ticket's language, as Telegram's HTML."""
-    props, words = _props(ticket), load_words(ticket.language, "telegram")
+    props, words = card_props(ticket), load_words(ticket.language, "telegram")
     lines = [f"<b>{escape(props['headline'])}</b>", f"{escape(props['title'])} · <b>{escape(props['stateLabel'])}</b>"]
     if props["badges"]:
         lines.append(escape(" · ".join(props["badges"])))
@@ -47,10 +44,6 @@ def card_text(ticket: Asked) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-def _props(ticket: Asked) -> dict[str, Any]:
-    return ticket_props(ticket) if isinstance(ticket, TicketView) else proposal_props(ticket)
-
-
 def card_buttons(ticket: Asked) -> InlineKeyboardMarkup:
     """Return the answers that a person may give."""
     words, tail = load_words(ticket.language, "telegram")["buttons"], f"{ticket.ticket_id}:{ticket.nonce}"
@@ -68,7 +61,7 @@ def card_buttons(ticket: Asked) -> InlineKeyboardMarkup:
 def edit_buttons(ticket: Asked) -> InlineKeyboardMarkup:
     """Return the same answers, and which number to change."""
     tail = f"{ticket.ticket_id}:{ticket.nonce}"
-    named = [(field["label"], f"f:{tail}:{field['name']}") for field in _props(ticket)["fields"]]
+    named = [(field["label"], f"f:{tail}:{field['name']}") for field in card_props(ticket)["fields"]]
     pick = [InlineKeyboardButton(label, callback_data=data) for label, data in named if len(data) <= _DATA_LIMIT]
     answers = card_buttons(ticket).inline_keyboard[0]
     return InlineKeyboardMarkup([answers, *([button] for button in pick)])
