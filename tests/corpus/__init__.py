@@ -1,7 +1,7 @@
 """Hand-written utterances with their gold routing, in English and Spanish.
 
 `load` reads one part of the corpus. The parts are separate on purpose: `dev` and `hostile_dev` may be read while the
-offline parser is tuned, every `heldout` part only measures it. See README.md for how lines are labelled.
+offline parser is tuned, a `heldout` part only measures it. See README.md for how lines are labelled.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Language = Literal["en", "es"]
-Part = Literal["dev", "heldout", "heldout_2", "hostile_dev", "hostile_heldout", "hostile_heldout_2"]
+Part = Literal["dev", "heldout_3", "hostile_dev", "hostile_heldout_3"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 PARTS: tuple[Part, ...] = get_args(Part)
+_SPREAD: dict[Part, str] = {"dev": "dev_*.jsonl", "hostile_dev": "hostile_dev*.jsonl"}
 _ROOT = Path(__file__).parent
 
 
@@ -43,9 +44,8 @@ class Utterance:
 
 
 def files(language: Language, part: Part) -> list[Path]:
-    """Return the files of one part, in order of name; `dev` is spread over several."""
-    pattern = "dev_*.jsonl" if part == "dev" else f"{part}.jsonl"
-    return sorted((_ROOT / language).glob(pattern))
+    """Return the files of one part, in order of name; what may be read is spread over several."""
+    return sorted((_ROOT / language).glob(_SPREAD.get(part, f"{part}.jsonl")))
 
 
 def load(language: Language, part: Part) -> list[Utterance]:
