@@ -53,6 +53,7 @@ from tools.alerts import Alerts
 from tools.notices import Notices
 from tools.profile import Profiles, ProfileTool
 from tools.registry import Toolbox
+from tools.schema import AGENTS
 from tools.tickets import Tickets
 from tools.toolbox import build_toolbox
 from tools.trading import TradeDrafts
@@ -171,7 +172,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     situation = Situation(
         market, profiles, agents.decisions.open_for, _held_by(desk), memory.facts.list, memory.context, clock.now
     )
-    brain = await open_brain(settings, situation)
+    brain = await open_brain(settings, situation, agents=[name for name in agents.fleet.names if name not in AGENTS])
     closing.push_async_callback(brain.close)
     graph = build_graph(Nodes(brain, toolbox, agents.decisions), memory)
     copilot = Copilot(

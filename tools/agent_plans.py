@@ -128,7 +128,7 @@ class AgentPlans:
         if agent == "all":
             return names
         if agent not in names:
-            raise InvalidRequest("bad_argument", argument="agent", value=agent)
+            raise InvalidRequest("agent_unknown", agent=agent, known=", ".join(names))
         return (agent,)
 
     async def _propose_action(

@@ -61,6 +61,11 @@ class AgentTools:
         self._permission = permission
         self._now = now
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the agents that there are."""
+        return self._fleet.names()
+
     async def status(self, asked: AgentStatus, context: ToolContext) -> AgentStatusResult:
         """Return the agents asked for.
 

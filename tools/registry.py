@@ -6,7 +6,7 @@ approve a ticket: approval is a surface's call on the ticket store, out of reach
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from engine.domain.errors import DataUnavailable, InvalidRequest, VenueUnavailable
 from tools.results import ToolResult, Unavailable
-from tools.schema import ARGUMENTS, ToolArguments
+from tools.schema import AGENTS, ARGUMENTS, ToolArguments, name_choices
 
 Language = Literal["en", "es"]
 ToolKind = Literal["read", "act", "propose"]
@@ -56,10 +56,16 @@ class Tool:
 
 
 class Toolbox:
-    """All tools by name; asking for any other is an error."""
+    """All tools by name; asking for any other is an error.
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
+    Args:
+        tools: The tools.
+        agents: The agents that there are; asking for any other is an error that names them.
+    """
+
+    def __init__(self, tools: Iterable[Tool], agents: Sequence[str] = AGENTS) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._agents = tuple(agents)
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
@@ -85,9 +91,18 @@ class Toolbox:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise InvalidRequest("bad_argument", argument=str(first["loc"][0]), value=first["input"]) from error
+        self._check_names(tool.name, checked)
         try:
             return await tool.function(checked, context)
         except DataUnavailable as error:
             return Unavailable(tool=name, code=error.code, params=error.params)
         except VenueUnavailable as error:
             return Unavailable(tool=name, code="venue_unavailable", params={"detail": str(error)})
+
+    def _check_names(self, tool: str, checked: ToolArguments) -> None:
+        for argument, value in checked:
+            choices = name_choices(tool, argument, self._agents)
+            if choices and value is not None and value not in choices:
+                code = "target_unknown" if argument == "target" else "agent_unknown"
+                known = choices if argument == "target" else self._agents
+                raise InvalidRequest(code, agent=value, known=", ".join(known))

@@ -1,15 +1,18 @@
 """Arguments of every tool, as pydantic types: the routing contract between words and actions.
 
 The schema that a chat model sees is generated from these classes. Names and defaults are part of the product's
-contract and do not change. Numbers arrive as `Decimal` (from JSON numbers or their text), never through a float.
+contract and do not change; what was added to it is optional and says so. Which agents there are is known at run time
+only (an owner's own agent is a file): a type says how an agent's name is written, `name_choices` which there are.
+Numbers arrive as `Decimal` (from JSON numbers or their text), never through a float.
 Amounts and prices are positive, finite and of a length that exact arithmetic holds (`MAX_DIGITS`); anything else is
 refused here, before any tool sees it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -34,8 +37,11 @@ Period = Literal["today", "7d", "30d", "mtd", "ytd", "all"]
 Indicator = Literal[
     "rsi", "macd", "bollinger", "ema", "sma", "atr", "adx", "stochastic", "volume", "fibonacci", "support_resistance"
 ]
-AgentName = Literal["atlas", "orion", "nova"]
-AgentOrAll = Literal["all", "atlas", "orion", "nova"]
+AGENTS = ("atlas", "orion", "nova")
+"""The agents that come with the program; an owner's own ones are known at run time."""
+AgentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,15}$")]
+AgentOrAll = AgentName
+"""The same, or `all`: no agent can be called that."""
 StrategyName = Literal[
     "mean_reversion", "grid", "trend_following", "breakout", "momentum", "scalping", "altcoin_rotation"
 ]
@@ -123,10 +129,22 @@ class AgentStatus(ToolArguments):
 
 
 class ControlAgent(ToolArguments):
-    """Start, pause, resume or stop a trading agent."""
+    """Start, pause, resume or stop a trading agent; give it money or take some back; allow it to trade unattended.
+
+    Beyond the contract are `fund` and `withdraw`, `permit` (a mandate for a real venue) and `revoke`, with:
+
+    Attributes:
+        amount: Account currency: what it starts with or gets, what is taken (null: all that is free), or its
+            mandate's notional a day.
+        pairs: Of a mandate; empty for those that it trades.
+        days: How long a mandate lasts.
+    """
 
     agent: AgentOrAll
-    action: Literal["start", "pause", "resume", "stop"]
+    action: Literal["start", "pause", "resume", "stop", "fund", "withdraw", "permit", "revoke"]
+    amount: PositiveNumber | None = None
+    pairs: tuple[str, ...] = ()
+    days: Annotated[int, Field(gt=0, le=366)] | None = None
 
 
 class ConfigureAgent(ToolArguments):
@@ -148,7 +166,7 @@ class ExplainTrade(ToolArguments):
 class RunBacktest(ToolArguments):
     """Backtest an agent, a strategy or the ML signal."""
 
-    target: AgentName | StrategyName | Literal["signal"]
+    target: AgentName
     symbol: str | None = None
     timeframe: Timeframe = "1h"
     days: Annotated[int, Field(gt=0)] = 365
@@ -177,3 +195,16 @@ ARGUMENTS: dict[str, type[ToolArguments]] = {
     "run_backtest": RunBacktest,
     "update_profile": UpdateProfile,
 }
+
+
+def name_choices(tool: str, argument: str, agents: Sequence[str]) -> tuple[str, ...]:
+    """Return what an argument that names an agent may be; nothing for an argument that names none.
+
+    >>> name_choices("explain_trade", "agent", ("atlas", "vega")), name_choices("explain_trade", "symbol", ("atlas",))
+    (('atlas', 'vega'), ())
+    """
+    if argument == "target":
+        return (*agents, *get_args(StrategyName), "signal")
+    if argument == "agent":
+        return tuple(agents) if tool == "explain_trade" else ("all", *agents)
+    return ()

@@ -45,5 +45,6 @@ def build_toolbox(
             Tool("explain_trade", "read", explain),
             Tool("control_agent", "act", agents.control),
             Tool("configure_agent", "act", agents.configure),
-        ]
+        ],
+        agents.names,
     )

@@ -63,6 +63,7 @@ class ModelBrain:
         mode: Mode = "auto",
         asks_when_certain: bool = False,
         is_optional: bool = False,
+        agents: Sequence[str] = (),
     ) -> None:
         """Wire the brain.
 
@@ -72,10 +73,11 @@ class ModelBrain:
             situation: What changes from turn to turn.
             breaker: Keeps turns away from a model that fails.
             line: Keeps turns from asking all at once.
-            read: The deterministic parser beside the model.
+            read: The deterministic parser beside the model; it knows the owner's own agents too.
             mode: Constrained decisions, native tool calls, or what suits the model.
             asks_when_certain: Whether the model is asked even when the parser understood every word.
             is_optional: Whether nobody asked for this model: then a server that is not there is no trouble.
+            agents: The owner's own agents, beside the three of the program.
         """
         self._model = model
         self._prompter = prompter
@@ -83,6 +85,7 @@ class ModelBrain:
         self._breaker = breaker
         self._line = line
         self._read = read
+        self._own_agents = tuple(agents)
         self._mode: Mode = mode
         self._asks_when_certain = asks_when_certain
         self._is_optional = is_optional
@@ -104,14 +107,14 @@ class ModelBrain:
         """Return what a message calls for."""
         own = self._read(heard.text, heard.history, heard.fallback)
         if own.talk in SETTLED_TALK or (own.is_certain and not self._asks_when_certain):
-            return _plan(own, heard, Voice())
+            return self._plan(own, heard, Voice())
         try:
             proposal, digest = await self._propose(heard, own.language, tell)
         except ModelUnavailable as error:
-            return _plan(own, heard, Voice(trouble=self._trouble(error)))
-        said = evidence([*_own_lines(heard.history), heard.text])
+            return self._plan(own, heard, Voice(trouble=self._trouble(error)))
+        said = evidence([*_own_lines(heard.history), heard.text], self._own_agents)
         settled = settle(own, proposal, said)
-        return _plan(settled, heard, Voice(self.name, prompt=digest))
+        return self._plan(settled, heard, Voice(self.name, prompt=digest))
 
     async def word(
         self, heard: Heard, results: Sequence[ToolResult], language: Language, tell: Tell
@@ -155,6 +158,17 @@ class ModelBrain:
         """Close the connections to the server."""
         await self._model.server.close()
 
+    def _plan(self, decision: Decision, heard: Heard, voice: Voice) -> Plan:
+        spoken = heard.chosen or decision.language
+        if decision.calls:
+            return Plan(decision.calls, "", False, None, spoken, voice)
+        if decision.question is not None:
+            asked = render_question(decision.question, spoken, self._own_agents)
+            return Plan((), asked, True, None, spoken, voice)
+        code = decision.talk or "help"
+        is_free = code in FREE_TALK or (code == "help" and not decision.is_certain)
+        return Plan((), render_talk(code, spoken), False, code if is_free else None, spoken, voice)
+
     async def _propose(self, heard: Heard, language: Language, tell: Tell) -> tuple[Proposal, str]:
         """Return the model's decision; one that its server cannot give in this form is asked for in another."""
         while True:
@@ -171,11 +185,13 @@ class ModelBrain:
             uses_tools = self._uses_tools(await self._examined())
             prompted = await self._prompt("call" if uses_tools else "decide", heard, language)
             if uses_tools:
-                reply = await self._model.ask(prompted.messages, tools=list(decision_tools()))
+                reply = await self._model.ask(prompted.messages, tools=list(decision_tools(self._own_agents)))
                 if not reply.message.tool_calls and not str(reply.message.text).strip():
                     raise ModelUnavailable("empty")
                 return read_tool_calls([dict(call) for call in reply.message.tool_calls]), prompted.digest
-            reply = await self._model.ask(prompted.messages, **self._model.server.constrained(decision_schema()))
+            reply = await self._model.ask(
+                prompted.messages, **self._model.server.constrained(decision_schema(self._own_agents))
+            )
             text = str(reply.message.text)
             if not text.strip():
                 raise ModelUnavailable("empty")
@@ -284,17 +300,6 @@ class ModelBrain:
 
     def _is_quiet(self, code: str) -> bool:
         return self._is_optional and code in ("unreachable", "model_missing")
-
-
-def _plan(decision: Decision, heard: Heard, voice: Voice) -> Plan:
-    spoken = heard.chosen or decision.language
-    if decision.calls:
-        return Plan(decision.calls, "", False, None, spoken, voice)
-    if decision.question is not None:
-        return Plan((), render_question(decision.question, spoken), True, None, spoken, voice)
-    code = decision.talk or "help"
-    is_free = code in FREE_TALK or (code == "help" and not decision.is_certain)
-    return Plan((), render_talk(code, spoken), False, code if is_free else None, spoken, voice)
 
 
 def _own_lines(history: Sequence[Turn]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from copilot.brain.access import Breaker, Line
 from copilot.brain.model import ModelBrain, Situation
@@ -15,6 +16,7 @@ from copilot.chat_models import OfflineChatModel
 from copilot.chat_models.failures import explain
 from copilot.chat_models.local import ChatServer, LocalModel, TimeLimits
 from copilot.chat_models.ollama import OllamaServer, installed_models
+from copilot.offline.combined import decide
 from copilot.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,17 +27,20 @@ PREFERRED = ("llama3.1", "llama3", "qwen3", "gpt-oss", "mistral", "llama3.2", "p
 _PROBE_S = 0.5
 
 
-async def open_brain(settings: Settings, situation: Situation, chat_model: str | None = None) -> Brain:
+async def open_brain(
+    settings: Settings, situation: Situation, chat_model: str | None = None, *, agents: Sequence[str] = ()
+) -> Brain:
     """Return the brain.
 
     Args:
         settings: Where servers are, and the limits.
         situation: What changes from turn to turn, for the prompts.
         chat_model: Instead of the setting of that name.
+        agents: The owner's own agents, beside the three of the program.
     """
     kind, _, name = (chat_model or settings.chat_model).partition(":")
     if kind == "offline":
-        return OfflineBrain(OfflineChatModel())
+        return OfflineBrain(OfflineChatModel(agents=tuple(agents)))
     if kind == "auto":
         name = await find_installed(settings.ollama_url) or DEFAULT_MODEL
     limits = TimeLimits(
@@ -49,7 +54,9 @@ async def open_brain(settings: Settings, situation: Situation, chat_model: str |
         Line(at_once=settings.model_at_once, longest=settings.model_line),
         mode=settings.model_routing,
         asks_when_certain=settings.model_always_asked,
+        read=partial(decide, agents=tuple(agents)),
         is_optional=kind == "auto",
+        agents=agents,
     )
 
 

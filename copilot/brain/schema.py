@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from engine.domain.symbols import SYMBOLS
-from tools.schema import ARGUMENTS
+from tools.schema import AGENTS, ARGUMENTS, name_choices
 
 CONVERSATION, ASK = "conversation", "ask"
 QUESTIONS = (
@@ -47,11 +47,11 @@ _VALUE: dict[str, Any] = {
 
 
 @cache
-def decision_schema() -> dict[str, Any]:
+def decision_schema(own_agents: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the schema of a decision: the language and a list of requests, each an intent with its slots."""
     slots: dict[str, Any] = {}
     for tool in ARGUMENTS:
-        for name, schema in _slots(tool).items():
+        for name, schema in _slots(tool, own_agents).items():
             slots[name] = _merged(slots[name], schema) if name in slots else schema
     request = {
         "type": "object",
@@ -73,13 +73,13 @@ def decision_schema() -> dict[str, Any]:
 
 
 @cache
-def decision_tools() -> tuple[dict[str, Any], ...]:
+def decision_tools(own_agents: tuple[str, ...] = ()) -> tuple[dict[str, Any], ...]:
     """Return the tools of the native mode, in OpenAI's form.
 
     Each has a required argument: a call without any is lost in some servers. The last two stand for talk and questions,
     so that a model which must call something has something harmless to call.
     """
-    tools = [_tool(name, arguments.__doc__ or name, _slots(name)) for name, arguments in ARGUMENTS.items()]
+    tools = [_tool(name, arguments.__doc__ or name, _slots(name, own_agents)) for name, arguments in ARGUMENTS.items()]
     question = {"question": {"type": "string", "enum": list(QUESTIONS)}}
     return (
         *tools,
@@ -100,13 +100,15 @@ def _is_required(tool: str, field: str) -> bool:
     return field in fields and fields[field].is_required() and tool not in CHANGING
 
 
-def _slots(tool: str) -> dict[str, Any]:
+def _slots(tool: str, own_agents: tuple[str, ...]) -> dict[str, Any]:
     slots: dict[str, Any] = {}
     for name, field in ARGUMENTS[tool].model_fields.items():
         if name == "value" and tool in CHANGING:
             slots.update(_VALUE)
         elif name == "symbol":
             slots[name] = {"type": "string", "enum": list(SYMBOLS)}
+        elif choices := name_choices(tool, name, (*AGENTS, *own_agents)):
+            slots[name] = {"type": "string", "enum": list(choices)}
         else:
             slots[name] = _shape(field.annotation)
     return slots

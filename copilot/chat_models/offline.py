@@ -38,7 +38,13 @@ _WORDS_PER_PIECE = 4
 
 
 class OfflineChatModel(BaseChatModel):
-    """Route and word without any server."""
+    """Route and word without any server.
+
+    Attributes:
+        agents: The owner's own agents, beside the three of the program.
+    """
+
+    agents: tuple[str, ...] = ()
 
     @property
     def _llm_type(self) -> str:
@@ -51,7 +57,7 @@ class OfflineChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=_respond(messages))])
+        return ChatResult(generations=[ChatGeneration(message=_respond(messages, self.agents))])
 
     def _stream(
         self,
@@ -60,7 +66,7 @@ class OfflineChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        message = _respond(messages)
+        message = _respond(messages, self.agents)
         for piece in _pieces(str(message.content)):
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         yield ChatGenerationChunk(
@@ -74,18 +80,18 @@ class OfflineChatModel(BaseChatModel):
         )
 
 
-def _respond(messages: Sequence[BaseMessage]) -> AIMessage:
+def _respond(messages: Sequence[BaseMessage], agents: Sequence[str]) -> AIMessage:
     language = _language(messages)
     results = _trailing_results(messages)
     if results:
         return AIMessage(render_answer(results, language or "en"), response_metadata={"language": language or "en"})
-    return _route(messages, language)
+    return _route(messages, language, agents)
 
 
-def _route(messages: Sequence[BaseMessage], language: Language | None) -> AIMessage:
+def _route(messages: Sequence[BaseMessage], language: Language | None, agents: Sequence[str]) -> AIMessage:
     *earlier, last = [m for m in messages if isinstance(m, HumanMessage | AIMessage)]
     history = [Turn("user" if isinstance(m, HumanMessage) else "assistant", str(m.content)) for m in earlier]
-    decision = decide(str(last.content), history)
+    decision = decide(str(last.content), history, agents=agents)
     spoken = language or decision.language
     metadata: dict[str, Any] = {"language": decision.language}
     if decision.calls:
@@ -94,7 +100,7 @@ def _route(messages: Sequence[BaseMessage], language: Language | None) -> AIMess
         )
     if decision.question is not None:
         metadata["ask"] = decision.question.code
-        return AIMessage(render_question(decision.question, spoken), response_metadata=metadata)
+        return AIMessage(render_question(decision.question, spoken, agents), response_metadata=metadata)
     return AIMessage(render_talk(decision.talk or "help", spoken), response_metadata=metadata)
 
 

@@ -23,6 +23,7 @@ from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Judgement, Model,
 from copilot.offline.learned.orders import read_order
 from copilot.offline.learned.slots import checked_call, read_slots
 from copilot.offline.learned.thresholds import CHOSEN, Thresholds
+from copilot.offline.lexicon import knowing
 from copilot.offline.parser import parse
 from copilot.offline.requests import Context
 from copilot.offline.shapes import shape
@@ -54,6 +55,7 @@ def decide(
     *,
     model: Model | None = None,
     thresholds: Thresholds = CHOSEN,
+    agents: Sequence[str] = (),
 ) -> Decision:
     """Return what a message asks for.
 
@@ -63,8 +65,10 @@ def decide(
         fallback: Language to answer in when the words do not tell.
         model: Weights to use instead of the stored ones.
         thresholds: How sure the learned model must be.
+        agents: The owner's own agents, beside the three of the program.
     """
-    return hold_back(_decide(text, history, fallback, model, thresholds), text, history)
+    with knowing(agents):
+        return hold_back(_decide(text, history, fallback, model, thresholds), text, history)
 
 
 def _decide(

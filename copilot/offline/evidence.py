@@ -15,6 +15,7 @@ from typing import Literal
 from copilot.offline.clauses import Clause
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
+from copilot.offline.lexicon import knowing
 from copilot.offline.messages import read_message
 from copilot.offline.requests import named_timeframe
 from copilot.offline.stance import is_reported
@@ -54,17 +55,19 @@ class Evidence:
     agents: frozenset[str] = frozenset()
 
 
-def evidence(texts: Sequence[str]) -> Evidence:
+def evidence(texts: Sequence[str], agents: Sequence[str] = ()) -> Evidence:
     """Return what a person's messages mention, taken together.
 
     Args:
         texts: The person's own messages, in any order; nothing of the assistant's or of a tool's.
+        agents: The owner's own agents, beside the three of the program.
 
     >>> said = evidence(["compra 0,05 btc con stop en 58k"])
     >>> sorted(said.sides), sorted(said.symbols), sorted(said.numbers)
     (['buy'], ['BTC/USDT'], [Decimal('0.05'), Decimal('58000')])
     """
-    found = [_of(text) for text in texts]
+    with knowing(agents):
+        found = [_of(text) for text in texts]
     return Evidence(
         frozenset[str]().union(*(one.symbols for one in found)),
         frozenset[Decimal]().union(*(one.numbers for one in found)),

@@ -18,7 +18,7 @@ from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
 from copilot.offline.lexicon import word_set
 from copilot.offline.messages import Frame, Message, read_message
-from copilot.offline.requests import AGENTS, Args, Context, build, days_of, period_of, timeframe_of
+from copilot.offline.requests import Args, Context, build, days_of, period_of, timeframe_of
 from copilot.offline.shapes import shape
 from copilot.offline.stance import is_reported
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
@@ -172,7 +172,7 @@ def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
     before = past.frame.calls[0] if past.frame.calls else {}
     symbol = cast("str | None", before.get("symbol")) or old.first("sym")
     agent = cast("str | None", before.get("agent")) or old.first("agent")
-    context = Context(symbol, agent if agent in AGENTS else None)
+    context = Context(symbol, agent if agent != "all" else None)
     again = read_message(clause.tokens, context)
     frame = again.frames[-1] if again.frames else None
     if frame is None or (frame.question is not None and frame.question.code in ("which_symbol", "which_agent")):

@@ -19,7 +19,6 @@ from copilot.offline.values import ArgumentValue, Question
 
 Args = dict[str, ArgumentValue]
 Outcome = list[Args] | Question
-AGENTS = ("atlas", "orion", "nova")
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 _TIMEFRAMES = {
     ("minute", 1): "1m",

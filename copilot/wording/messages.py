@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from copilot.wording.formats import escape, format_number, format_price, format_time
 from engine.domain.errors import DataUnavailable, InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
 from prompts import load_words
+from tools.schema import AGENTS
 
 Language = Literal["en", "es"]
 
@@ -29,10 +30,12 @@ class Question(Protocol):
         ...
 
 
-def render_question(question: Question, language: Language) -> str:
-    """Return a question in words."""
+def render_question(question: Question, language: Language, agents: Sequence[str] = ()) -> str:
+    """Return a question in words; one about agents names those of the program and the owner's own."""
     words = load_words(language, "questions")
-    return _fill(words.get(question.code, words["unclear"]), _as_written(question.code, question.params), language)
+    known = ", ".join(name.replace("_", " ").title() for name in dict.fromkeys((*AGENTS, *agents)))
+    params = {"agents": known, **_as_written(question.code, question.params)}
+    return _fill(words.get(question.code, words["unclear"]), params, language)
 
 
 def render_talk(code: str, language: Language, name: str | None = None) -> str:

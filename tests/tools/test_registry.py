@@ -5,13 +5,14 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
+from agents.profiles.schema import NAME_PATTERN, RESERVED_NAMES
 from engine.domain.errors import InvalidRequest, VenueUnavailable
 from engine.domain.signals import Direction
 from tests.agents.execution.fakes import D
 from tests.tools.place import CONTEXT, Place, make_signal
-from tools.registry import Tool, Toolbox
+from tools.registry import Tool, Toolbox, ToolContext
 from tools.results import SignalResult, ToolResult, Unavailable
-from tools.schema import ARGUMENTS, ExecuteTrade
+from tools.schema import ARGUMENTS, AgentStatus, ExecuteTrade
 
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
 READING = {
@@ -154,3 +155,42 @@ async def test_an_unknown_instrument_is_refused_by_every_tool_that_takes_one(pla
         with pytest.raises(InvalidRequest) as caught:
             await place.toolbox.run(name, {"symbol": "PEPE/USDT", **more}, CONTEXT)
         assert (caught.value.code, caught.value.params["symbol"]) == ("unknown_instrument", "PEPE/USDT")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("agent_status", {"agent": "zeus"}, "agent_unknown"),
+        ("control_agent", {"agent": "zeus", "action": "start"}, "agent_unknown"),
+        ("configure_agent", {"agent": "zeus", "setting": "max_positions", "value": 2}, "agent_unknown"),
+        ("explain_trade", {"agent": "all"}, "agent_unknown"),
+        ("run_backtest", {"target": "martingale"}, "target_unknown"),
+    ],
+)
+async def test_a_name_that_there_is_not_is_answered_with_those_that_there_are(
+    name: str, arguments: dict[str, object], code: str, place: Place
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await place.toolbox.run(name, arguments, CONTEXT)
+    assert caught.value.code == code
+    assert {"atlas", "orion", "nova"} <= set(str(caught.value.params["known"]).split(", "))
+
+
+async def test_an_agent_of_the_owners_own_can_be_named(place: Place) -> None:
+    asked: list[object] = []
+
+    async def note(arguments: object, _: ToolContext) -> Unavailable:
+        asked.append(arguments)
+        return Unavailable(tool="agent_status", code="no_data", params={})
+
+    toolbox = Toolbox([Tool("agent_status", "read", note)], ("atlas", "vega"))
+    await toolbox.run("agent_status", {"agent": "vega"}, CONTEXT)
+    assert asked == [AgentStatus(agent="vega")]
+    with pytest.raises(InvalidRequest):
+        await toolbox.run("agent_status", {"agent": "orion"}, CONTEXT)
+
+
+def test_names_of_agents_are_written_as_profiles_write_them() -> None:
+    pattern = AgentStatus.model_json_schema()["properties"]["agent"]["pattern"]
+    assert pattern == NAME_PATTERN
+    assert "all" in RESERVED_NAMES

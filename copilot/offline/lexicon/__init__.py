@@ -1,14 +1,17 @@
 """The words: YAML lists by meaning, and the index that the tagger reads.
 
 Everything linguistic lives in the YAML files beside this module; the code only conjugates, folds accents and indexes.
-The index is built once per process.
+The index is built once per process and set of agents: an owner's own agents are files, known at run time only. Whoever
+reads a message says so with `knowing`; what is cached elsewhere never depends on an agent's name.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -101,11 +104,28 @@ class Vocabulary:
         self.longest = max(self.longest, len(words))
 
 
-@cache
+_AGENTS: ContextVar[tuple[str, ...]] = ContextVar("agents", default=())
+
+
+@contextmanager
+def knowing(agents: Sequence[str]) -> Iterator[None]:
+    """Read messages within this block as those of somebody who has these agents, beside the three of the program."""
+    token = _AGENTS.set(tuple(agents))
+    try:
+        yield
+    finally:
+        _AGENTS.reset(token)
+
+
 def load_lexicon() -> Lexicon:
     """Return the index of all words; built on first use."""
+    return _load(_AGENTS.get())
+
+
+@cache
+def _load(agents: tuple[str, ...]) -> Lexicon:
     return Lexicon(
-        shared=_shared(_read("shared")),
+        shared=_shared(_read("shared"), agents),
         own={"en": _language(_read("en")), "es": _language(_read("es"))},
         guard=_guard(),
         refusals=_refusals(),
@@ -155,7 +175,7 @@ def _refusals() -> re.Pattern[str]:
     return re.compile("|".join(_read("shared")["guard"]["refusals"]))
 
 
-def _shared(data: Mapping[str, Any]) -> Vocabulary:
+def _shared(data: Mapping[str, Any], agents: Sequence[str]) -> Vocabulary:
     vocabulary = Vocabulary()
     for kind, values in data["entities"].items():
         for value, phrases in values.items():
@@ -165,6 +185,9 @@ def _shared(data: Mapping[str, Any]) -> Vocabulary:
         for phrase in row:
             vocabulary.add(phrase, "unknown")
     vocabulary.repairable = [w for w in vocabulary.phrases if w.isalpha() and len(w) >= 4]
+    for name in agents:
+        for phrase in {name, name.replace("_", " ")}:
+            vocabulary.add(phrase, f"agent:{name}")
     return vocabulary
 
 

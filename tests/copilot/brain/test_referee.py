@@ -188,3 +188,10 @@ def test_schema_uses_only_what_every_grammar_knows() -> None:
 def test_every_tool_has_a_required_argument() -> None:
     for tool in decision_tools():
         assert tool["function"]["parameters"]["required"]
+
+
+def test_a_model_may_name_the_owners_own_agents_and_no_others() -> None:
+    slots = decision_schema(("vega",))["properties"]["requests"]["items"]["properties"]
+    assert slots["agent"]["enum"] == ["all", "atlas", "orion", "nova", "vega"]
+    assert "vega" in slots["target"]["enum"]
+    assert "vega" not in decision_schema()["properties"]["requests"]["items"]["properties"]["agent"]["enum"]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copilot.offline import CONCEPTS, QUESTIONS, TALK, Decision, Turn, parse
+from copilot.offline.combined import decide
 from tools.schema import ARGUMENTS
 
 Args = dict[str, Any]
@@ -258,3 +259,19 @@ def test_concepts_are_explained() -> None:
     assert parse("what is a funding rate").talk == "concept:funding_rate"
     assert parse("explícame las velas japonesas").talk == "concept:candlesticks"
     assert {f"concept:{key}" for key in CONCEPTS} <= TALK
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "args"),
+    [
+        ("start vega", "control_agent", {"agent": "vega", "action": "start"}),
+        ("pausa vega", "control_agent", {"agent": "vega", "action": "pause"}),
+        ("how is blue moon doing?", "agent_status", {"agent": "blue_moon"}),
+        ("¿por qué no compró vega?", "explain_trade", {"agent": "vega"}),
+        ("backtest vega on btc", "run_backtest", {"target": "vega", "symbol": "BTC/USDT"}),
+    ],
+)
+def test_an_owners_own_agents_are_known_where_they_are_named(text: str, tool: str, args: dict[str, str]) -> None:
+    decision = decide(text, agents=("vega", "blue_moon"))
+    assert [(call.tool, dict(call.args)) for call in decision.calls] == [(tool, args)]
+    assert "vega" not in str(decide(text).calls)
