@@ -19,6 +19,7 @@ from agents.feeds.feed import MarketFeed
 from agents.feeds.values import Feed
 from agents.fleet.fleet import Fleet
 from agents.fleet.ports import SignalSource
+from agents.fund.store import FundStore
 from agents.mandates import Mandates
 from agents.mandates import Permission as MandatePermission
 from agents.mandates.unattended import Unattended
@@ -104,7 +105,9 @@ def open_agent_side(
     unattended = Unattended(permission, desk.account)
     profiles = load_profiles(PACKAGED, own_profiles)
     fleet = Fleet(database, profiles, desk, market, feed or MarketFeed(market), signals=signals, permission=unattended)
-    seen = DeskFleet(fleet, desk, market, **({} if is_alive is None else {"is_alive": is_alive}))
+    funds = FundStore(database)
+    alive = {} if is_alive is None else {"is_alive": is_alive}
+    seen = DeskFleet(fleet, desk, market, funds=lambda: {fund.name for fund in funds.funds()}, **alive)
     plans = AgentPlans(seen, mandates, now)
     proposals = Proposals(database, AgentWork(seen, plans, mandates, now), notices, now, ttl=ttl)
     tools = AgentTools(seen, plans, proposals, mandates, permission, now)

@@ -16,8 +16,9 @@ from decimal import Decimal
 from agents.execution.desk import Desk
 from agents.execution.values import PositionStatus, SettledFill
 from agents.feeds.values import Feed
-from agents.fleet.fleet import AgentStatus, Fleet
+from agents.fleet.fleet import Fleet
 from agents.fleet.report import AgentReport
+from agents.fleet.standing import AgentStatus
 from agents.risk.states import StateChange
 from agents.risk.values import AccountState
 from engine.dashboard.view import (

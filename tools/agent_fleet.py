@@ -71,6 +71,38 @@ class AgentFleet(Protocol):
         """
         ...
 
+    async def spare(self, agent: str) -> Decimal:
+        """Return what an agent can give back of its money and stand as it stands.
+
+        Raises:
+            DataUnavailable, VenueUnavailable: That cannot be known now.
+        """
+        ...
+
+    def has_fund(self, agent: str) -> bool:
+        """Tell whether an agent's money belongs to investors, so that only its fund's orders may move it."""
+        ...
+
+    async def give(self, agent: str, amount: Decimal, *, source: str) -> None:
+        """Move cash from the owner's book to an agent's, once for a source.
+
+        Raises:
+            InvalidRequest: There is not so much.
+        """
+        ...
+
+    async def is_given(self, source: str) -> bool:
+        """Tell whether money of a source was moved."""
+        ...
+
+    async def take_back(self, agent: str, amount: Decimal, *, by: str) -> None:
+        """Move cash from an agent's book to the owner's.
+
+        Raises:
+            InvalidRequest: It cannot spare so much.
+        """
+        ...
+
     async def limits(self, agent: str) -> tuple[Decimal, int, Decimal]:
         """Return position size and largest drawdown in percent, with the number of positions between them."""
         ...

@@ -1,51 +1,45 @@
 """What a request about agents comes to at this moment: what is done at once, and what its owner must be asked.
 
-The line between the two is the fleet's: pausing, stopping and smaller limits lower risk; starting, going on, being let
-out of a halt and larger limits raise it. On a real venue a start is asked together with the mandate that it needs.
+The line between the two is the fleet's: pausing, stopping, smaller limits, less money and the end of a mandate lower
+risk; starting, going on, being let out of a halt, larger limits, more money and a mandate raise it. On a real venue a
+start is asked together with the mandate that it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Literal
 
 from agents.fleet.lifecycle import Action, AgentState, action_raises_risk, next_state
-from agents.mandates import ALL_PAIRS, Mandates, MandateTerms
+from agents.mandates import Mandates
 from engine.domain.errors import InvalidRequest
 from tools.agent_fleet import AgentFleet
+from tools.agent_mandates import MandatePlans
+from tools.agent_money import MoneyPlans, is_topping_up
 from tools.agent_results import (
     AgentChange,
-    AgentUnchanged,
     ProposalTerms,
     ProposedAction,
     ProposedItem,
-    ProposedMandate,
     ProposedSetting,
 )
+from tools.plans import Plan, join_plans, leave, leave_for
 from tools.schema import ConfigureAgent, ControlAgent
 
-PAPER = "paper"
-MANDATE_DAYS = 30
-"""How long a mandate that is proposed with a start lasts, unless its owner changes it."""
-_HUNDRED = Decimal(100)
-_CENT = Decimal("0.01")
 _RAISING: Mapping[Action, Literal["start", "resume", "lift"]] = {
     Action.START: "start",
     Action.RESUME: "resume",
     Action.LIFT: "lift",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a request comes to, agent by agent."""
-
-    now: tuple[AgentChange, ...]
-    asked: tuple[ProposedItem, ...]
-    unchanged: tuple[AgentUnchanged, ...]
+_TAKES: Mapping[str, tuple[str, ...]] = {
+    "start": ("amount",),
+    "resume": ("amount",),
+    "fund": ("amount",),
+    "withdraw": ("amount",),
+    "permit": ("amount", "pairs", "days"),
+}
+"""What may be said beside an action."""
 
 
 class AgentPlans:
@@ -59,36 +53,26 @@ class AgentPlans:
 
     def __init__(self, fleet: AgentFleet, mandates: Mandates, now: Callable[[], datetime]) -> None:
         self._fleet = fleet
-        self._mandates = mandates
-        self._now = now
+        self._money = MoneyPlans(fleet)
+        self._mandates = MandatePlans(fleet, mandates, now)
 
     async def control(self, asked: ControlAgent) -> Plan:
         """Return what an action on one agent or all of them comes to.
 
         Raises:
-            InvalidRequest: There is no such agent.
+            InvalidRequest: There is no such agent, or something was said that its action has no use for.
             VenueUnavailable: The venue did not answer.
         """
-        now, items, unchanged = [], list[ProposedItem](), []
-        for agent in self.named(asked.agent):
-            state, reason = await self._fleet.state(agent)
-            action = _meant(state, asked.action)
-            try:
-                after = next_state(state, action)
-            except InvalidRequest as error:
-                unchanged.append(AgentUnchanged(agent=agent, code=error.code, params=_texts(error.params)))
-                continue
-            if after is state:
-                unchanged.append(AgentUnchanged(agent=agent, code="already", params={"state": state.value}))
-            elif action_raises_risk(action):
-                proposed = await self._propose_action(agent, action, state, after, reason)
-                items += proposed
-                if not proposed:
-                    unchanged.append(AgentUnchanged(agent=agent, code="no_cash"))
-            else:
-                change = {"name": action.value, "before": state.value, "after": after.value}
-                now.append(AgentChange(agent=agent, subject="action", **change))
-        return Plan(tuple(now), tuple(items), tuple(unchanged))
+        for name in ("amount", "pairs", "days"):
+            if getattr(asked, name) and name not in _TAKES.get(asked.action, ()):
+                raise InvalidRequest("bad_argument", argument=name, value=str(getattr(asked, name)))
+        draw_up = {
+            "fund": self._money.give,
+            "withdraw": self._money.take,
+            "permit": self._mandates.permit,
+            "revoke": self._mandates.revoke,
+        }.get(asked.action, self._step)
+        return join_plans([await self._drawn(agent, draw_up(agent, asked)) for agent in self.named(asked.agent)])
 
     async def configure(self, asked: ConfigureAgent) -> Plan:
         """Return what a setting of one agent or all of them comes to.
@@ -96,22 +80,7 @@ class AgentPlans:
         Raises:
             InvalidRequest: There is no such agent.
         """
-        now, items, unchanged = [], list[ProposedItem](), []
-        for agent in self.named(asked.agent):
-            try:
-                change = await self._fleet.judge(agent, asked.setting, asked.value)
-            except InvalidRequest as error:
-                unchanged.append(AgentUnchanged(agent=agent, code=error.code, params=_texts(error.params)))
-                continue
-            if change.before == change.after:
-                unchanged.append(AgentUnchanged(agent=agent, code="same", params={"setting": asked.setting}))
-            elif change.raises_risk:
-                values = {"setting": asked.setting, "before": change.before, "after": change.after}
-                items.append(ProposedSetting.model_validate({"agent": agent, **values}))
-            else:
-                values = {"name": asked.setting, "before": change.before, "after": change.after}
-                now.append(AgentChange.model_validate({"agent": agent, "subject": "setting", **values}))
-        return Plan(tuple(now), tuple(items), tuple(unchanged))
+        return join_plans([await self._drawn(agent, self._set(agent, asked)) for agent in self.named(asked.agent)])
 
     def terms(self, items: tuple[ProposedItem, ...]) -> ProposalTerms:
         """Return items as the terms of a proposal."""
@@ -131,19 +100,40 @@ class AgentPlans:
             raise InvalidRequest("agent_unknown", agent=agent, known=", ".join(names))
         return (agent,)
 
-    async def _propose_action(
-        self, agent: str, action: Action, state: AgentState, after: AgentState, reason: str
-    ) -> list[ProposedItem]:
-        """Return the items that let an agent do more, none where there is no money for it.
+    async def _drawn(self, agent: str, drawing: Awaitable[Plan]) -> Plan:
+        try:
+            return await drawing
+        except InvalidRequest as error:
+            return leave_for(agent, error)
 
-        On a real venue a mandate comes first, unless one stands.
-        """
+    async def _step(self, agent: str, asked: ControlAgent) -> Plan:
+        state, reason = await self._fleet.state(agent)
+        if is_topping_up(state, asked):
+            return await self._money.give(agent, asked)
+        action = _meant(state, asked.action)
+        after = next_state(state, action)
+        if after is state:
+            return leave(agent, "already", state=state.value)
+        if action_raises_risk(action):
+            return await self._raise(agent, asked, action, state, after, reason)
+        change = AgentChange(agent=agent, subject="action", name=action.value, before=state.value, after=after.value)
+        return Plan(now=(change,))
+
+    async def _raise(
+        self, agent: str, asked: ControlAgent, action: Action, state: AgentState, after: AgentState, reason: str
+    ) -> Plan:
+        """Return what lets an agent do more; on a real venue a mandate comes first, unless one stands."""
         equity, budget, available = await self._fleet.budget(agent)
-        size_pct, positions, drawdown_pct = await self._fleet.limits(agent)
         if action is Action.LIFT:
             budget = None
+        elif asked.amount is not None:
+            refused = await self._money.refusal(agent, asked.amount)
+            if refused is not None:
+                return refused
+            budget = asked.amount
         elif equity <= 0 and not budget:
-            return []
+            return leave(agent, "no_cash")
+        size_pct, positions, drawdown_pct = await self._fleet.limits(agent)
         item = ProposedAction(
             agent=agent,
             action=_RAISING[action],
@@ -157,47 +147,20 @@ class AgentPlans:
             max_drawdown_pct=drawdown_pct,
             reason=reason if action is Action.LIFT else "",
         )
-        if self._fleet.venue == PAPER or action is Action.LIFT or self._stands(agent):
-            return [item]
-        money = equity + (budget or Decimal(0))
-        return [await self._propose_mandate(agent, money, size_pct, drawdown_pct), item]
+        if action is Action.LIFT or not self._mandates.is_needed(agent):
+            return Plan(asked=(item,))
+        daily = equity + (budget or 0)
+        return Plan(asked=(await self._mandates.propose(agent, daily), item))
 
-    async def _propose_mandate(
-        self, agent: str, money: Decimal, size_pct: Decimal, drawdown_pct: Decimal
-    ) -> ProposedMandate:
-        """Return a mandate as small as the agent's own limits make sense of: its money once a day."""
-        pairs = await self._fleet.pairs(agent)
-        daily = max(money.quantize(_CENT), _CENT)
-        return ProposedMandate(
-            agent=agent,
-            venue=self._fleet.venue,
-            pairs=tuple(sorted(set(pairs))) or (ALL_PAIRS,),
-            daily_notional=daily,
-            max_order_notional=min(max((money * size_pct / _HUNDRED).quantize(_CENT), _CENT), daily),
-            drawdown_pct=drawdown_pct,
-            expires_at=self._now() + timedelta(days=MANDATE_DAYS),
-        )
-
-    def _stands(self, agent: str) -> bool:
-        mandate = self._mandates.standing(agent, self._fleet.venue)
-        return mandate is not None and mandate.terms.expires_at > self._now()
-
-
-def mandate_terms(item: ProposedMandate) -> MandateTerms:
-    """Return the terms that a proposed mandate stands for.
-
-    Raises:
-        InvalidRequest: They mean nothing.
-    """
-    return MandateTerms(
-        agent=item.agent,
-        venue=item.venue,
-        pairs=item.pairs,
-        daily_notional=item.daily_notional,
-        max_order_notional=item.max_order_notional,
-        drawdown_ratio=item.drawdown_pct / _HUNDRED,
-        expires_at=item.expires_at,
-    )
+    async def _set(self, agent: str, asked: ConfigureAgent) -> Plan:
+        change = await self._fleet.judge(agent, asked.setting, asked.value)
+        if change.before == change.after:
+            return leave(agent, "same", setting=asked.setting)
+        if change.raises_risk:
+            item = ProposedSetting(agent=agent, setting=asked.setting, before=change.before, after=change.after)
+            return Plan(asked=(item,))
+        done = AgentChange(agent=agent, subject="setting", name=asked.setting, before=change.before, after=change.after)
+        return Plan(now=(done,))
 
 
 def _meant(state: AgentState, action: str) -> Action:
@@ -210,7 +173,3 @@ def _meant(state: AgentState, action: str) -> Action:
     if state is AgentState.PAUSED:
         return Action.RESUME
     return Action.START
-
-
-def _texts(params: Mapping[str, object]) -> dict[str, str]:
-    return {key: str(value) for key, value in params.items()}

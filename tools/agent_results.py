@@ -103,14 +103,16 @@ class AgentChange(Result):
     """Something that was done to an agent at once, because it lowers risk.
 
     Attributes:
-        name: An action or a setting; `before` and `after` are states or values.
+        name: An action or a setting; `before` and `after` are states, values, or what the agent is worth.
+        amount: Money that moved, in account currency; None where none did.
     """
 
     agent: str
-    subject: Literal["action", "setting"]
+    subject: Literal["action", "setting", "money", "mandate"]
     name: str
     before: SettingValue
     after: SettingValue
+    amount: Decimal | None = None
 
 
 class AgentUnchanged(Result):
@@ -122,10 +124,10 @@ class AgentUnchanged(Result):
 
 
 class ProposedAction(Result):
-    """An agent is to do more: start, go on, or be let out of a halt.
+    """An agent is to do more: start, go on, be let out of a halt, or get more money.
 
     Attributes:
-        budget: Money that its book is to get from the owner's; None where it keeps what it has.
+        budget: Money that its book is to get from the owner's, beside the equity that it has; None for none.
         available: The owner's free cash, out of which the budget comes.
         position_size_pct, max_positions, max_drawdown_pct: The limits that it will trade within.
         reason: Why it was halted, for a lift.
@@ -133,7 +135,7 @@ class ProposedAction(Result):
 
     subject: Literal["action"] = "action"
     agent: str
-    action: Literal["start", "resume", "lift"]
+    action: Literal["start", "resume", "lift", "fund"]
     state_before: AgentStateName
     state_after: AgentStateName
     equity: Decimal
@@ -262,6 +264,7 @@ class AgentsChanged(Result):
     changes: tuple[AgentChange, ...]
     unchanged: tuple[AgentUnchanged, ...]
     proposal: ProposalView | None = None
+    currency: str = "USD"
 
 
 class StepView(Result):

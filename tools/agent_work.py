@@ -13,7 +13,8 @@ from agents.fleet.lifecycle import Action
 from agents.mandates import Mandates
 from engine.domain.errors import InvalidRequest
 from tools.agent_fleet import AgentFleet
-from tools.agent_plans import AgentPlans, mandate_terms
+from tools.agent_mandates import mandate_terms
+from tools.agent_plans import AgentPlans
 from tools.agent_results import (
     ProposalTerms,
     ProposedAction,
@@ -88,7 +89,10 @@ class AgentWork:
     async def carry_out(self, item: ProposedItem, owner: str, surface: str, source: str) -> None:
         """Do what was approved."""
         match item:
+            case ProposedAction(action="fund"):
+                await self._fleet.give(item.agent, item.budget or Decimal(0), source=source)
             case ProposedAction():
+                assert item.action != "fund", "the case before takes that"
                 await self._fleet.act(item.agent, Action(item.action), by=owner, source=source, budget=item.budget)
             case ProposedSetting():
                 value = item.after if isinstance(item.after, tuple) else Decimal(item.after)
@@ -103,6 +107,8 @@ class AgentWork:
     async def is_done(self, item: ProposedItem, source: str) -> bool:
         """Return whether things are as the item wanted them."""
         match item:
+            case ProposedAction(action="fund"):
+                return await self._fleet.is_given(source)
             case ProposedAction():
                 return (await self._fleet.state(item.agent))[0].value == item.state_after
             case ProposedSetting():

@@ -15,7 +15,8 @@ from agents.fleet.lifecycle import Action
 from agents.mandates import Mandate, Mandates, Permission
 from engine.domain.errors import CopilotError, InvalidRequest
 from tools.agent_fleet import AgentFleet
-from tools.agent_plans import AgentPlans, Plan, mandate_terms
+from tools.agent_mandates import mandate_terms
+from tools.agent_plans import AgentPlans
 from tools.agent_results import (
     AgentChange,
     AgentsChanged,
@@ -26,6 +27,7 @@ from tools.agent_results import (
     ProposedMandate,
 )
 from tools.agent_work import write_request
+from tools.plans import Plan
 from tools.proposals import Proposals
 from tools.registry import ToolContext
 from tools.schema import AgentStatus, ConfigureAgent, ControlAgent
@@ -85,16 +87,22 @@ class AgentTools:
         )
 
     async def control(self, asked: ControlAgent, context: ToolContext) -> AgentsChanged:
-        """Pause or stop at once; propose a start, or that it goes on.
+        """Pause, stop, take money or a mandate back at once; propose a start, that it goes on, money, or a mandate.
 
         Raises:
-            InvalidRequest: There is no such agent.
+            InvalidRequest: There is no such agent, or something was said that the action has no use for.
             VenueUnavailable: The venue did not answer, and nothing was changed.
         """
         plan = await self._plans.control(asked)
 
         async def act(change: AgentChange) -> None:
-            await self._fleet.act(change.agent, Action(change.name), by=context.owner)
+            match change.subject:
+                case "money":
+                    await self._fleet.take_back(change.agent, change.amount or Decimal(0), by=context.owner)
+                case "mandate":
+                    self._mandates.revoke_all(context.owner, agent=change.agent, reason="owner")
+                case _:
+                    await self._fleet.act(change.agent, Action(change.name), by=context.owner)
 
         plan = await _do_now(plan, act)
         return self._answer(plan, write_request("control_agent", asked.model_dump_json()), context)
@@ -120,12 +128,14 @@ class AgentTools:
             InvalidRequest: Its terms mean nothing.
         """
         mandate_terms(mandate)
-        return self._answer(Plan((), (mandate,), ()), write_request("mandate", mandate.model_dump_json()), context)
+        return self._answer(Plan(asked=(mandate,)), write_request("mandate", mandate.model_dump_json()), context)
 
     def _answer(self, plan: Plan, request: str, context: ToolContext) -> AgentsChanged:
         terms = self._plans.terms(plan.asked) if plan.asked else None
         proposal = None if terms is None else self._proposals.propose(request, terms, context)
-        return AgentsChanged(changes=plan.now, unchanged=plan.unchanged, proposal=proposal)
+        return AgentsChanged(
+            changes=plan.now, unchanged=plan.unchanged, proposal=proposal, currency=self._fleet.currency
+        )
 
     async def _view(self, agent: str, period: str | None) -> AgentView:
         view = await self._fleet.view(agent, period)

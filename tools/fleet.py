@@ -6,22 +6,24 @@ comes from the fleet's own record, so that pausing and stopping never wait for a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
+from uuid import uuid4
 
 from agents.execution.desk import Desk
 from agents.execution.values import Performance, PositionStatus
-from agents.fleet.fleet import AgentStatus, Fleet
+from agents.fleet.fleet import Fleet
 from agents.fleet.lifecycle import Action, AgentState
 from agents.fleet.ports import Period
+from agents.fleet.standing import AgentStatus
 from agents.fleet.values import Leg
 from agents.journal.values import RoundTrip
 from agents.profiles import Profile, TopPairs
 from engine.domain.errors import ConfigError, InvalidRequest
 from engine.domain.protocols import MarketData
-from engine.ledger import ACCOUNT_CURRENCY, MAIN_BOOK, exact_sum
+from engine.ledger import ACCOUNT_CURRENCY, MAIN_BOOK, Transfer, exact_sum
 from tools.agent_fleet import SettingChange
 from tools.agent_results import AgentView, ProposedOrder, SettingValue
 from tools.results import PositionView
@@ -51,13 +53,23 @@ class DeskFleet:
         desk: Their books.
         market: The present, and what can be traded.
         is_alive: Tells whether a process runs the agents; None where nobody knows.
+        funds: Returns the names of all funds; a fund is called like its agent.
     """
 
-    def __init__(self, fleet: Fleet, desk: Desk, market: MarketData, *, is_alive: Alive = _unknown) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        desk: Desk,
+        market: MarketData,
+        *,
+        is_alive: Alive = _unknown,
+        funds: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._fleet = fleet
         self._desk = desk
         self._market = market
         self._is_alive = is_alive
+        self._funds = funds
 
     @property
     def venue(self) -> str:
@@ -150,6 +162,41 @@ class DeskFleet:
             return equity, None, available
         return equity, min(await self._fleet.proposed_budget(agent), available), available
 
+    async def spare(self, agent: str) -> Decimal:
+        """Return what an agent can give back of its money and stand as it stands.
+
+        Raises:
+            DataUnavailable, VenueUnavailable: That cannot be known now.
+        """
+        return await self._fleet.spare(agent)
+
+    def has_fund(self, agent: str) -> bool:
+        """Tell whether an agent's money belongs to investors."""
+        return agent in self._funds()
+
+    async def give(self, agent: str, amount: Decimal, *, source: str) -> None:
+        """Move cash from the owner's book to an agent's, once for a source.
+
+        Raises:
+            InvalidRequest: There is not so much.
+        """
+        if not await self._fleet.fund(agent, amount, source):
+            available = max((await self._desk.account(MAIN_BOOK)).cash, _ZERO)
+            raise InvalidRequest("budget_too_large", agent=agent, available=available)
+
+    async def is_given(self, source: str) -> bool:
+        """Tell whether money of a source was moved."""
+        return any(isinstance(event, Transfer) and event.reference == source for event in self._desk.events())
+
+    async def take_back(self, agent: str, amount: Decimal, *, by: str) -> None:
+        """Move cash from an agent's book to the owner's.
+
+        Raises:
+            InvalidRequest: It cannot spare so much.
+        """
+        if not await self._fleet.take_back(agent, amount, f"taken:{uuid4().hex}", by):
+            raise InvalidRequest("money_bound", agent=agent, available=await self._fleet.spare(agent))
+
     async def limits(self, agent: str) -> tuple[Decimal, int, Decimal]:
         """Return position size and largest drawdown in percent, with the number of positions between them."""
         limits = self._fleet.profile(agent).limits
@@ -168,8 +215,8 @@ class DeskFleet:
         Raises:
             InvalidRequest: It does not apply, or the money is not there.
         """
-        if budget is not None and not await self._fleet.fund(agent, budget, source):
-            raise InvalidRequest("budget_too_large", agent=agent, available=budget)
+        if budget is not None:
+            await self.give(agent, budget, source=source)
         match action:
             case Action.START:
                 await self._fleet.start(agent, by, _BY_OWNER)

@@ -265,5 +265,7 @@ def _about(item: ProposedItem) -> str:
             return f"{item.agent}:setting:{item.setting}"
         case "order":
             return f"{item.agent}:order:{item.source}"
+        case "action" if item.action == "fund":
+            return f"{item.agent}:money"
         case _:
             return f"{item.agent}:{item.subject}"

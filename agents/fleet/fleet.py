@@ -8,8 +8,7 @@ calls can ask the owner first; the fleet itself does what it is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,86 +19,22 @@ from agents.fleet.agent import HOUSEKEEPING_S, Agent, Decided
 from agents.fleet.carrier import Carrier
 from agents.fleet.changes import raises_risk
 from agents.fleet.lifecycle import Action, AgentState
-from agents.fleet.ports import AlwaysAllowed, Period, Permission, Pulse, SignalSource, TradingDesk
+from agents.fleet.money import is_empty, spare_cash
+from agents.fleet.ports import AlwaysAllowed, Period, Permission, SignalSource, TradingDesk
 from agents.fleet.report import AgentReport, curve_times, make_report
+from agents.fleet.standing import AgentStatus, AgentWorker, ChangePreview
 from agents.fleet.store import FleetStore, ProfileChange, Transition
 from agents.fleet.values import ZERO, Leg, LegState
 from agents.journal import DecisionJournal
 from agents.journal.values import Decision, Fact, FactKind
 from agents.profiles import Profile, Ranking, apply_changes, limits_of, missing_pairs, resolve_pairs, usual_ranking
 from agents.risk.states import StateChange, TradingState
-from agents.risk.values import RiskLimits
+from agents.risk.values import AccountState
 from engine.domain.errors import DataUnavailable, InvalidRequest, VenueUnavailable
 from engine.domain.protocols import MarketData
-from engine.domain.symbols import Timeframe
 from engine.ledger import MAIN_BOOK
 
 _HUNDRED = Decimal(100)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentStatus:
-    """How an agent stands; money in account currency, None while the book cannot be read.
-
-    Attributes:
-        who, reason, since: Of the last step of its life.
-        trading_state: Of its book or the account, the stricter one.
-        missing: Pairs that its profile names and the market does not list.
-        positions: Symbols held; `waiting` entries and `asked` ones that need the owner.
-        unexplained: Quantities that the book holds and no leg accounts for, by symbol.
-        changes: How often its profile was changed.
-    """
-
-    name: str
-    title: Mapping[str, str]
-    temperament: str
-    state: AgentState
-    who: str
-    reason: str
-    since: datetime
-    trading_state: TradingState
-    is_flattening: bool
-    venue: str
-    strategies: tuple[str, ...]
-    symbols: tuple[str, ...]
-    missing: tuple[str, ...]
-    equity: Decimal | None
-    cash: Decimal | None
-    drawdown_pct: Decimal | None
-    positions: tuple[str, ...]
-    waiting: int
-    asked: int
-    unexplained: Mapping[str, Decimal]
-    decided_at: Mapping[Timeframe, datetime]
-    limits: RiskLimits
-    changes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChangePreview:
-    """What a change of a profile would make of it."""
-
-    agent: str
-    old: Profile
-    new: Profile
-    changes: Mapping[str, Any]
-    raises_risk: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AgentWorker:
-    """An agent as something that a supervisor runs."""
-
-    agent: Agent
-
-    @property
-    def name(self) -> str:
-        """Return its name among the workers."""
-        return f"agent_{self.agent.name}"
-
-    async def run(self, pulse: Pulse) -> None:
-        """Trade until cancelled."""
-        await self.agent.run(pulse)
 
 
 class Fleet:
@@ -292,6 +227,36 @@ class Fleet:
         if amount < 0:
             return await self._desk.transfer(-amount, name, MAIN_BOOK, source)
         return await self._desk.transfer(amount, MAIN_BOOK, name, source)
+
+    async def spare(self, name: str) -> Decimal:
+        """Return what an agent can give back and stand as it stands (`spare_cash`).
+
+        Raises:
+            DataUnavailable, VenueUnavailable: The book cannot be known now.
+        """
+        ratio, book = self.profile(name).limits.max_drawdown_pct / _HUNDRED, await self._desk.account(name)
+        return spare_cash(book, ratio, is_at_rest=self._is_at_rest(name, book))
+
+    async def take_back(self, name: str, amount: Decimal, source: str, by: str) -> bool:
+        """Move cash from an agent's book to the owner's, once for a source; False where that is more than is to spare.
+
+        The drawdown of an agent at rest counts anew from then on, so that its money is never locked up with a loss.
+
+        Raises:
+            InvalidRequest: `agent_unknown`, `transfer_amount`, `transfer_conflict`.
+            DataUnavailable, VenueUnavailable: The book cannot be known now, and nothing was moved.
+        """
+        if amount > await self.spare(name):
+            return False
+        is_at_rest = self._is_at_rest(name, await self._desk.account(name))
+        moved = await self.fund(name, -amount, source)
+        if moved and is_at_rest:
+            await self._desk.lift(name, by)
+        return moved
+
+    def _is_at_rest(self, name: str, book: AccountState) -> bool:
+        rests = self._store.ensure(name, self._market.now()).state in (AgentState.CREATED, AgentState.STOPPED)
+        return rests and self._desk.state(name).state is not TradingState.HALTED and is_empty(book)
 
     # Entries that need the owner.
 

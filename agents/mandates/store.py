@@ -147,6 +147,12 @@ class Mandates:
             row = connection.execute(query).one_or_none()
         return None if row is None else read_mandate(row)
 
+    def standing_of(self, agent: str) -> tuple[Mandate, ...]:
+        """Return the confirmed mandates of an agent on every venue, also those whose time is over."""
+        query = select(mandates).where(mandates.c.agent == agent, mandates.c.state == MandateState.CONFIRMED.value)
+        with reading(self._database) as connection:
+            return tuple(map(read_mandate, connection.execute(query.order_by(mandates.c.id)).all()))
+
     def of_owner(self, owner: str) -> tuple[Mandate, ...]:
         """Return all of an owner's mandates, newest first."""
         query = select(mandates).where(mandates.c.owner == owner).order_by(mandates.c.id.desc())

@@ -50,8 +50,8 @@ def render_status(result: AgentStatusResult, language: Language) -> str:
 def render_changed(result: AgentsChanged, language: Language) -> str:
     """Return what was done at once, what was not, and what is asked."""
     words = load_words(language, "agents")
-    parts = [_change(change, words, language) for change in result.changes]
-    parts += [_unchanged(unchanged, words, language) for unchanged in result.unchanged]
+    parts = [_change(change, result.currency, words, language) for change in result.changes]
+    parts += [_unchanged(unchanged, result.currency, words, language) for unchanged in result.unchanged]
     if result.proposal is not None:
         parts.append(render_proposal(result.proposal, language))
     return "\n\n".join(parts)
@@ -102,7 +102,7 @@ def render_agent_reasons(codes: Sequence[str], language: Language, **params: str
 
 def proposal_headline(proposal: ProposalView, language: Language) -> str:
     """Return what a proposal is about, in one line."""
-    first, *others = (_headline(item, language) for item in _main_first(proposal.terms.items))
+    first, *others = (_headline(item, proposal.terms.currency, language) for item in _main_first(proposal.terms.items))
     if not others:
         return first
     several = load_words(language, "agents")["proposal"]["headline"]["several"]
@@ -324,36 +324,44 @@ def _positions(view: AgentView, result: AgentStatusResult, words: Words, languag
     return "\n".join([head, "|" + "---|" * (head.count("|") - 1), *lines])
 
 
-def _change(change: AgentChange, words: Words, language: Language) -> str:
+def _change(change: AgentChange, currency: str, words: Words, language: Language) -> str:
     told = words["changes"]
-    if change.subject == "action":
+    if change.subject in ("action", "mandate"):
         return str(told[change.name].format(agent=agent_name(change.agent)))
+    if change.subject == "money":
+        amount = format_money(change.amount or Decimal(0), currency, language)
+        left = format_money(Decimal(str(change.after)), currency, language)
+        return str(told[change.name].format(agent=agent_name(change.agent), amount=amount, left=left))
     setting = words["settings"].get(change.name, change.name)
     return str(
         told["setting"].format(agent=agent_name(change.agent), setting=setting, change=change_of(change, language))
     )
 
 
-def _unchanged(unchanged: AgentUnchanged, words: Words, language: Language) -> str:
+def _unchanged(unchanged: AgentUnchanged, currency: str, words: Words, language: Language) -> str:
     told, params = words["unchanged"], unchanged.params
+    available = Decimal(params.get("available", "0"))
     setting = params.get("setting", params.get("argument", ""))
     return str(
         told.get(unchanged.code, told["default"]).format(
             agent=agent_name(unchanged.agent),
             state=words["states"].get(params.get("state", ""), params.get("state", "")),
             setting=words["settings"].get(setting, setting),
+            available=format_money(available, currency, language),
+            symbol=escape(params.get("symbol", "")),
             detail=escape(params.get("detail", "")),
             code=escape(unchanged.code),
         )
     )
 
 
-def _headline(item: ProposedItem, language: Language) -> str:
+def _headline(item: ProposedItem, currency: str, language: Language) -> str:
     words = load_words(language, "agents")
     told, agent = words["proposal"]["headline"], agent_name(item.agent)
     match item:
         case ProposedAction():
-            return str(told[item.action].format(agent=agent))
+            budget = format_money(item.budget or Decimal(0), currency, language)
+            return str(told[item.action].format(agent=agent, budget=budget))
         case ProposedSetting():
             setting = words["settings"].get(item.setting, item.setting)
             return str(told["setting"].format(agent=agent, setting=setting, change=change_of(item, language)))
@@ -382,12 +390,15 @@ def _action_line(item: ProposedAction, currency: str, words: Words, language: La
     def money(value: Decimal) -> str:
         return format_money(value, currency, language)
 
-    kept = told["kept"].format(equity=money(item.equity))
-    given = told["budget"].format(budget=money(item.budget or Decimal(0)), available=money(item.available))
+    name = "kept" if item.budget is None else "budget" if item.equity <= 0 else "more"
+    given = told[name].format(
+        equity=money(item.equity), budget=money(item.budget or Decimal(0)), available=money(item.available)
+    )
+    action = item.action if item.action != "resume" or item.budget is None else "resume_with"
     return str(
-        told["items"][item.action].format(
+        told["items"][action].format(
             agent=agent_name(item.agent),
-            money=kept if item.budget is None else given,
+            money=given,
             size=format_percent(item.position_size_pct, language, None),
             positions=item.max_positions,
             drawdown=format_percent(item.max_drawdown_pct, language, None),

@@ -85,9 +85,9 @@ def _rows(item: ProposedItem, proposal: ProposalView, words: Words, language: La
 
     match item:
         case ProposedAction():
-            rows = [("equity", money(item.equity))]
+            rows = [("equity", money(item.equity))] if item.budget is None or item.equity > 0 else []
             if item.budget is not None:
-                rows = [("budget", money(item.budget)), ("available", money(item.available))]
+                rows += [("budget", money(item.budget)), ("available", money(item.available))]
             rows += [
                 ("size", format_percent(item.position_size_pct, language, None)),
                 ("positions", str(item.max_positions)),
@@ -138,6 +138,8 @@ def _order_rows(item: ProposedOrder, currency: str, language: Language) -> list[
 
 
 def _changes(item: ProposedItem, words: Words, language: Language) -> list[Row]:
+    if isinstance(item, ProposedAction) and item.action == "fund":
+        return []
     if isinstance(item, ProposedAction):
         states = words["states"]
         label = f"{agent_name(item.agent)}: {words['card']['fields']['state']}"

@@ -95,7 +95,10 @@ MANDATE = ProposedMandate(
 SETTING = ProposedSetting(agent="orion", setting="position_size_pct", before="3", after="4")
 ITEMS: dict[str, ProposedItem] = {
     "start": action(),
+    "start with more": action(equity=D(300)),
     "resume": action("resume", budget=None, equity=D(1200)),
+    "resume with more": action("resume", equity=D(1200)),
+    "fund": action("fund", state_before="running", equity=D(1200), budget=D(500)),
     "lift": action("lift", reason="drawdown"),
     "lift without a reason": action("lift"),
     "setting": SETTING,
@@ -199,10 +202,14 @@ def test_a_mandate_tells_what_is_left_of_the_day() -> None:
 @BOTH
 @pytest.mark.parametrize("name", [*get_args(ControlAgent.model_fields["action"].annotation), "halt"])
 def test_everything_that_can_be_done_at_once_has_words(name: str, language: Language) -> None:
-    if name in ("start", "resume"):
+    if name in ("start", "resume", "fund", "permit"):
         return
-    change = AgentChange(agent="nova", subject="action", name=name, before="running", after="stopped")
-    assert "Nova" in tell(AgentsChanged(changes=(change,), unchanged=()), language)
+    subject: Any = {"withdraw": "money", "revoke": "mandate"}.get(name, "action")
+    after = "4800.5" if subject == "money" else "stopped"
+    change = AgentChange(agent="nova", subject=subject, name=name, before="5000.5", after=after, amount=D(200))
+    text = tell(AgentsChanged(changes=(change,), unchanged=()), language)
+    assert "Nova" in text
+    assert ("200" in text and "800" in text) == (subject == "money")
 
 
 @BOTH
@@ -224,7 +231,13 @@ def test_a_percentage_is_told_as_one() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("code", ["already", "same", "agent_transition", "failed", "bad_argument", "brand_new"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("already", "same", "agent_transition", "failed", "bad_argument", "brand_new", "budget_too_large"),
+        *("amount_needed", "money_bound", "money_of_fund", "mandate_not_needed", "no_mandate_standing"),
+    ],
+)
 def test_what_was_not_done_says_why(code: str, language: Language) -> None:
     params = {"state": "paused", "setting": "max_positions", "detail": "no answer", "argument": "pairs"}
     unchanged = AgentUnchanged(agent="nova", code=code, params=params)
@@ -511,3 +524,9 @@ def test_results_survive_being_kept_as_json() -> None:
     for result in (status("binance"), explained(), proposed(MANDATE, action(), SETTING, make_order())):
         assert type(result).model_validate_json(result.model_dump_json()) == result
     assert render_proposal(proposed(SETTING), "en")
+
+
+def test_money_for_an_agent_that_has_some_says_both() -> None:
+    text = tell(proposed(ITEMS["fund"]), "en")
+    assert "**Give Nova $500.00 more**" in text
+    assert "$500.00 from your free cash of $95,000.50, beside the $1,200.00 that it has" in text

@@ -59,8 +59,9 @@ class Show:
         self.asked = AskedOrders(self.fleet, plans, self.proposals, self.notices, OWNER, "en")
         self.explain = ExplainTool(fleet.journal, stage.desk, lambda *_: None, stage.market, self.fleet.titles)
 
-    async def control(self, agent: str, action: str) -> AgentsChanged:
-        return await self.tools.control(ControlAgent.model_validate({"agent": agent, "action": action}), HERE)
+    async def control(self, agent: str, action: str, **said: Any) -> AgentsChanged:
+        asked = ControlAgent.model_validate({"agent": agent, "action": action, **said})
+        return await self.tools.control(asked, HERE)
 
     async def configure(self, agent: str, setting: str, value: Any) -> AgentsChanged:
         asked = ConfigureAgent.model_validate({"agent": agent, "setting": setting, "value": value})
@@ -145,6 +146,20 @@ async def test_an_edited_budget_is_moved_and_the_same_approval_moves_it_once(thr
     assert (await three.stage.desk.account("atlas")).equity == D("1234.5")
     await three.proposals.recover()
     assert (await three.stage.desk.account("atlas")).equity == D("1234.5")
+
+
+async def test_money_moves_to_and_from_a_running_agent_and_no_cent_is_lost(three: Show) -> None:
+    await three.approve(proposal(await three.control("atlas", "start", amount=1000)))
+    await three.approve(proposal(await three.control("atlas", "fund", amount="250.25")))
+    result = await three.control("atlas", "withdraw", amount="0.25")
+    assert tell(result).startswith("**$0.25 of Atlas are back in your own book.** It has $1,250.00 left.")
+    books = {name: (await three.stage.desk.account(name)).cash for name in ("atlas", "main")}
+    assert books == {"atlas": D(1250), "main": D(98_750)}
+    assert await three.state("atlas") is AgentState.RUNNING
+    (unchanged,) = (await three.control("atlas", "withdraw", amount=1251)).unchanged
+    assert (unchanged.code, unchanged.params["available"]) == ("money_bound", "1250.00")
+    (view,) = (await three.status("atlas")).agents
+    assert (view.budget, view.pnl) == (D(1250), D(0))
 
 
 async def test_starting_all_funds_each_from_what_is_left(three: Show) -> None:

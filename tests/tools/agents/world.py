@@ -42,6 +42,7 @@ class FakeAgent:
     state: AgentState = AgentState.CREATED
     reason: str = ""
     equity: Decimal = Decimal(0)
+    bound: Decimal = Decimal(0)
     settings: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -74,6 +75,7 @@ class FakeFleet:
         self.orders: dict[str, ProposedOrder] = {}
         self.trouble: Exception | None = None
         self.deaf: set[str] = set()
+        self.funds: set[str] = set()
         self.pause: asyncio.Event | None = None
 
     def now(self) -> datetime:
@@ -93,6 +95,29 @@ class FakeFleet:
             raise self.trouble
         equity = self.agents[agent].equity
         return equity, None if equity else D(10_000), self.cash
+
+    async def spare(self, agent: str) -> Decimal:
+        return self.agents[agent].equity - self.agents[agent].bound
+
+    def has_fund(self, agent: str) -> bool:
+        return agent in self.funds
+
+    async def give(self, agent: str, amount: Decimal, *, source: str) -> None:
+        if amount > self.cash:
+            raise InvalidRequest("budget_too_large", agent=agent, available=self.cash)
+        self.agents[agent].equity += amount
+        self.cash -= amount
+        self.deeds.append((agent, f"give {amount}", "", source))
+
+    async def is_given(self, source: str) -> bool:
+        return any(deed[1].startswith("give ") and deed[3] == source for deed in self.deeds)
+
+    async def take_back(self, agent: str, amount: Decimal, *, by: str) -> None:
+        if amount > await self.spare(agent):
+            raise InvalidRequest("money_bound", agent=agent, available=await self.spare(agent))
+        self.agents[agent].equity -= amount
+        self.cash += amount
+        self.deeds.append((agent, f"take {amount}", by, ""))
 
     async def limits(self, agent: str) -> tuple[Decimal, int, Decimal]:
         settings = self.agents[agent].settings
@@ -182,8 +207,9 @@ class World:
         again.present = self.present
         return again
 
-    async def control(self, agent: str, action: str, context: ToolContext = HERE) -> AgentsChanged:
-        return await self.tools.control(ControlAgent.model_validate({"agent": agent, "action": action}), context)
+    async def control(self, agent: str, action: str, context: ToolContext = HERE, **said: Any) -> AgentsChanged:
+        asked = ControlAgent.model_validate({"agent": agent, "action": action, **said})
+        return await self.tools.control(asked, context)
 
     async def configure(self, agent: str, setting: str, value: Any, context: ToolContext = HERE) -> AgentsChanged:
         asked = {"agent": agent, "setting": setting, "value": value}
