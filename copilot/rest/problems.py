@@ -27,7 +27,7 @@ from tools.results import Unavailable
 log = logging.getLogger(__name__)
 
 _ILL_FORMED = frozenset({"bad_argument", "bad_number", "unknown_tool"})
-_UNKNOWN = frozenset({"unknown_instrument"})
+_UNKNOWN = frozenset({"agent_unknown", "unknown_instrument"})
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|!~&])")
 """A sign that is made harmless for Markdown, which a problem's detail is not."""
 _MAX_ERRORS = 10
