@@ -9,20 +9,21 @@ import asyncio
 import io
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.markdown import Markdown
 
-from copilot.events import Event, Language, TicketOpened, ToolStarted, TurnEnded, Waiting
+from copilot.events import Event, Language, TicketOpened, ToolFinished, ToolStarted, TurnEnded, Waiting
 from copilot.service import Copilot
 from copilot.wording import render_ticket, render_voice, render_waiting
-from copilot.wording.agents import render_proposal_card
+from copilot.wording.agents import render_details, render_proposal_card
 from prompts import load_words
 from tools.agent_results import ProposalView
 from tools.decisions import Asked
+from tools.results import Result
 
 SURFACE = "terminal"
 _EDITABLE = ("quantity", "price", "stop_loss", "take_profit")
@@ -60,19 +61,25 @@ class Terminal:
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
         opened: Asked | None = None
+        results: list[Result] = []
         async for event in events:
             if isinstance(event, ToolStarted) and self._console.is_terminal:
                 self._console.print(f"[dim]· {event.tool}[/dim]")
+            elif isinstance(event, ToolFinished):
+                results.append(event.result)
             elif isinstance(event, TicketOpened):
                 opened = event.ticket
             elif isinstance(event, Waiting):
                 self._print(render_waiting(event.ahead, self._language))
             elif isinstance(event, TurnEnded):
-                self._show(event.answer)
+                self._show("\n\n".join([event.answer, *self._details(results, event.language)]))
                 if signed := render_voice(event.brain, event.trouble, event.language):
                     self._print(signed)
         if opened is not None:
             await self._ask_ticket(opened)
+
+    def _details(self, results: Sequence[Result], language: Language) -> list[str]:
+        return [told for each in results if (told := render_details(each, language))]
 
     async def _ask_ticket(self, ticket: Asked) -> None:
         words = self._words()
@@ -88,7 +95,8 @@ class Terminal:
         elif decision is not None:
             await self._follow(self._copilot.decide(self._owner, ticket.ticket_id, ticket.nonce, decision, SURFACE))
         else:
-            self._show(str(words["left_open"]).format(ticket_id=ticket.ticket_id))
+            number = ticket.number if isinstance(ticket, ProposalView) else ticket.ticket_id
+            self._show(str(words["left_open"]).format(ticket_id=number))
 
     async def _read_changes(self, words: Mapping[str, Any]) -> dict[str, str]:
         changes = {}

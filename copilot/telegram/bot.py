@@ -42,9 +42,11 @@ from copilot.telegram.markup import to_messages
 from copilot.telegram.store import CardPlace, Link, Question, TelegramStore
 from copilot.web.typed_numbers import AmbiguousNumber, plain_number
 from copilot.wording import render_voice, render_waiting
+from copilot.wording.agents import render_details
 from engine.domain.errors import ConfigError
 from prompts import load_words
-from tools.results import BacktestResult, ChartResult, SignalResult
+from tools.agent_results import TradeExplained
+from tools.results import BacktestResult, ChartResult, Result, SignalResult
 
 log = logging.getLogger(__name__)
 
@@ -314,6 +316,7 @@ class TelegramBot:
     async def _play(self, link: Link, message: Message, events: AsyncGenerator[Event, None]) -> None:
         """Play a turn into the chat: its words, then its charts, then the cards it opened."""
         charts: list[Callable[[Language], bytes]] = []
+        results: list[Result] = []
         async with aclosing(events), _typing(message):
             async for event in events:
                 if isinstance(event, Waiting):
@@ -321,9 +324,12 @@ class TelegramBot:
                     await _tell(message, render_waiting(event.ahead, language))
                 elif isinstance(event, ToolFinished):
                     charts += _charts(event)
+                    results.append(event.result)
                 elif isinstance(event, TurnEnded):
                     signed = render_voice(event.brain, event.trouble, event.language)
-                    await _tell(message, event.answer + (f"\n\n*{signed}*" if signed else ""))
+                    details = [told for each in results if (told := render_details(each, event.language))]
+                    signature = [f"*{signed}*"] if signed else []
+                    await _tell(message, "\n\n".join([event.answer, *details, *signature]))
                     for draw in charts:
                         await message.reply_photo(await asyncio.to_thread(draw, event.language))
         await self._draw_cards(message.get_bot(), link)
@@ -398,6 +404,8 @@ def _charts(event: ToolFinished) -> list[Callable[[Language], bytes]]:
         return [lambda language: chart_picture(result.chart, language)]
     if isinstance(result, SignalResult) and (chart := result.chart) is not None:
         return [lambda language: chart_picture(chart, language, result.signal)]
+    if isinstance(result, TradeExplained) and (explained := result.chart) is not None:
+        return [lambda language: chart_picture(explained, language)]
     if isinstance(result, BacktestResult) and result.trades:
         return [lambda language: equity_picture(result, language)]
     return []

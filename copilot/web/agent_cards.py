@@ -12,7 +12,7 @@ from typing import Any
 
 from copilot.events import Language
 from copilot.wording import format_money, format_percent, format_time
-from copilot.wording.agents import render_agent_reasons
+from copilot.wording.agents_names import render_agent_reasons
 from prompts import load_words
 from tools.agent_results import AgentStatusResult, AgentView
 

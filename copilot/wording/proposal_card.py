@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal, assert_never
 
-from copilot.wording.agents import (
+from copilot.wording.agents import proposal_headline, proposal_line, proposal_reasons
+from copilot.wording.agents_names import (
     agent_name,
     pairs_told,
-    proposal_headline,
-    proposal_line,
-    proposal_reasons,
     render_agent_reasons,
     setting_told,
     strategy_told,

@@ -11,12 +11,12 @@ import pytest
 from agents.mandates.values import AskTicket
 from copilot.wording.agents import (
     AGENT_RENDERERS,
-    agent_name,
-    render_agent_reasons,
+    render_details,
     render_proposal,
     render_proposal_card,
     render_renewed,
 )
+from copilot.wording.agents_names import agent_name, render_agent_reasons
 from copilot.wording.proposal_card import proposal_props
 from prompts import load_words
 from tests.copilot.wording.samples import ticket
@@ -132,6 +132,7 @@ def proposed(*items: ProposedItem, state: ProposalState = "pending", **values: A
 def test_every_state_of_an_agent(state: str, venue: str, language: Language) -> None:
     text = tell(status(venue, state=state, reason="drawdown"), language)
     assert load_words(language, "agents")["states"][state] in text
+    assert "\n" not in text.split("\n\n")[0]
     assert ("drawdown reached" in text or "caída llegó" in text) == (state in ("paused", "stopped", "halted"))
 
 
@@ -143,12 +144,20 @@ def test_every_period(period: str | None, language: Language) -> None:
 
 
 def test_a_status_tells_results_against_limits_and_hopes() -> None:
-    text = tell(status(), "en")
+    text = render_details(status(), "en")
     for part in ("$10,250.50", "$10,000.00", "+2.50%", "1.2% of 20%", "0 of 10", "58.3%", "50% or more", "10% or more"):
         assert part in text, part
     atlas = status(target_month_pct=(D(3), D(5)))
-    assert "3% to 5%" in tell(atlas, "en")
-    assert "de 3 % a 5 %" in tell(atlas, "es")
+    assert "3% to 5%" in render_details(atlas, "en")
+    assert "de 3 % a 5 %" in render_details(atlas, "es")
+
+
+def test_agents_are_told_in_one_line_each_and_figures_apart() -> None:
+    both = status().model_copy(update={"agents": (make_view("atlas"), make_view("nova"))})
+    lines = tell(both, "en").split("\n\n")[0].splitlines()
+    assert [line.split("**")[1] for line in lines] == ["Atlas", "Nova"]
+    assert "58.3" not in " ".join(lines)
+    assert render_details(AgentsChanged(changes=(), unchanged=()), "en") == ""
 
 
 @BOTH
@@ -160,7 +169,7 @@ def test_an_agent_without_money_says_so(language: Language) -> None:
 @BOTH
 def test_an_agent_whose_process_is_silent_is_told_first(language: Language) -> None:
     lost = load_words(language, "agents")["status"]["lost"]
-    assert tell(status(is_alive=False), language).split("\n")[2] == f"- {lost}"
+    assert tell(status(is_alive=False), language).split(" · ")[2] == lost
     assert lost not in tell(status(is_alive=False, state="stopped"), language)
     assert lost not in tell(status(is_alive=None), language)
 
@@ -178,7 +187,7 @@ def test_positions_stand_in_a_table(language: Language) -> None:
         stop_loss=D("2600"),
         take_profit=None,
     )
-    table = tell(status(positions=(held,)), language).split("\n\n")[-1].splitlines()
+    table = render_details(status(positions=(held,)), language).split("\n\n")[-1].splitlines()
     assert len(table) == 3
     assert len({line.count("|") for line in table}) == 1
 
