@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from copilot.offline import routing as offline
 from copilot.offline.values import Language, Turn
 from copilot.settings import Settings
+from tools.schema import contract_arguments
 
 if TYPE_CHECKING:
     from copilot.brain.values import Brain, Plan
@@ -72,7 +73,7 @@ class Router(AbstractContextManager["Router"]):
         plan = self._runner.run(self._plan(self._brain, text, history))
         if plan.voice.trouble is not None:
             self.troubles[plan.voice.trouble] += 1
-        calls = [{"tool": call.tool, "args": dict(call.args)} for call in plan.calls]
+        calls = [{"tool": call.tool, "args": contract_arguments(call.tool, call.args)} for call in plan.calls]
         return {"calls": calls, "ask": plan.words if plan.is_question else None}
 
     async def _open(self) -> Brain:

@@ -296,12 +296,22 @@ class RoundTripView(Result):
     exited_at: datetime
 
 
+class RefusedView(Result):
+    """A trade that an agent wished for and that was not made; `reasons` are stable codes."""
+
+    at: datetime
+    symbol: str
+    side: str
+    reasons: tuple[str, ...]
+
+
 class TradeExplained(Result):
     """`explain_trade`: the chain from signal to result, as the journal recorded it.
 
     Attributes:
         agent: Whose decision it was; empty for a trade of the owner's own.
         ticket: The ticket behind a trade of the owner's own.
+        refused_since: The latest that was not made after all that.
     """
 
     kind: Literal["trade_explained"] = "trade_explained"
@@ -319,3 +329,4 @@ class TradeExplained(Result):
     currency: str
     chart: ChartData | None
     is_simulated: bool
+    refused_since: RefusedView | None = None

@@ -10,13 +10,15 @@ refused here, before any tool sees it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from engine.domain.symbols import Timeframe
+
+T = TypeVar("T")
 
 
 def _exact(value: object) -> object:
@@ -156,11 +158,20 @@ class ConfigureAgent(ToolArguments):
 
 
 class ExplainTrade(ToolArguments):
-    """Why a trade was made."""
+    """Why a trade was made, or was not.
+
+    Beyond the contract are:
+
+    Attributes:
+        side: Of the fill that is meant ("why did it sell?").
+        outcome: `refused` for what was wished for and not done ("why didn't it buy?").
+    """
 
     agent: AgentName | None = None
     symbol: str | None = None
     trade_id: str | None = None
+    side: Literal["buy", "sell"] | None = None
+    outcome: Literal["made", "refused"] | None = None
 
 
 class RunBacktest(ToolArguments):
@@ -195,6 +206,21 @@ ARGUMENTS: dict[str, type[ToolArguments]] = {
     "run_backtest": RunBacktest,
     "update_profile": UpdateProfile,
 }
+
+
+_BEYOND_CONTRACT: Mapping[str, frozenset[str]] = {
+    "control_agent": frozenset({"amount", "pairs", "days"}),
+    "explain_trade": frozenset({"side", "outcome"}),
+}
+
+
+def contract_arguments(tool: str, arguments: Mapping[str, T]) -> dict[str, T]:
+    """Return the arguments that the routing contract knows, as `route` and `eval` show them.
+
+    >>> contract_arguments("control_agent", {"agent": "nova", "action": "start", "amount": 500})
+    {'agent': 'nova', 'action': 'start'}
+    """
+    return {name: value for name, value in arguments.items() if name not in _BEYOND_CONTRACT.get(tool, ())}
 
 
 def name_choices(tool: str, argument: str, agents: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 from copilot.offline.combined import decide
 from copilot.offline.values import Turn
 from copilot.wording import render_question
+from tools.schema import contract_arguments
 
 
 def route(text: str, history: list[dict[str, str]]) -> dict[str, Any]:
@@ -22,4 +23,5 @@ def route(text: str, history: list[dict[str, str]]) -> dict[str, Any]:
     turns = [Turn(cast(Literal["user", "assistant"], turn["role"]), turn["text"]) for turn in history]
     decision = decide(text, turns)
     ask = None if decision.question is None else render_question(decision.question, decision.language)
-    return {"calls": [{"tool": call.tool, "args": dict(call.args)} for call in decision.calls], "ask": ask}
+    calls = [{"tool": call.tool, "args": contract_arguments(call.tool, call.args)} for call in decision.calls]
+    return {"calls": calls, "ask": ask}

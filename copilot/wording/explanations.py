@@ -19,7 +19,7 @@ from copilot.wording.formats import (
     format_time,
 )
 from prompts import load_words
-from tools.agent_results import RoundTripView, StepView, TradeExplained
+from tools.agent_results import RefusedView, RoundTripView, StepView, TradeExplained
 
 Language = Literal["en", "es"]
 Words = Mapping[str, Any]
@@ -59,6 +59,8 @@ def render_explanation(
         lines.append(teller.result(result.result))
     elif result.is_open and any(step.code == "fill" for step in result.steps):
         lines.append(told["still_open"])
+    if result.refused_since is not None:
+        lines.append(teller.since(result.refused_since))
     return "\n".join([title + mark, "", teller.intro(), "", *(f"- {line}" for line in lines)])
 
 
@@ -88,6 +90,17 @@ class _Teller:
             return str(self._told["asked"].format(at=at))
         intro = self._told["intro"]
         return str(intro.get(self._chain.side, intro["default"]).format(at=at))
+
+    def since(self, refused: RefusedView) -> str:
+        """Return what was not done after all that."""
+        return str(
+            self._told["since"].format(
+                at=format_time(refused.at, self._language),
+                side=self._words["proposal"]["sides"].get(refused.side, refused.side),
+                symbol=refused.symbol,
+                reasons=self._reasons(refused.reasons, self._language, symbol=refused.symbol),
+            )
+        )
 
     def tell(self, step: StepView) -> Iterator[str]:
         """Yield the lines of one link; limits are told together, at the first of them."""

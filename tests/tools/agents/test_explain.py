@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from agents.execution.values import Execution, IntentState, OrderIntent, SettledFill
-from agents.journal.values import DecisionQuery, Explanation, RoundTrip, Step, Verdict
+from agents.journal import DecisionJournal
+from agents.journal.values import Decision, DecisionQuery, Explanation, QuietCount, RoundTrip, Step, Verdict
+from copilot.wording import render_answer
+from engine.data.database import connect_database, metadata
 from engine.domain.errors import DataUnavailable, InvalidRequest
 from engine.domain.market import Bars
 from engine.domain.orders import Fill, OrderRequest, OrderType, Side
+from tests.agents.journal.test_journal import decision, fill
 from tests.copilot.wording.samples import ticket
 from tests.tools.agents.world import HERE, NOON, D
 from tools.agent_results import TradeExplained
@@ -74,6 +79,12 @@ class FakeJournal:
         if record is None or query.agent not in ("", record.agent) or query.symbol not in ("", record.symbol):
             return None
         return record if query.verdict in (None, record.verdict) else None
+
+    def decisions(self, query: DecisionQuery, limit: int = 100) -> tuple[Decision, ...]:
+        return ()
+
+    def quiet(self, agent: str, since_day: str = "") -> tuple[QuietCount, ...]:
+        return ()
 
 
 class FakeDesk:
@@ -242,5 +253,79 @@ async def test_the_picture_shows_that_time_with_its_levels(asked: Asked) -> None
 async def test_without_bars_of_that_time_there_is_no_picture(asked: Asked) -> None:
     asked.market.has_bars = False
     assert (await asked.explained(agent="nova")).chart is None
-    asked.market.has_bars, asked.market.hours_later = True, 10_000
+    asked.market.has_bars, asked.market.hours_later = True, 30_000
     assert (await asked.explained(agent="nova")).chart is None
+
+
+async def test_the_picture_of_a_trade_of_last_year_shows_that_time(asked: Asked) -> None:
+    asked.market.hours_later = 9000
+    chart = (await asked.explained(agent="nova")).chart
+    assert chart is not None
+    assert (chart.time[0], chart.time[-1]) == tuple(int((NOON + timedelta(hours=h)).timestamp()) for h in (-40, 40))
+
+
+async def test_an_own_trade_has_its_picture_too(asked: Asked) -> None:
+    asked.journal.record = None
+    asked.desk.add(7, "ticket:42")
+    chart = (await asked.explained(symbol="BTC/USDT")).chart
+    assert chart is not None
+    assert ("entry", 100.0) in [(level.kind, level.price) for level in chart.levels]
+
+
+async def test_an_own_trade_of_the_other_side_is_not_meant(asked: Asked) -> None:
+    asked.journal.record = None
+    asked.desk.add(7, "ticket:42")
+    assert isinstance(await asked.ask(symbol="BTC/USDT", side="sell"), Unavailable)
+    assert (await asked.explained(symbol="BTC/USDT", side="buy")).ticket is not None
+
+
+@pytest.fixture
+def kept(asked: Asked, tmp_path: Path) -> Asked:
+    """Return the tool over a real journal: bought ETH, sold it at its stop, then refused BTC and ETH."""
+    database = connect_database(f"sqlite:///{tmp_path}/j.db")
+    metadata.create_all(database)
+    journal = DecisionJournal(database)
+    refused = {"verdict": Verdict.REFUSED, "signal": None, "limits": (), "permission": "", "order_id": ""}
+    journal.write(
+        [
+            decision(1),
+            decision(9, reasons=("signal_side",), **refused),
+            decision(8, reasons=("position_room",), symbol="BTC/USDT", **refused),
+        ],
+        [fill(1, 11, "buy", "101.25"), fill(1, 12, "sell", "90.5", 5)],
+        {("atlas", "2026-03-01", "grid", "no_wish"): 40, ("atlas", "2026-03-01", "grid", "warming_up"): 2},
+    )
+    asked.tool = replace(asked.tool, journal=journal)
+    return asked
+
+
+async def test_why_it_sold_is_told_from_the_trade_that_sold(kept: Asked) -> None:
+    told = await kept.explained(agent="nova", symbol="ETH/USDT", side="sell")
+    assert [step.codes["side"] for step in told.steps if step.code == "fill"] == ["buy", "sell"]
+
+
+async def test_why_it_did_not_is_told_from_what_was_refused(kept: Asked) -> None:
+    told = await kept.explained(agent="nova", outcome="refused")
+    assert (told.verdict, told.symbol, told.refused_since) == ("refused", "ETH/USDT", None)
+    assert "the signal speaks against it" in render_answer([told], "en")
+    assert (await kept.explained(agent="nova", symbol="BTC/USDT", outcome="refused")).symbol == "BTC/USDT"
+    assert isinstance(await kept.ask(agent="nova", symbol="SOL/USDT", outcome="refused"), Unavailable)
+
+
+async def test_what_was_refused_since_stands_beside_what_was_done(kept: Asked) -> None:
+    told = await kept.explained(agent="nova")
+    assert told.verdict == "taken"
+    assert told.refused_since is not None
+    assert (told.refused_since.symbol, told.refused_since.reasons) == ("ETH/USDT", ("signal_side",))
+    for language, words in (("en", "did **not**"), ("es", "**no** lo hizo")):
+        text = render_answer([told], language)  # type: ignore[arg-type]  # a language each
+        assert words in text
+        assert "{" not in text
+
+
+async def test_an_agent_that_wished_for_nothing_says_how_often_it_looked(kept: Asked) -> None:
+    told = await kept.ask(agent="atlas", outcome="refused")
+    assert isinstance(told, Unavailable)
+    assert told.code == "no_decision_found"
+    assert "looked 42 times: 40 times its strategies wished for nothing, 2 times" in render_answer([told], "en")
+    assert "miró 42 veces" in render_answer([told], "es")
