@@ -16,6 +16,8 @@ from engine.domain.symbols import is_fx
 
 CRYPTO_TAKER_FEE = Decimal("0.001")
 CRYPTO_MAKER_FEE = Decimal("0.0008")
+FUTURES_FEES = (Decimal("0.0005"), Decimal("0.0002"))
+"""Taker and maker of perpetual contracts, of an account without discounts."""
 FX_FEE = Decimal("0.00003")
 CRYPTO_MIN_NOTIONAL = Decimal(5)
 FX_MIN_NOTIONAL = Decimal(1)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
+from engine.domain.instruments import FUTURES_FEES
 from engine.domain.market import Instrument
 from engine.domain.orders import OrderRequest, OrderType, Side
 
 SPOT_FEES = (Decimal("0.001"), Decimal("0.001"))
-FUTURES_FEES = (Decimal("0.0005"), Decimal("0.0002"))
 """Taker and maker, of an account without discounts, until the account tells its own."""
 _TRADING = "TRADING"
 _PERPETUAL = "PERPETUAL"

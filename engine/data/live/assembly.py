@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from engine.data.live.binance import BinanceMarket, LiveLimits
 from engine.data.live.composite import CompositeMarket, Part
+from engine.data.live.networks import SPOT, Network
 from engine.data.live.stored import StoreMarket
 from engine.data.store import BarStore
 from engine.domain.symbols import SYMBOLS, is_fx
@@ -15,6 +16,7 @@ def build_live_market(
     store: BarStore,
     symbols: Sequence[str] = SYMBOLS,
     *,
+    network: Network = SPOT,
     proxies: Mapping[str, str] | None = None,
     stored_source: str = "",
     refresh: Callable[[], object] | None = None,
@@ -27,6 +29,7 @@ def build_live_market(
     Args:
         store: Where exchange history is kept, and where the owner's bars are.
         symbols: What to carry.
+        network: Which market of Binance.
         proxies: Binance's symbol that stands for one of ours (`XAUUSD` → `PAXG/USDT`).
         stored_source: Source of the store for currencies and metals without a proxy; empty for none.
         refresh: Brings new bars of that source into the store.
@@ -38,7 +41,9 @@ def build_live_market(
     coins = {symbol: symbol for symbol in symbols if not is_fx(symbol) and symbol not in stands_for}
     from_exchange = {**coins, **stands_for}
     carried = list(dict.fromkeys(from_exchange.values()))
-    exchange = BinanceMarket(store, carried, rest_url=rest_url, ws_url=ws_url, limits=limits, deep_symbols=carried)
+    exchange = BinanceMarket(
+        store, carried, network=network, rest_url=rest_url, ws_url=ws_url, limits=limits, deep_symbols=carried
+    )
     parts = [Part(exchange, from_exchange, kind="exchange", name=exchange.name)]
     kept = [symbol for symbol in symbols if is_fx(symbol) and symbol not in stands_for]
     if stored_source and kept:

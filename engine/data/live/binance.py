@@ -1,4 +1,4 @@
-"""Binance's spot market as it runs, from public data alone: no key, no account.
+"""A market of Binance as it runs, from public data alone: no key, no account.
 
 History comes from the exchange's klines and is kept on the disk; minutes and best prices come from its streams into
 local copies, so that reads are plain look-ups. The present is the exchange's: nothing that closes after it is shown.
@@ -24,6 +24,7 @@ from engine.data.live.carried import MINUTE_S, Carried
 from engine.data.live.clock import ExchangeClock, SteadyClock, elapsed_s
 from engine.data.live.history import WIDE, Depth, SymbolHistory
 from engine.data.live.listing import Listing
+from engine.data.live.networks import SPOT, Network
 from engine.data.live.rest import PublicRest
 from engine.data.live.rows import read_bars
 from engine.data.live.stream import Line, Streams
@@ -34,7 +35,6 @@ from engine.domain.market import Bars, Instrument, Quote, utc_from_seconds
 from engine.domain.protocols import Clock
 from engine.domain.symbols import CRYPTO_SYMBOLS, Timeframe
 
-BINANCE_URL = "https://api.binance.com"
 _AHEAD_S = 5.0
 """A minute that closes further in the future than this is a mistake, whosever."""
 _log = logging.getLogger(__name__)
@@ -78,14 +78,15 @@ class LiveLimits:
 
 
 class BinanceMarket:
-    """Public market data of Binance spot; a `MarketData` that is opened, runs, and is closed.
+    """Public market data of Binance; a `MarketData` that is opened, runs, and is closed.
 
     Args:
         store: Where history is kept between starts.
         symbols: What to carry; those that the exchange does not trade are left out (see `missing`).
         clock: Our clock; corrected by the exchange's.
+        network: Which of its markets.
         rest_url, ws_url: Scheme, host and port to use instead of Binance's own, for a mirror.
-        source: The name under which the store keeps its bars.
+        source: The name under which the store keeps its bars; the network's when empty.
         deep_symbols: Those that get a long history; the others get a short one.
         depth: How long it is.
         limits: How patient it is.
@@ -93,7 +94,6 @@ class BinanceMarket:
         readers: How many histories are read at a time.
     """
 
-    name = "binance"
     is_simulated = False
 
     def __init__(
@@ -102,25 +102,32 @@ class BinanceMarket:
         symbols: Sequence[str] = CRYPTO_SYMBOLS,
         *,
         clock: Clock | None = None,
+        network: Network = SPOT,
         rest_url: str | None = None,
         ws_url: str | None = None,
-        source: str = "binance",
+        source: str = "",
         deep_symbols: Collection[str] = CRYPTO_SYMBOLS,
         depth: Depth | None = None,
         limits: LiveLimits | None = None,
         rest: PublicRest | None = None,
         readers: int = 4,
     ) -> None:
+        self.name: str = network.name
         self._wanted = tuple(dict.fromkeys(symbols))
         self._clock = ExchangeClock(clock or SteadyClock())
         self._limits = limits or LiveLimits()
-        self._rest = rest or PublicRest(rest_url, first_pause_s=self._limits.first_pause_s)
+        self._rest = rest or PublicRest(rest_url, network=network, first_pause_s=self._limits.first_pause_s)
         self._streams = Streams(
-            self._rest.client, ws_url, self._on_kline, self._on_prices, first_pause_s=self._limits.first_pause_s
+            self._rest.client,
+            ws_url,
+            self._on_kline,
+            self._on_prices,
+            network=network,
+            first_pause_s=self._limits.first_pause_s,
         )
-        self._backfill = Backfill(self._rest, store, source, self.now)
+        self._backfill = Backfill(self._rest, store, source or network.name, self.now)
         self._deep, self._depth, self._readers = frozenset(deep_symbols), depth or Depth(), readers
-        self._listing = Listing()
+        self._listing = Listing(is_futures=network.is_futures)
         self._carried: dict[str, Carried] = {}
         self._by_id: dict[str, Carried] = {}
         self._instruments: Mapping[str, Instrument] = MappingProxyType({})
@@ -202,7 +209,7 @@ class BinanceMarket:
         """
         prices = self._find(symbol).prices
         if prices.number < 0:
-            raise DataUnavailable(f"binance has told no price of {symbol} yet")
+            raise DataUnavailable(f"{self.name} has told no price of {symbol} yet")
         return Quote(symbol, Decimal(prices.bid), Decimal(prices.ask), min(self.now(), utc_from_seconds(prices.at_s)))
 
     def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
@@ -381,4 +388,4 @@ class BinanceMarket:
         try:
             return self._carried[symbol]
         except KeyError:
-            raise DataUnavailable(f"{symbol!r} is not carried from binance") from None
+            raise DataUnavailable(f"{symbol!r} is not carried from {self.name}") from None

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from engine.data.live.binance import BINANCE_URL
+from engine.data.live.networks import SPOT
 
 MarketKind = Literal["binance", "simulated", "replay"]
 REACH_S = 3.0
-_PING = "/api/v3/ping"
 _BLOCKED = (403, 451)
 
 
@@ -64,8 +63,8 @@ def choose_market(
     return MarketChoice("binance" if reach.is_reachable else "simulated", reach.reason)
 
 
-def reachable(url: str = BINANCE_URL, timeout_s: float = REACH_S) -> Reach:
-    """Return whether an exchange answers at an address within a time, through the proxy that the system names."""
+def reachable(url: str = SPOT.ping_url, timeout_s: float = REACH_S) -> Reach:
+    """Return whether an exchange answers a ping within a time, through the proxy that the system names."""
     found: list[Reach] = []
     # Names are resolved without a time limit of their own: a thread that nobody waits for bounds it all.
     asking = threading.Thread(target=lambda: found.append(_ask(url, timeout_s)), daemon=True)
@@ -78,7 +77,7 @@ def _ask(url: str, timeout_s: float) -> Reach:
     if urlsplit(url).scheme not in ("http", "https"):
         return Reach(False, "no_name")
     try:
-        with urllib.request.urlopen(url.rstrip("/") + _PING, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
             is_right = answer.status == 200 and answer.read(64).strip() == b"{}"
         return Reach(is_right, "reachable" if is_right else "server_error")
     except urllib.error.HTTPError as error:

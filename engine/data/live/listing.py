@@ -22,14 +22,15 @@ class Listing:
         ids: The exchange's name of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_futures: bool = False) -> None:
+        self._is_futures = is_futures
         self.instruments: Mapping[str, Instrument] = {}
         self.ids: Mapping[str, str] = {}
         self._turnover: Mapping[str, float] = {}
 
     def take_rules(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take the exchange's information on its symbols."""
-        self.instruments, self.ids = read_instruments(rows)
+        self.instruments, self.ids = read_instruments(rows, is_futures=self._is_futures)
 
     def take_turnover(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take the figures of the last day."""

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from engine.data.chunked import TryAgain
+from engine.data.live.networks import SPOT, Network
 from engine.data.live.rows import read_bars
 from engine.data.live.weight import WeightBudget
 from engine.domain.errors import DataUnavailable
@@ -98,6 +99,7 @@ class PublicRest:
 
     Args:
         rest_url: Scheme, host and port to use instead of Binance's own, for a mirror.
+        network: Whom to ask.
         budget: Request weight, shared with others that ask.
         sleep: Waits some seconds.
         jitter: Source of the random part of pauses.
@@ -108,6 +110,7 @@ class PublicRest:
         self,
         rest_url: str | None = None,
         *,
+        network: Network = SPOT,
         budget: WeightBudget | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: random.Random | None = None,
@@ -119,8 +122,8 @@ class PublicRest:
         self._first_pause_s, self._timeout_s = first_pause_s, timeout_s
         self.client = _client_class()({"enableRateLimit": False, "aiohttp_trust_env": True})
         self.client.on_headers = self.budget.note_headers
-        if rest_url is not None:
-            self.client.urls["api"] = {**self.client.urls["api"], "public": f"{rest_url.rstrip('/')}/api/v3"}
+        self.network = network
+        network.point(self.client, rest_url)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -128,11 +131,11 @@ class PublicRest:
 
     async def time_ms(self) -> int:
         """Return the exchange's present in milliseconds since the epoch."""
-        return await self._ask("publicGetTime", {}, 1, lambda answer: int(answer["serverTime"]), attempts=2)
+        return await self._ask("GetTime", {}, 1, lambda answer: int(answer["serverTime"]), attempts=2)
 
     async def exchange_info(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rules of every spot symbol."""
-        return await self._ask("publicGetExchangeInfo", {}, 20, _symbol_rows)
+        """Return the rules of every symbol."""
+        return await self._ask("GetExchangeInfo", {}, 20, _symbol_rows)
 
     async def klines(
         self, symbol: str, symbol_id: str, timeframe: Timeframe, start_s: int, limit: int
@@ -152,20 +155,21 @@ class PublicRest:
             return read_bars(symbol, timeframe, rows), len(rows)
 
         params = {"symbol": symbol_id, "interval": timeframe, "startTime": start_s * 1000, "limit": limit}
-        return await self._ask("publicGetKlines", params, 2, read)
+        return await self._ask("GetKlines", params, 2, read)
 
     async def best_prices(self, symbol_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """Return the present best bid and ask of some symbols (of all, when they are many)."""
-        params = {"symbols": _names(symbol_ids)} if len(symbol_ids) <= MOST_NAMED else {}
-        return await self._ask("publicGetTickerBookTicker", params, 4, _dict_rows, attempts=1)
+        can_name = len(symbol_ids) <= MOST_NAMED and not self.network.is_futures
+        params = {"symbols": _names(symbol_ids)} if can_name else {}
+        return await self._ask("GetTickerBookTicker", params, 5, _dict_rows, attempts=1)
 
     async def day_figures(self) -> Sequence[Mapping[str, Any]]:
         """Return the last 24 hours of every symbol."""
-        return await self._ask("publicGetTicker24hr", {}, 80, _dict_rows)
+        return await self._ask("GetTicker24hr", {}, 80, _dict_rows)
 
     async def _ask(
         self,
-        endpoint: str,
+        question: str,
         params: Mapping[str, Any],
         weight: int,
         read: Callable[[Any], Answer],
@@ -177,6 +181,7 @@ class PublicRest:
         Raises:
             DataUnavailable: The exchange refuses for good, or does not answer.
         """
+        endpoint = self.network.questions + question
         for attempt in range(attempts):
             await self.budget.take(weight)
             try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.domain.instruments import CRYPTO_MAKER_FEE, CRYPTO_TAKER_FEE
+from engine.domain.instruments import CRYPTO_MAKER_FEE, CRYPTO_TAKER_FEE, FUTURES_FEES
 from engine.domain.market import Bars, Instrument
 from engine.domain.resampling import bucket_start
 from engine.domain.symbols import Timeframe
@@ -42,23 +42,29 @@ def _check(bars: Bars) -> None:
         raise ValueError(f"a bar of {bars.symbol} contradicts itself")
 
 
-def read_instruments(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Instrument], dict[str, str]]:
-    """Return the rules of the spot symbols that trade now, and the exchange's name of each, by our symbol.
+def read_instruments(
+    rows: Iterable[Mapping[str, Any]], *, is_futures: bool = False
+) -> tuple[dict[str, Instrument], dict[str, str]]:
+    """Return the rules of the symbols that trade now, and the exchange's name of each, by our symbol.
+
+    Of futures only the perpetual contracts count: the others end.
 
     A symbol whose rules cannot be read is left out: no order in it could be right.
     """
     instruments, ids = {}, {}
     for row in rows:
-        instrument = _read_instrument(row)
+        instrument = _read_instrument(row, is_futures=is_futures)
         if instrument is not None:
             instruments[instrument.symbol] = instrument
             ids[instrument.symbol] = str(row["symbol"])
     return instruments, ids
 
 
-def _read_instrument(row: Mapping[str, Any]) -> Instrument | None:
-    if row.get("status") != "TRADING" or not row.get("isSpotTradingAllowed", True):
+def _read_instrument(row: Mapping[str, Any], *, is_futures: bool) -> Instrument | None:
+    is_kind = row.get("contractType") == "PERPETUAL" if is_futures else row.get("isSpotTradingAllowed", True)
+    if row.get("status") != "TRADING" or not is_kind:
         return None
+    taker, maker = FUTURES_FEES if is_futures else (CRYPTO_TAKER_FEE, CRYPTO_MAKER_FEE)
     try:
         filters = {each["filterType"]: each for each in row["filters"]}
         price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
@@ -70,10 +76,10 @@ def _read_instrument(row: Mapping[str, Any]) -> Instrument | None:
             tick_size=Decimal(price["tickSize"]).normalize(),
             lot_size=Decimal(lot["stepSize"]).normalize(),
             min_quantity=Decimal(lot["minQty"]).normalize(),
-            min_notional=Decimal(notional.get("minNotional", "0")).normalize(),
-            taker_fee_ratio=CRYPTO_TAKER_FEE,
-            maker_fee_ratio=CRYPTO_MAKER_FEE,
-            is_shortable=False,
+            min_notional=Decimal(notional.get("minNotional") or notional.get("notional") or "0").normalize(),
+            taker_fee_ratio=taker,
+            maker_fee_ratio=maker,
+            is_shortable=is_futures,
         )
     except (KeyError, TypeError, InvalidOperation):
         return None

@@ -17,6 +17,7 @@ from itertools import count
 from typing import Any
 
 from engine.data.live.clock import elapsed_s
+from engine.data.live.networks import SPOT, Network
 
 SYMBOLS_PER_LINE = 100
 """Two streams each; Binance allows 1,024 on a connection, but a break should hurt few."""
@@ -65,6 +66,7 @@ class Streams:
         ws_url: Scheme, host and port to use instead of Binance's own.
         on_kline: Told every kline event.
         on_prices: Told every change of best prices.
+        network: Whose they are.
         first_pause_s: Before the first attempt to open a broken connection again; doubled with each.
         sleep: Waits some seconds.
     """
@@ -76,12 +78,13 @@ class Streams:
         on_kline: OnKline,
         on_prices: OnPrices,
         *,
+        network: Network = SPOT,
         first_pause_s: float = _FIRST_PAUSE_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: random.Random | None = None,
     ) -> None:
         self._client, self._on_kline, self._on_prices = client, on_kline, on_prices
-        self._base = f"{ws_url.rstrip('/')}/ws" if ws_url is not None else str(client.urls["api"]["ws"]["spot"])
+        self._base = f"{ws_url.rstrip('/')}/ws" if ws_url is not None else network.stream_url(client)
         self._first_pause_s, self._sleep, self._jitter = first_pause_s, sleep, jitter or random.Random()
         self._numbers = count(1)
         self._by_url: dict[str, Line] = {}

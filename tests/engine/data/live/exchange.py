@@ -16,6 +16,7 @@ import numpy as np
 from engine.data.live.binance import BinanceMarket, LiveLimits
 from engine.data.live.composite import CompositeMarket
 from engine.data.live.history import Depth
+from engine.data.live.networks import FUTURES_DEMO
 from engine.data.store import BarStore
 from engine.domain.market import utc_from_seconds
 from tests.binance.clock import SimulatedClock
@@ -62,8 +63,9 @@ class Local:
         self.markets: list[BinanceMarket | CompositeMarket] = []
         self.server = BinanceServer(clock=self.clock, **options)
         for seed, (symbol_id, price) in enumerate((("BTCUSDT", 60_000.0), ("ETHUSDT", 3_000.0))):
-            tape = self.server.spot.tapes[symbol_id]
-            tape.seed({"1m": minutes_of(START_S - days * 86_400, days * 1440, price, seed)})
+            for exchange in (self.server.spot, self.server.futures):
+                tape = exchange.tapes[symbol_id]
+                tape.seed({"1m": minutes_of(START_S - days * 86_400, days * 1440, price, seed)})
 
     def now(self) -> datetime:
         return utc_from_seconds(self.clock.now_ms() / 1000)
@@ -142,12 +144,13 @@ async def local_exchange(**options: Any) -> AsyncIterator[Local]:
 
 
 def make_market(local: Local, folder: Path, *, limits: LiveLimits = QUICK, **options: Any) -> BinanceMarket:
+    prefix = "/futures" if options.get("network") is FUTURES_DEMO else ""
     market = BinanceMarket(
         BarStore(folder),
         options.pop("symbols", SYMBOLS),
         clock=options.pop("clock", local),
         rest_url=local.server.rest_url,
-        ws_url=local.server.ws_url,
+        ws_url=local.server.ws_url + prefix,
         depth=options.pop("depth", SHALLOW),
         limits=limits,
         **options,

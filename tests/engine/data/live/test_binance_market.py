@@ -10,6 +10,7 @@ import pytest
 
 from engine.data.live.binance import BinanceMarket
 from engine.data.live.history import Depth
+from engine.data.live.networks import FUTURES_DEMO
 from engine.data.store import BarStore
 from engine.domain.errors import DataUnavailable
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
@@ -143,6 +144,7 @@ async def test_a_killed_start_goes_on_where_it_was(tmp_path: Path) -> None:
         await asyncio.gather(opening, return_exceptions=True)
         for task in killed._tasks:
             task.cancel()
+        await asyncio.gather(*killed._tasks, return_exceptions=True)
         stored = BarStore(tmp_path).describe("binance", BTC, "1m")
         assert stored is not None
         assert stored.rows >= 5_000
@@ -152,3 +154,23 @@ async def test_a_killed_start_goes_on_where_it_was(tmp_path: Path) -> None:
         assert_same(market, local, BTC, "1m")
         assert sum(int(call.params["limit"]) for call in pages(asked)) <= 9_000 - stored.rows + 10
         assert len(market.bars(BTC, "1m", 20_000)) >= 9_000
+
+
+async def test_futures_are_a_market_of_their_own(tmp_path: Path) -> None:
+    async with local_exchange() as local:
+        spot, futures = make_market(local, tmp_path), make_market(local, tmp_path, network=FUTURES_DEMO)
+        await spot.open()
+        await futures.open()
+        local.server.spot.move("BTCUSDT", 70_000, 1)
+        local.server.futures.move("BTCUSDT", 71_000, 1)
+        await until(lambda: abs(float(futures.quote(BTC).mid) - 71_000) < 50)
+        await until(lambda: abs(float(spot.quote(BTC).mid) - 70_000) < 50)
+        local.server.advance(55)
+        closed = int(local.now().timestamp()) // 60 * 60
+        await until(lambda: int(futures.bars(BTC, "1m", 1).time[-1]) + 60 == closed)
+        assert abs(float(futures.bars(BTC, "1m", 1).close[-1]) - 71_000) < 50
+        assert (futures.name, spot.name) == ("binance-futures-demo", "binance")
+        assert (futures.instruments()[BTC].is_shortable, spot.instruments()[BTC].is_shortable) == (True, False)
+        assert futures.instruments()[BTC].min_notional > 0
+        asked = {call.path.split("/")[1] for call in local.server.requests}
+        assert asked == {"api", "fapi"}
