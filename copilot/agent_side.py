@@ -39,6 +39,7 @@ from tools.proposals import Proposals
 from tools.tickets import Tickets
 
 TEND_EVERY_S = 5.0
+PRUNE_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,19 @@ class AgentSide:
     asked: AskedOrders
     unattended: Unattended
     desk: Desk
+    journal_keep: timedelta | None = None
 
     def workers(self) -> tuple[Worker, ...]:
-        """Return what the leader runs: every agent, and what carries questions to their owner."""
-        return (*self.fleet.workers(), Repeat("agents", TEND_EVERY_S, self.tend))
+        """Return what the leader runs: every agent, what carries questions to their owner, what clears the journal."""
+        tending = Repeat("agents", TEND_EVERY_S, self.tend)
+        clearing = () if self.journal_keep is None else (Repeat("journal", PRUNE_EVERY_S, self.prune),)
+        return (*self.fleet.workers(), tending, *clearing)
+
+    async def prune(self) -> int:
+        """Delete decisions that are older than they are kept; return how many."""
+        if self.journal_keep is None:
+            return 0
+        return await asyncio.to_thread(self.fleet.journal.prune, self.desk.market.now() - self.journal_keep)
 
     async def tend(self) -> None:
         """Ask what agents wait to be asked, give back unused room of mandates, and let old ones end."""
@@ -80,6 +90,7 @@ def open_agent_side(
     own_profiles: Path,
     feed: Feed | None = None,
     is_alive: Callable[[], Awaitable[bool | None]] | None = None,
+    journal_keep: timedelta | None = None,
 ) -> AgentSide:
     """Wire it.
 
@@ -97,6 +108,7 @@ def open_agent_side(
         own_profiles: Folder of the owner's own agents; one that does not exist is empty.
         feed: Closed bars; the market's own when None.
         is_alive: Tells whether a process runs the agents; None where nobody knows.
+        journal_keep: How long decisions are kept; None for good.
 
     Raises:
         ConfigError: A profile says what none can.
@@ -113,4 +125,6 @@ def open_agent_side(
     tools = AgentTools(seen, plans, proposals, mandates, permission, now)
     explain = ExplainTool(fleet.journal, desk, tickets.view, market, seen.titles)
     asked = AskedOrders(seen, plans, proposals, notices, owner, language)
-    return AgentSide(fleet, tools, explain, Decisions(tickets, proposals), mandates, asked, unattended, desk)
+    return AgentSide(
+        fleet, tools, explain, Decisions(tickets, proposals), mandates, asked, unattended, desk, journal_keep
+    )

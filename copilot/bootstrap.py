@@ -161,6 +161,7 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         own_profiles=settings.data_dir / "agents",
         feed=feed,
         is_alive=_is_led(supervisors),
+        journal_keep=timedelta(days=settings.journal_keep_days) if settings.journal_keep_days else None,
     )
     toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool, agents.tools, agents.explain)
     telegram = TelegramStore(database, clock.now)

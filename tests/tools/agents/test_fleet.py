@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ import pytest
 from agents.fleet import ports
 from agents.fleet.fleet import Fleet
 from agents.fleet.lifecycle import AgentState
+from agents.journal.values import DecisionQuery, Verdict
 from agents.mandates import Mandates, Permission
 from agents.profiles import PACKAGED, load_profiles
 from copilot.wording.agents import AGENT_RENDERERS, render_details
 from prompts import load_words
 from tests.agents.fleet.stage import D, HandFeed, Stage, Tape, make_profile, walk
+from tests.agents.journal.test_journal import decision
+from tests.tools import world as tools_world
 from tests.tools.agents.world import HERE, OWNER, proposal
+from tests.tools.world import open_fast
 from tools.agent_plans import AgentPlans
 from tools.agent_results import AgentsChanged, AgentStatusResult, ProposalView, TradeExplained
 from tools.agent_work import AgentWork
@@ -348,3 +353,17 @@ async def test_a_rejected_order_is_given_up(trading: Trading) -> None:
     await show.stage.agent.look_after()
     assert not show.real.asked()
     assert not await show.stage.desk.open_orders("nova")
+
+
+@pytest.mark.parametrize(("keep", "left"), [(None, 2), (timedelta(days=30), 1)])
+async def test_the_journal_is_kept_as_long_as_its_owner_says(keep: timedelta | None, left: int, tmp_path: Path) -> None:
+    world = tools_world.World(open_fast(tmp_path / "tools.db"))
+    side = replace(world.agents, journal_keep=keep)
+    now = world.market.now()
+    refused = {"verdict": Verdict.REFUSED, "signal": None, "order_id": ""}
+    old, fresh = (decision(number, at=now - timedelta(days=days), **refused) for number, days in ((1, 31), (2, 29)))
+    side.fleet.journal.write([old, fresh])
+    assert ("journal" in {worker.name for worker in side.workers()}) == (keep is not None)
+    assert await side.prune() == 2 - left
+    assert len(side.fleet.journal.decisions(DecisionQuery())) == left
+    world.database.dispose()
