@@ -265,11 +265,11 @@ def statement(
     fund: FundName,
     account: AccountName,
     period: Annotated[str, typer.Argument(help="2026, 2026-Q1, 2026-03 or 2026-03-31.")],
-    page: Annotated[Path | None, typer.Option(help="Write it as an HTML page here.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write it here: as a page (.html) or as a PDF (.pdf).")] = None,
     language: Annotated[str | None, typer.Option(help="en or es; the settings' when left out.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the statement of an account for a period, as a page or as JSON."""
+    """Write the statement of an account for a period, as a page, as a PDF or as JSON."""
     from agents.fund import build_statement
 
     async def work(funds: Funds) -> Statement:
@@ -402,7 +402,7 @@ def statement_content(statement: Statement) -> dict[str, object]:
 
 
 def write_statement(statement: Statement, path: Path, language: str, made_at: datetime) -> None:
-    """Write a statement as a page, readable by this account alone.
+    """Write a statement as a page, or as a PDF where the name ends so, readable by this account alone.
 
     Raises:
         ConfigError: The file cannot be written.
@@ -411,9 +411,16 @@ def write_statement(statement: Statement, path: Path, language: str, made_at: da
     from engine.data.files import write_atomically
     from prompts import load_words
 
-    page = statement_page(statement, load_words(language, "fund")["page"], made_at=made_at)
+    words = load_words(language, "fund")["page"]
+    if path.suffix.lower() == ".pdf":
+        # Matplotlib takes a second to load, which only this form needs.
+        from agents.fund.pdf import statement_pdf
+
+        written = statement_pdf(statement, words, made_at=made_at)
+    else:
+        written = statement_page(statement, words, made_at=made_at).encode()
     try:
-        write_atomically(path, lambda draft: draft.write_text(page, encoding="utf-8"))
+        write_atomically(path, lambda draft: draft.write_bytes(written))
     except OSError as error:
         raise ConfigError(f"the statement {path} cannot be written: {error}") from error
 

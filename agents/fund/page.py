@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from html import escape
 from typing import Any
 
-from agents.fund.arithmetic import CENT
+from agents.fund.lines import (
+    MOVEMENT_HEADS,
+    SUMMARY_HEADS,
+    charged,
+    due_line,
+    fee_lines,
+    fee_title,
+    foot_lines,
+    movement_line,
+    standing_line,
+    summary_lines,
+    waiting_line,
+)
+from agents.fund.speech import Speech, cents
 from agents.fund.statement import Movement, Point, Standing, Statement, displayed_result
-from agents.fund.values import EntryKind, FeeCalculation, OrderKind
+from agents.fund.values import FeeCalculation
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b2126;--soft:#5c6770;--line:#d9dee2;--card:#f5f7f8;--tint:#0b6e5f;
@@ -62,7 +75,7 @@ def statement_page(statement: Statement, words: Mapping[str, Any], *, made_at: d
     Raises:
         KeyError: A word is missing.
     """
-    say = _Speech(words)
+    say = Speech(words)
     title = say("title", fund=statement.fund.capitalize(), period=say.period(statement))
     body = "".join(
         (
@@ -83,88 +96,33 @@ def statement_page(statement: Statement, words: Mapping[str, Any], *, made_at: d
     )
 
 
-class _Speech:
-    """Words, numbers and dates in the reader's language, safe inside HTML."""
-
-    def __init__(self, words: Mapping[str, Any]) -> None:
-        self._words = words
-
-    def __call__(self, key: str, **values: str) -> str:
-        found: Any = self._words
-        for part in key.split("."):
-            found = found[part]
-        return escape(str(found).format(**values))
-
-    def number(self, value: Decimal) -> str:
-        """Write a number with all its digits."""
-        plain = value.normalize() if value else Decimal(0)
-        marks = str.maketrans({",": self._words["thousands_mark"], ".": self._words["decimal_mark"]})
-        return escape(f"{plain:,f}".translate(marks).replace("-", "−"))
-
-    def money(self, value: Decimal) -> str:
-        return self._fixed(_cents(value))
-
-    def fixed(self, value: Decimal, step: str) -> str:
-        """Write a number to a step, for display alone."""
-        return self._fixed(value.quantize(Decimal(step), ROUND_HALF_EVEN))
-
-    def _fixed(self, value: Decimal) -> str:
-        marks = str.maketrans({",": self._words["thousands_mark"], ".": self._words["decimal_mark"]})
-        return escape(f"{value + 0:,f}".translate(marks).replace("-", "−"))
-
-    def signed(self, value: Decimal) -> str:
-        rounded = _cents(value)
-        colour = "good" if rounded > 0 else "bad" if rounded < 0 else ""
-        return f'<span class="{colour}">{"+" if rounded > 0 else ""}{self._fixed(rounded)}</span>'
-
-    def percent(self, ratio: Decimal, step: str = "0.01") -> str:
-        return self("percent", value=self._fixed((100 * ratio).quantize(Decimal(step), ROUND_HALF_EVEN)))
-
-    def rate(self, ratio: Decimal) -> str:
-        return self("percent", value=self.number(100 * ratio))
-
-    def day(self, at: datetime) -> str:
-        month = str(self._words["months"]).split()[at.month - 1]
-        return self("date", day=str(at.day), month=month, year=str(at.year))
-
-    def moment(self, at: datetime) -> str:
-        return f"{self.day(at)} {at:%H:%M}"
-
-    def period(self, statement: Statement) -> str:
-        name = statement.period.name
-        if "Q" in name:
-            return self("quarter", quarter=name[-1], year=name[:4])
-        if len(name) == len("2026-01"):
-            month = str(self._words["long_months"]).split()[statement.period.start.month - 1]
-            return self("month", month=month, year=name[:4])
-        return name if name.isdigit() else self.day(statement.period.start)
+def _signed(say: Speech, value: Decimal) -> str:
+    rounded = cents(value)
+    colour = "good" if rounded > 0 else "bad" if rounded < 0 else ""
+    return f'<span class="{colour}">{say.signed(value)}</span>'
 
 
-def _cents(value: Decimal) -> Decimal:
-    return value.quantize(CENT, ROUND_HALF_EVEN)
-
-
-def _head(statement: Statement, title: str, say: _Speech) -> str:
+def _head(statement: Statement, title: str, say: Speech) -> str:
     span = f"{say.day(statement.period.start)} – {say.day(statement.period.end)}"
     name = f"{escape(statement.account.holder)} · {escape(statement.account.account)}"
     return f'<header><h1>{title}</h1><div class="right"><strong>{name}</strong><p>{span} (UTC)</p></div></header>'
 
 
-def _cards(statement: Statement, say: _Speech) -> str:
-    opening, closing = _cents(statement.opening.value), _cents(statement.closing.value)
+def _cards(statement: Statement, say: Speech) -> str:
+    opening, closing = cents(statement.opening.value), cents(statement.closing.value)
     result = displayed_result(statement, opening, closing)
     ratio = say("none") if statement.return_ratio is None else say.percent(statement.return_ratio)
     cards = (
         ("closing", say.money(closing)),
         ("return", ratio),
-        ("result", say.signed(result)),
+        ("result", _signed(say, result)),
         ("fees", say.money(statement.fees)),
     )
     shown = "".join(f'<div class="card"><span>{say(key)}</span><b>{figure}</b></div>' for key, figure in cards)
     return f'<div class="cards">{shown}</div>'
 
 
-def _chart(points: Sequence[Point], say: _Speech) -> str:
+def _chart(points: Sequence[Point], say: Speech) -> str:
     """Draw the account's value; nothing for fewer than two points."""
     shown = _thinned(points)
     if len(shown) < 2:
@@ -197,127 +155,64 @@ def _thinned(points: Sequence[Point]) -> Sequence[Point]:
     return [*points[:-1:step], points[-1]] if points else []
 
 
-def _summary(statement: Statement, say: _Speech) -> str:
-    opening, closing = _cents(statement.opening.value), _cents(statement.closing.value)
-    lines = (
-        (say("deposits"), statement.deposits),
-        (say("withdrawals"), -statement.withdrawals),
-        (say("payouts"), -statement.payouts),
-        (say("performance_fees"), -statement.performance),
-        (say("management_fees"), -statement.management),
-        (say("result"), displayed_result(statement, opening, closing)),
-    )
+def _summary(statement: Statement, say: Speech) -> str:
     rows = _standing_row(say("opening"), statement.opening, say)
     rows += "".join(
-        f'<tr><td class="text">{name}</td><td></td><td></td><td>{say.signed(amount)}</td></tr>'
-        for name, amount in lines
-        if _cents(amount)
+        f'<tr><td class="text">{name}</td><td></td><td></td><td>{_signed(say, amount)}</td></tr>'
+        for name, amount in summary_lines(statement, say)
     )
     rows += _standing_row(say("closing"), statement.closing, say, css="sum")
-    head = _heads(say, ("line", "units", "price", "money"), texts=1)
-    return _section(say("summary"), _table(head, rows) + _due(statement, say))
+    due = due_line(statement, say)
+    note = f'<p class="note">{due}</p>' if due else ""
+    return _section(say("summary"), _table(_heads(say, SUMMARY_HEADS, texts=1), rows) + note)
 
 
-def _standing_row(name: str, standing: Standing, say: _Speech, css: str = "") -> str:
-    return (
-        f'<tr class="{css}"><td class="text">{name}, {say.day(standing.at)}</td>'
-        f"<td>{say.fixed(standing.holding.units, '1E-8')}</td><td>{say.fixed(standing.price, '1E-6')}</td>"
-        f"<td>{say.money(standing.value)}</td></tr>"
-    )
+def _standing_row(name: str, standing: Standing, say: Speech, css: str = "") -> str:
+    return f'<tr class="{css}">{_cells(standing_line(name, standing, say), texts=1)}</tr>'
 
 
-def _due(statement: Statement, say: _Speech) -> str:
-    closing = statement.closing
-    if not closing.holding.units:
-        return ""
-    values = {
-        "due": say.money(closing.fees_due),
-        "net": say.money(closing.value - closing.fees_due),
-        "mark": say.money(closing.holding.mark),
-    }
-    return f'<p class="note">{say("due", **values)}</p>'
-
-
-def _movements(movements: Sequence[Movement], say: _Speech) -> str:
+def _movements(movements: Sequence[Movement], say: Speech) -> str:
     if not movements:
         return _section(say("movements"), f'<p class="note">{say("no_movements")}</p>')
-    head = _heads(say, ("when", "what", "money", "fees", "price", "units", "units_after"), texts=2)
-    rows = "".join(
-        f'<tr><td class="text">{say.moment(each.at)}</td><td class="text">{say(f"kinds.{each.kind}")}</td>'
-        f"<td>{say.money(_sign(each) * each.deal.amount)}</td>"
-        f"<td>{say.money(each.deal.fees.total) if each.deal.fees else ''}</td>"
-        f"<td>{say.fixed(each.deal.price, '1E-6')}</td><td>{say.fixed(each.deal.units, '1E-8')}</td>"
-        f"<td>{say.fixed(each.units_after, '1E-8')}</td></tr>"
-        for each in movements
-    )
-    return _section(say("movements"), _table(head, rows))
+    rows = "".join(f"<tr>{_cells(movement_line(each, say), texts=2)}</tr>" for each in movements)
+    return _section(say("movements"), _table(_heads(say, MOVEMENT_HEADS, texts=2), rows))
 
 
-def _sign(movement: Movement) -> int:
-    return -1 if movement.deal.units < 0 else 1
+def _fees(statement: Statement, say: Speech) -> str:
+    blocks = "".join(_calculation(movement, fees, say) for movement, fees in charged(statement))
+    return _section(say("fee_calculations"), blocks or f'<p class="note">{say("no_fees")}</p>')
 
 
-def _fees(statement: Statement, say: _Speech) -> str:
-    charged = [each for each in statement.movements if each.deal.fees is not None and each.deal.fees.total]
-    if not charged:
-        return _section(say("fee_calculations"), f'<p class="note">{say("no_fees")}</p>')
-    blocks = "".join(_calculation(each, each.deal.fees, say) for each in charged if each.deal.fees is not None)
-    return _section(say("fee_calculations"), blocks)
-
-
-def _calculation(movement: Movement, fees: FeeCalculation, say: _Speech) -> str:
-    lines = [("value", fees.value), ("accrued", -fees.accrued), ("mark", -fees.mark), ("hurdle", -fees.hurdle)]
-    rows = [(say(f"fee.{key}"), say.number(value)) for key, value in lines if value]
-    rows.append((say("fee.profit"), say.number(fees.profit)))
-    if fees.share != 1:
-        rows.append((say("fee.share"), say.percent(fees.share, "0.000001")))
-    rows.append((say("fee.performance", rate=say.rate(fees.rate)), say.money(fees.performance)))
-    if fees.performance < fees.uncapped:
-        rows.append((say("fee.uncapped"), say.money(fees.uncapped)))
-    if fees.management:
-        rows.append((say("fee.management"), say.money(fees.management)))
-    rows.append((say("fee.mark_after"), say.number(fees.mark_after)))
-    body = "".join(f'<tr><td class="text">{name}</td><td>{value}</td></tr>' for name, value in rows)
-    title = f"{say.day(movement.at)} · {say(f'kinds.{movement.kind}')} · {say.money(fees.total)}"
+def _calculation(movement: Movement, fees: FeeCalculation, say: Speech) -> str:
+    body = "".join(f"<tr>{_cells(line, texts=1)}</tr>" for line in fee_lines(fees, say))
+    title = fee_title(movement, fees, say)
     return f'<div class="calculation"><h3>{title}</h3><div class="scroll"><table>{body}</table></div></div>'
 
 
-def _open(statement: Statement, say: _Speech) -> str:
+def _open(statement: Statement, say: Speech) -> str:
     if not statement.waiting:
         return ""
-    lines = "".join(
-        f"<li>{say.moment(each.taken_at)}: {say(f'kinds.{_kind(each.kind)}')}, "
-        f"{say('everything') if each.amount is None else say.money(each.amount)}</li>"
-        for each in statement.waiting
-    )
+    lines = "".join(f"<li>{waiting_line(each, say)}</li>" for each in statement.waiting)
     return _section(say("waiting"), f"<ul>{lines}</ul>")
 
 
-def _kind(kind: OrderKind) -> EntryKind:
-    return EntryKind(kind.value)
+def _foot(statement: Statement, say: Speech, made_at: datetime) -> str:
+    lines = "".join(f"<p>{line}</p>" for line in foot_lines(statement, say, made_at))
+    return f"<footer>{lines}</footer>"
 
 
-def _foot(statement: Statement, say: _Speech, made_at: datetime) -> str:
-    terms = statement.terms
-    rates = say(
-        "terms",
-        performance=say.rate(terms.performance_fee),
-        management=say.rate(terms.management_fee),
-        hurdle=say.rate(terms.hurdle),
-        crystallisation=say(f"calendars.{terms.crystallisation}"),
-        payout=say("calendars.never") if terms.payout is None else say(f"calendars.{terms.payout}"),
-        share=say.rate(terms.payout_share),
+def _cells(texts_of: Sequence[str], *, texts: int) -> str:
+    return "".join(
+        f'<td class="text">{text}</td>' if number < texts else f"<td>{text}</td>"
+        for number, text in enumerate(texts_of)
     )
-    rounding = say("rounding", amount=say.number(statement.rounding))
-    made = say("made", at=say.moment(made_at))
-    return f"<footer><p>{rates}</p><p>{say('method')}</p><p>{rounding} {made}</p></footer>"
 
 
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{title}</h2>{content}</section>"
 
 
-def _heads(say: _Speech, keys: Sequence[str], *, texts: int) -> str:
+def _heads(say: Speech, keys: Sequence[str], *, texts: int) -> str:
     return "".join(
         f"<th{' class=text' if number < texts else ''}>{say(f'heads.{key}')}</th>" for number, key in enumerate(keys)
     )

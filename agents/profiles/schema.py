@@ -20,7 +20,8 @@ from engine.domain.symbols import Timeframe
 _HUNDRED = Decimal(100)
 NAME_PATTERN = r"^[a-z][a-z0-9_]{1,15}$"
 """Names are words of the database, of order sources and of commands."""
-RESERVED_NAMES = frozenset({"main", "all"})
+RESERVED_NAMES = frozenset({"main", "all", "signal", *PARAMETERS})
+"""Words that mean something else where an agent can be named."""
 
 
 def _no_flag(value: object) -> object:

@@ -12,6 +12,8 @@ import pytest
 from agents.fund import FundTerms, Statement, build_statement, find_period, statement_page
 from agents.fund.arithmetic import is_in_cents
 from agents.fund.funds import Funds
+from agents.fund.pdf import statement_pdf, statement_rows
+from agents.fund.speech import Speech
 from engine.domain.errors import InvalidRequest
 from prompts import LANGUAGES, load_words
 from tests.agents.fund.desk import FakeDesk, at
@@ -121,6 +123,34 @@ async def test_the_page_is_whole_in_both_languages(funds: Funds, desk: FakeDesk,
     assert not re.search(r"\{\w+\}", parser.text)
     money = f"{found.closing.value:,.2f}"
     assert (money if language == "en" else money.translate(str.maketrans(",.", ".,"))) in parser.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_pdf_says_what_the_page_says(funds: Funds, desk: FakeDesk, language: str) -> None:
+    await half_a_year(funds, desk)
+    await funds.withdraw("nova", "maria", None, "later")
+    found, words = statement_of(funds, "maria", "2026-Q2"), load_words(language, "fund")["page"]
+    made = at("2026-07-02T08:00")
+    parser = Balanced()
+    parser.feed(statement_page(found, words, made_at=made))
+    text = " ".join(parser.text.split())
+    rows = statement_rows(found, Speech(words, safe=str), made_at=made)
+    told = [cell for row in rows for cell in row.cells if row.look not in ("title", "soft")]
+    pieces = {piece for cell in told for piece in re.split(" · |: ", cell) if piece}
+    assert len(pieces) > 60
+    assert sorted(piece for piece in pieces if piece not in text) == []
+    made_of = statement_pdf(found, words, made_at=made)
+    assert made_of.startswith(b"%PDF-")
+    assert made_of == statement_pdf(found, words, made_at=made)
+
+
+async def test_a_long_statement_goes_on_on_the_next_sheet(funds: Funds, desk: FakeDesk) -> None:
+    await half_a_year(funds, desk)
+    words = load_words("en", "fund")["page"]
+    year, day = (statement_of(funds, "maria", period) for period in ("2026", "2026-04-01"))
+    sheets = [statement_pdf(each, words, made_at=at("2026-07-02T08:00")).count(b"/Type /Page ") for each in (day, year)]
+    assert sheets[0] == 1
+    assert sheets[1] > 1
 
 
 async def test_the_lines_of_the_page_add_up_in_cents(funds: Funds, desk: FakeDesk) -> None:
