@@ -193,5 +193,5 @@ def test_every_tool_has_a_required_argument() -> None:
 def test_a_model_may_name_the_owners_own_agents_and_no_others() -> None:
     slots = decision_schema(("vega",))["properties"]["requests"]["items"]["properties"]
     assert slots["agent"]["enum"] == ["all", "atlas", "orion", "nova", "vega"]
-    assert "vega" in slots["target"]["enum"]
+    assert "nova" in slots["target"]["enum"]
     assert "vega" not in decision_schema()["properties"]["requests"]["items"]["properties"]["agent"]["enum"]
