@@ -136,12 +136,17 @@ class ExplainTool:
         since_day = f"{self.market.now() - timedelta(days=_QUIET_DAYS):%Y-%m-%d}"
         counts = self.journal.quiet(asked.agent, since_day) if asked.agent else ()
         looked = sum(count.count for count in counts)
+        told = {"agent": self.titles().get(asked.agent or "", asked.agent or ""), "days": str(_QUIET_DAYS)}
+        if asked.agent and not asked.trade_id and not looked and not self._has_decided(asked.agent):
+            return Unavailable(tool="explain_trade", code="nothing_decided", params={"agent": told["agent"]})
         if not looked or asked.trade_id:
             return Unavailable(tool="explain_trade", code="no_trade_found", params=_asked(asked))
         wishless = sum(count.count for count in counts if count.code == "no_wish")
-        told = {"agent": self.titles().get(asked.agent or "", asked.agent or ""), "days": str(_QUIET_DAYS)}
         figures = {"looked": str(looked), "wishless": str(wishless), "waiting": str(looked - wishless)}
         return Unavailable(tool="explain_trade", code="no_decision_found", params={**told, **figures})
+
+    def _has_decided(self, agent: str) -> bool:
+        return bool(self.journal.decisions(DecisionQuery(agent=agent), limit=1) or self.journal.quiet(agent))
 
     async def _own(self, asked: ExplainTrade, number: int, owner: str) -> _OwnTrade | None:
         """Return the latest trade that a ticket of this owner allowed."""

@@ -193,10 +193,10 @@ async def test_what_is_no_number_is_refused(trade_id: str, asked: Asked) -> None
 
 async def test_what_nobody_recorded_is_said(asked: Asked) -> None:
     asked.journal.record = None
+    told = await asked.ask(symbol="ETH/USDT")
+    assert told == Unavailable(tool="explain_trade", code="no_trade_found", params={"symbol": "ETH/USDT"})
     told = await asked.ask(agent="nova", symbol="ETH/USDT")
-    assert told == Unavailable(
-        tool="explain_trade", code="no_trade_found", params={"agent": "nova", "symbol": "ETH/USDT"}
-    )
+    assert told == Unavailable(tool="explain_trade", code="nothing_decided", params={"agent": "Nova"})
 
 
 async def test_an_own_trade_is_told_by_its_ticket(asked: Asked) -> None:
@@ -309,7 +309,9 @@ async def test_why_it_did_not_is_told_from_what_was_refused(kept: Asked) -> None
     assert (told.verdict, told.symbol, told.refused_since) == ("refused", "ETH/USDT", None)
     assert "the signal speaks against it" in render_answer([told], "en")
     assert (await kept.explained(agent="nova", symbol="BTC/USDT", outcome="refused")).symbol == "BTC/USDT"
-    assert isinstance(await kept.ask(agent="nova", symbol="SOL/USDT", outcome="refused"), Unavailable)
+    nothing = await kept.ask(agent="nova", symbol="SOL/USDT", outcome="refused")
+    assert isinstance(nothing, Unavailable)
+    assert nothing.code == "no_trade_found"
 
 
 async def test_what_was_refused_since_stands_beside_what_was_done(kept: Asked) -> None:
