@@ -61,11 +61,18 @@ class ScriptedMarket(Engine):
             self.clear_quotes(symbol)
             for side in ("BUY", "SELL"):
                 self._sweep(symbol, side, target, brought)
+            target = self._reached(symbol, target)
             traded = rule.min_quantity if brought is None else max(floor_to(brought, rule.step), rule.step)
             before = self.last(symbol)
             now = self.clock.now_ms()
             self._print(symbol, Print(self.number("trade"), target, traded, now, target < before))
             self.quote(symbol)
+
+    def _reached(self, symbol: str, target: Decimal) -> Decimal:
+        """Return how far the price came: what still rests in its way holds it."""
+        book, before = self.books[symbol], self.last(symbol)
+        side = book.asks.best if target >= before else book.bids.best
+        return target if side is None else min(target, side.price) if target >= before else max(target, side.price)
 
     def _sweep(self, symbol: str, side: str, limit: Decimal, volume: Decimal | None) -> None:
         """Let the house take the resting orders up to a price."""

@@ -104,6 +104,11 @@ class Family:
         return self.rules.instrument.round_quantity(self.position.held)
 
     @property
+    def dust(self) -> Decimal:
+        """Return what is held beyond the lot, which no order can take."""
+        return self.position.held - self.held
+
+    @property
     def leader(self) -> Role:
         """Return which role covers: the stop, or the target of a position without one."""
         return Role.STOP if self.stop is not None else Role.TARGET
@@ -189,13 +194,8 @@ def _is_late(family: Family, now: datetime, noticed_at: datetime) -> bool:
     """Return whether something is neither covered nor confirmed although its time is up; only a stop is that urgent."""
     if family.stop is None or not can_stand(family, family.held):
         return False
-    since = family.position.uncovered_since(family.covered(confirmed=True) + _dust(family))
+    since = family.position.uncovered_since(family.covered(confirmed=True) + family.dust)
     return since is not None and now - since >= EXIT_AFTER and now - noticed_at >= GRACE
-
-
-def _dust(family: Family) -> Decimal:
-    """Return what is held beyond the lot, which no order can take."""
-    return family.position.held - family.held
 
 
 def _misfit(family: Family, *, pairs: bool) -> Leg | None:

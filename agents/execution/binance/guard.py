@@ -10,7 +10,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -33,11 +33,20 @@ _LONGEST_ID = 36
 _FREE_CLOSES = 3
 _LONGEST_WAIT = timedelta(seconds=30)
 """Between two attempts to close what the venue refuses to close, after the first few."""
-_SHORT_FOR = timedelta(seconds=60)
-"""How long a balance that was found too small is believed before it is tried again."""
+_SHORT_AT_FIRST, _SHORT_AT_LAST = timedelta(seconds=2), timedelta(seconds=60)
+"""How long a balance that was found too small is believed before it is tried again, the first time and ever after."""
 _QUIET_FOR = timedelta(seconds=10)
 """How long an entry that needs nothing is not looked into again while this process learns nothing new."""
 ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """How much less of an entry is there than our fills say, since when, and how long that is believed."""
+
+    quantity: Decimal
+    at: datetime
+    lasts: timedelta
 
 
 class Guard:
@@ -54,7 +63,7 @@ class Guard:
         self._sleep = sleep
         self._noticed: dict[str, datetime] = {}
         self._quiet: dict[str, tuple[int, datetime]] = {}
-        self._short: dict[str, tuple[Decimal, datetime]] = {}
+        self._short: dict[str, _Short] = {}
 
     def family(self, entry: Tracked) -> Family:
         """Return an entry with everything that protects it."""
@@ -138,7 +147,7 @@ class Guard:
     def _next(self, family: Family) -> Step:
         entry_id = family.entry.request.client_order_id
         now = self._keeper.now()
-        uncovered = family.position.uncovered_since(family.covered(confirmed=True))
+        uncovered = family.position.uncovered_since(family.covered(confirmed=True) + family.dust)
         if uncovered is None:
             self._noticed.pop(entry_id, None)
         noticed = self._noticed.setdefault(entry_id, now) if uncovered is not None else now
@@ -225,20 +234,29 @@ class Guard:
         instrument = family.rules.instrument
         if instrument.is_shortable or any(leg.is_doubtful for leg in family.legs):
             return False
-        entry_id, now = family.entry.request.client_order_id, self._keeper.now()
-        others = self._keeper.locked(instrument.symbol, but_not=entry_id)
+        symbol, entry_id = instrument.symbol, family.entry.request.client_order_id
+        others = self._keeper.locked(symbol, but_not=entry_id)
         there = (await self._keeper.balances()).get(instrument.base, ZERO) - others
-        short = family.held - max(instrument.round_quantity(there), ZERO)
+        if any(leg.is_doubtful and leg.symbol == symbol for leg in self._store.open_legs()):
+            return False
+        known = self.family(family.entry).held  # a close may have been learnt of while the balance was asked for
+        short = known - max(instrument.round_quantity(there), ZERO)
         if short <= 0:
             return False
-        self._short[entry_id] = (self._short_of(entry_id) + short, now)
-        self._keeper.tell(Incident.BALANCE_SHORT, entry_id, instrument.symbol, short=short)
+        self._short[entry_id] = self._longer_short(entry_id, short)
+        self._keeper.tell(Incident.BALANCE_SHORT, entry_id, symbol, short=short)
         return True
+
+    def _longer_short(self, entry_id: str, short: Decimal) -> _Short:
+        """Return what is missing, believed for twice as long as the last time: the balance may be the late one."""
+        last = self._short.get(entry_id)
+        lasts = _SHORT_AT_FIRST if last is None else min(last.lasts * 2, _SHORT_AT_LAST)
+        return _Short(self._short_of(entry_id) + short, self._keeper.now(), lasts)
 
     def _short_of(self, entry_id: str) -> Decimal:
         """Return how much less is there than our fills say, as found lately."""
-        short, at = self._short.get(entry_id, (ZERO, self._keeper.now()))
-        return short if self._keeper.now() - at < _SHORT_FOR else ZERO
+        found = self._short.get(entry_id)
+        return ZERO if found is None or self._keeper.now() - found.at >= found.lasts else found.quantity
 
     async def _exit(self, family: Family, step: Step) -> bool:
         """Close what could not be protected in time."""
@@ -390,11 +408,15 @@ class Guard:
 
 
 def _next_close_at(family: Family) -> datetime:
-    """Return when a close may be tried again: at once at first, ever more seldom the more often it was refused."""
-    refused = [leg for leg in family.legs if leg.role is Role.EXIT and leg.phase is Phase.REFUSED]
-    if len(refused) < _FREE_CLOSES:
+    """Return when a close may be tried again: at once at first, ever more seldom the more often it was in vain.
+
+    In vain is what the venue refused, and what it ended without a fill because nobody stood on the other side.
+    """
+    vain = [leg for leg in family.legs if leg.role is Role.EXIT and leg.status.is_final and leg.filled_quantity <= 0]
+    if len(vain) < _FREE_CLOSES:
         return family.entry.created_at
-    return refused[-1].updated_at + min(_LONGEST_WAIT, timedelta(seconds=2.0 ** (len(refused) - _FREE_CLOSES)))
+    wait_s = 2.0 ** min(len(vain) - _FREE_CLOSES, 5)
+    return vain[-1].updated_at + min(_LONGEST_WAIT, timedelta(seconds=wait_s))
 
 
 def _closed_by(family: Family) -> Decimal:

@@ -98,6 +98,7 @@ class Looker:
         """
         symbols = {leg.symbol for leg in self._store.open_legs()}
         symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
+        symbols |= {row["symbol"] for row in self._store.unpriced()}  # a fee is counted by the symbol's quote
         if symbols:
             asked = [self._read_rules(symbol.replace("/", ""), Urgency.PROTECTION, None) for symbol in sorted(symbols)]
             raise_first(await asyncio.gather(*asked, return_exceptions=True))
