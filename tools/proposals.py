@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from sqlalchemy import Engine
 from engine.domain.errors import CopilotError, DataUnavailable, InvalidRequest, VenueUnavailable
 from tools.agent_results import FIRST_PROPOSAL, ItemOutcome, ProposalState, ProposalTerms, ProposalView, ProposedItem
 from tools.notices import Notices
-from tools.proposal_rows import ProposalRows, hash_proposal, read_proposal
+from tools.proposal_rows import ProposalRows, read_proposal
 from tools.registry import ToolContext
 
 log = logging.getLogger(__name__)
@@ -117,8 +116,7 @@ class Proposals:
 
     def view(self, ticket_id: int, owner: str) -> ProposalView | None:
         """Return the owner's proposal, or None: somebody else's looks like none at all."""
-        row = self._rows.find(ticket_id - FIRST_PROPOSAL)
-        return None if row is None or row.owner != owner else read_proposal(row)
+        return self._rows.view(ticket_id, owner)
 
     def open_for(self, owner: str) -> tuple[ProposalView, ...]:
         """Return the owner's pending proposals, oldest first."""
@@ -145,7 +143,7 @@ class Proposals:
         except VenueUnavailable as error:
             return ProposalDecided("refused", proposal, "venue_unavailable", {"detail": str(error)})
         if fresh == "settled":
-            self._rows.close(proposal, "failed", "nothing_left")
+            self._rows.close(proposal, "failed", ["nothing_left"])
             return ProposalDecided("already", self._load(ticket_id))
         if fresh is None:
             return self._decide(proposal, "approved", surface)
@@ -181,7 +179,7 @@ class Proposals:
         """
         number = ticket_id - FIRST_PROPOSAL
         task = self._running.get(number)
-        if task is None and self._rows.claim(number):
+        if task is None and self._rows.take(number):
             task = self._running[number] = asyncio.create_task(self._carry_out(number))
         if task is not None:
             try:
@@ -194,7 +192,7 @@ class Proposals:
     def carry_on(self, ticket_id: int) -> None:
         """See to it that an approved proposal is carried out although nobody waits for it any more."""
         number = ticket_id - FIRST_PROPOSAL
-        if self._rows.is_approved(number) and self._rows.claim(number):
+        if self._rows.is_approved(number) and self._rows.take(number):
             self._unheard.add(number)
             self._running[number] = asyncio.create_task(self._carry_out(number))
 
@@ -281,11 +279,8 @@ class Proposals:
             return None, ProposalDecided("refused", None, "ticket_not_found")
         if proposal.state != "pending":
             return proposal, ProposalDecided("already", proposal)
-        if not secrets.compare_digest(proposal.nonce.encode(), nonce.encode()):
-            return proposal, ProposalDecided("refused", proposal, "ticket_changed")
-        if hash_proposal(proposal.terms) != proposal.terms_hash:
-            return proposal, ProposalDecided("refused", proposal, "ticket_damaged")
-        return proposal, None
+        code = self._rows.refusal(proposal, nonce)
+        return proposal, None if code is None else ProposalDecided("refused", proposal, code)
 
     def _decide(self, proposal: ProposalView, state: Literal["approved", "rejected"], surface: str) -> ProposalDecided:
         if self._rows.decide(proposal, state, surface):

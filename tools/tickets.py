@@ -12,19 +12,16 @@ approval and one order. Approval lives here and is called by surfaces alone: no 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, select, update
+from sqlalchemy import Engine
 
 from agents.execution.desk import Desk, client_order_id
 from agents.execution.values import Execution, IntentState, OrderIntent
@@ -34,7 +31,7 @@ from tools.notices import Notices
 from tools.registry import ToolContext
 from tools.results import TicketFill, TicketRefused, TicketState, TicketTerms, TicketView
 from tools.schema import ExecuteTrade
-from tools.tables import inserted_id, ticket_decisions, tickets
+from tools.ticket_rows import TicketRows, read_ticket
 from tools.trading import TradeDrafts, as_request, edit_request
 
 log = logging.getLogger(__name__)
@@ -87,12 +84,10 @@ class Tickets:
         *,
         ttl: timedelta,
     ) -> None:
-        self._database = database
+        self._rows = TicketRows(database, notices, now, ttl)
         self._drafts = drafts
         self._desk = desk
-        self._notices = notices
         self._now = now
-        self._ttl = ttl
         self._running: dict[int, asyncio.Task[None]] = {}
         self._unheard: set[int] = set()
 
@@ -101,44 +96,15 @@ class Tickets:
         terms = await self._drafts.draft(asked, context.owner)
         if isinstance(terms, TicketRefused):
             return terms
-        now = self._now()
-        values = {
-            **self._version(terms, now),
-            "version": 1,
-            "owner": context.owner,
-            "conversation_id": context.conversation_id,
-            "language": context.language,
-            "state": "pending",
-            "request": asked.model_dump_json(),
-            "reasons": "[]",
-            "created_at": now,
-        }
-        replaced = (
-            update(tickets)
-            .where(
-                tickets.c.owner == context.owner,
-                tickets.c.conversation_id == context.conversation_id,
-                tickets.c.state == "pending",
-                tickets.c.id.in_(self._pending_ids(context, asked.symbol)),
-            )
-            .values(state="replaced")
-        )
-        with self._database.begin() as connection:
-            connection.execute(replaced)
-            ticket_id = inserted_id(connection.execute(insert(tickets).values(values)))
-        return self._load(ticket_id)
+        return self._rows.load(self._rows.open(asked.model_dump_json(), terms, context))
 
     def view(self, ticket_id: int, owner: str) -> TicketView | None:
         """Return the owner's ticket, or None: somebody else's looks like none at all."""
-        row = self._row(ticket_id)
-        return None if row is None or row.owner != owner else _read(row)
+        return self._rows.view(ticket_id, owner)
 
     def open_for(self, owner: str) -> tuple[TicketView, ...]:
         """Return the owner's pending tickets, oldest first."""
-        query = select(tickets).where(tickets.c.owner == owner, tickets.c.state == "pending").order_by(tickets.c.id)
-        with self._database.connect() as connection:
-            read = [_read(row) for row in connection.execute(query)]
-        return tuple(ticket for ticket in read if ticket is not None)
+        return self._rows.pending_of(owner)
 
     async def approve(self, ticket_id: int, nonce: str, owner: str, surface: str) -> Decided:
         """Approve exactly the terms that the nonce stands for.
@@ -160,13 +126,11 @@ class Tickets:
         except CopilotError as error:
             return Decided("refused", ticket, "no_data", {"detail": str(error)})
         if isinstance(fresh, TicketRefused):
-            self._move(ticket, "failed", reasons=fresh.reasons)
-            return Decided("already", self._load(ticket_id))
+            self._rows.close(ticket, "failed", fresh.reasons)
+            return Decided("already", self._rows.load(ticket_id))
         if fresh is not None:
             return self._reprice(ticket, fresh)
-        if self._decide(ticket, "approved", surface):
-            return Decided("approved", self._load(ticket_id))
-        return self._lost(ticket_id)
+        return self._decide(ticket, "approved", surface)
 
     async def reject(self, ticket_id: int, nonce: str, owner: str, surface: str) -> Decided:
         """Reject a ticket; it can never be approved again."""
@@ -174,9 +138,7 @@ class Tickets:
         if refusal is not None:
             return refusal
         assert ticket is not None, "a ticket that is not refused exists"
-        if self._decide(ticket, "rejected", surface):
-            return Decided("rejected", self._load(ticket_id))
-        return self._lost(ticket_id)
+        return self._decide(ticket, "rejected", surface)
 
     async def edit(
         self, ticket_id: int, nonce: str, owner: str, changes: Mapping[str, str]
@@ -190,9 +152,7 @@ class Tickets:
         if refusal is not None or ticket is None:
             raise InvalidRequest((refusal and refusal.code) or "ticket_closed", ticket_id=ticket_id)
         numbers = {name: _number(name, text) for name, text in changes.items()}
-        row = self._row(ticket_id)
-        assert row is not None, "the ticket was just read"
-        base = as_request(ExecuteTrade.model_validate_json(row.request), ticket.terms)
+        base = as_request(ExecuteTrade.model_validate_json(self._rows.row(ticket_id).request), ticket.terms)
         try:
             asked = edit_request(base, numbers)
         except ValidationError as error:
@@ -200,9 +160,9 @@ class Tickets:
         terms = await self._drafts.draft(asked, owner)
         if isinstance(terms, TicketRefused):
             return terms
-        if not self._renew(ticket, terms, request=asked.model_dump_json()):
+        if not self._rows.renew(ticket, terms, request=asked.model_dump_json(), repriced_from=None):
             raise InvalidRequest("ticket_closed", ticket_id=ticket_id)
-        return self._load(ticket_id)
+        return self._rows.load(ticket_id)
 
     async def execute(self, ticket_id: int) -> TicketView:
         """Carry out an approved ticket at most once; whoever does not win the claim waits, or only looks.
@@ -210,7 +170,7 @@ class Tickets:
         A caller that is cancelled does not cancel the order; the owner then gets a notice of its end.
         """
         task = self._running.get(ticket_id)
-        if task is None and self._claim(ticket_id):
+        if task is None and self._rows.claim(ticket_id):
             task = self._running[ticket_id] = asyncio.create_task(self._carry_out(ticket_id))
         if task is not None:
             try:
@@ -218,19 +178,19 @@ class Tickets:
             except asyncio.CancelledError:
                 self._unheard.add(ticket_id)
                 raise
-        return self._load(ticket_id)
+        return self._rows.load(ticket_id)
 
     def carry_on(self, ticket_id: int) -> None:
         """See to it that an approved ticket is carried out although nobody waits for it any more."""
-        if self._is_in(ticket_id, "approved") and self._claim(ticket_id):
+        if self._rows.is_approved(ticket_id) and self._rows.claim(ticket_id):
             self._unheard.add(ticket_id)
             self._running[ticket_id] = asyncio.create_task(self._carry_out(ticket_id))
 
     async def _carry_out(self, ticket_id: int) -> None:
         try:
-            ticket = self._load(ticket_id)
-            if not self._is_as_approved(ticket):
-                self._damaged(ticket_id)
+            ticket = self._rows.load(ticket_id)
+            if not self._rows.is_as_approved(ticket):
+                self._rows.damage(ticket_id)
                 return
             execution = await self._desk.execute(_intent(ticket))
             self.settle(execution, tell=ticket_id in self._unheard)
@@ -238,59 +198,32 @@ class Tickets:
             self._running.pop(ticket_id, None)
             self._unheard.discard(ticket_id)
 
-    def _is_as_approved(self, ticket: TicketView) -> bool:
-        """Return whether the terms are those whose hash stands in the owner's decision."""
-        same = (
-            ticket_decisions.c.ticket_id == ticket.ticket_id,
-            ticket_decisions.c.version == ticket.version,
-            ticket_decisions.c.terms_hash == hash_terms(ticket.terms),
-            ticket_decisions.c.decision == "approved",
-            ticket_decisions.c.owner == ticket.owner,
-        )
-        with self._database.connect() as connection:
-            return connection.execute(select(ticket_decisions.c.id).where(*same)).first() is not None
-
-    def _damaged(self, ticket_id: int) -> None:
-        change = update(tickets).where(tickets.c.id == ticket_id, tickets.c.state.in_(("approved", "claimed")))
-        with self._database.begin() as connection:
-            connection.execute(change.values(state="failed", reasons=json.dumps(["ticket_damaged"])))
-
     async def recover(self) -> tuple[TicketView, ...]:
         """End what a crash left between approval and result, and tell the owners.
 
         What surely never reached the venue is made unable to, and ends as unsent; the rest is looked up there.
         """
-        unfinished = self._in_states("approved", "claimed")
+        unfinished = self._rows.decided()
         for ticket_id in unfinished:
             await self._abandon(ticket_id)
-        return tuple(self._load(ticket_id) for ticket_id in unfinished)
+        return tuple(map(self._rows.load, unfinished))
 
     async def follow(self) -> None:
         """Bring tickets up to date whose order ended elsewhere, and end those that nobody carries out any more."""
-        for ticket_id in self._in_states("working"):
+        for ticket_id in self._rows.in_states("working"):
             execution = await self._desk.execution(client_order_id(_source(ticket_id)))
             if execution is not None:
                 self.settle(execution, tell=True)
-        decided = select(ticket_decisions.c.ticket_id).where(ticket_decisions.c.decided_at < self._now() - _PATIENCE)
-        for ticket_id in self._in_states("approved", "claimed", where=tickets.c.id.in_(decided)):
+        for ticket_id in self._rows.decided(before=self._now() - _PATIENCE):
             if ticket_id not in self._running:
                 await self._abandon(ticket_id)
 
     async def _abandon(self, ticket_id: int) -> None:
-        row = self._row(ticket_id)
-        ticket = None if row is None else _read(row)
+        ticket = read_ticket(self._rows.row(ticket_id))
         if ticket is None:
-            self._damaged(ticket_id)
+            self._rows.damage(ticket_id)
         else:
             self.settle(await self._desk.abandon(_intent(ticket)), tell=True)
-
-    def _in_states(self, *states: str, where: ColumnElement[bool] | None = None) -> list[int]:
-        query = select(tickets.c.id).where(tickets.c.state.in_(states)).order_by(tickets.c.id)
-        with self._database.connect() as connection:
-            return list(connection.scalars(query if where is None else query.where(where)))
-
-    def _is_in(self, ticket_id: int, state: TicketState) -> bool:
-        return ticket_id in self._in_states(state, where=tickets.c.id == ticket_id)
 
     def settle(self, execution: Execution, *, tell: bool) -> None:
         """Write what became of an order into its ticket; harmless when repeated.
@@ -303,33 +236,20 @@ class Tickets:
         state = _STATES.get(execution.state)
         if kind != "ticket" or state is None:
             return
-        ticket_id, fill = int(number), _fill(execution)
-        told = None if fill is None else fill.model_dump_json()
+        ticket_id = int(number)
         is_heard = ticket_id in self._running and ticket_id not in self._unheard
-        here = (tickets.c.id == ticket_id, tickets.c.state.in_(("approved", "claimed", "working")))
-        with self._database.begin() as connection:
-            row = connection.execute(select(tickets).where(*here).with_for_update()).one_or_none()
-            if row is None or (row.state, row.fill) == (state, told):
-                return
-            values = {"state": state, "fill": told, "reasons": json.dumps(execution.reasons)}
-            connection.execute(update(tickets).where(*here).values(values))
-            if row.state != state and tell and not is_heard:
-                ticket = _to_view(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
-                self._notices.add(connection, ticket.owner, f"ticket_{state}", _notice(ticket))
+        self._rows.settle(ticket_id, state, _fill(execution), execution.reasons, tell=tell and not is_heard)
 
     def expire_due(self) -> int:
         """Close pending tickets that nobody answered long after their expiry; return how many."""
-        due = update(tickets).where(tickets.c.state == "pending", tickets.c.expires_at < self._now() - _FORGET_AFTER)
-        with self._database.begin() as connection:
-            return connection.execute(due.values(state="expired")).rowcount
+        return self._rows.expire(self._now() - _FORGET_AFTER)
 
     async def _fresh_terms(self, ticket: TicketView) -> TicketTerms | TicketRefused | None:
         """Return new terms when the old ones may not be approved any more, or None when they may."""
         if self._now() <= ticket.expires_at and not await self._drafts.are_stale(ticket.terms):
             return None
-        row = self._row(ticket.ticket_id)
-        assert row is not None, "the ticket was just read"
-        return await self._drafts.draft(ExecuteTrade.model_validate_json(row.request), ticket.owner)
+        request = ExecuteTrade.model_validate_json(self._rows.row(ticket.ticket_id).request)
+        return await self._drafts.draft(request, ticket.owner)
 
     def _check(self, ticket_id: int, nonce: str, owner: str) -> tuple[TicketView | None, Decided | None]:
         ticket = self.view(ticket_id, owner)
@@ -337,124 +257,25 @@ class Tickets:
             return None, Decided("refused", None, "ticket_not_found")
         if ticket.state != "pending":
             return ticket, Decided("already", ticket)
-        if not secrets.compare_digest(ticket.nonce.encode(), nonce.encode()):
-            return ticket, Decided("refused", ticket, "ticket_changed")
-        if hash_terms(ticket.terms) != ticket.terms_hash:
-            return ticket, Decided("refused", ticket, "ticket_damaged")
-        return ticket, None
+        code = self._rows.refusal(ticket, nonce)
+        return ticket, None if code is None else Decided("refused", ticket, code)
 
     def _reprice(self, ticket: TicketView, terms: TicketTerms) -> Decided:
-        if self._renew(ticket, terms, repriced_from=ticket.terms.expected_price):
-            return Decided("repriced", self._load(ticket.ticket_id))
+        if self._rows.renew(ticket, terms, repriced_from=ticket.terms.expected_price):
+            return Decided("repriced", self._rows.load(ticket.ticket_id))
         return self._lost(ticket.ticket_id)
 
     def _lost(self, ticket_id: int) -> Decided:
         """Return how somebody else was faster: the ticket is closed, or it has a new version."""
-        ticket = self._load(ticket_id)
+        ticket = self._rows.load(ticket_id)
         if ticket.state == "pending":
             return Decided("refused", ticket, "ticket_changed")
         return Decided("already", ticket)
 
-    def _decide(self, ticket: TicketView, state: TicketState, surface: str) -> bool:
-        with self._database.begin() as connection:
-            if not self._change(connection, ticket, state=state):
-                return False
-            connection.execute(
-                insert(ticket_decisions).values(
-                    ticket_id=ticket.ticket_id,
-                    version=ticket.version,
-                    terms_hash=ticket.terms_hash,
-                    decision=state,
-                    owner=ticket.owner,
-                    surface=surface,
-                    decided_at=self._now(),
-                )
-            )
-        return True
-
-    def _move(self, ticket: TicketView, state: TicketState, *, reasons: tuple[str, ...]) -> bool:
-        with self._database.begin() as connection:
-            return self._change(connection, ticket, state=state, reasons=json.dumps(reasons))
-
-    def _renew(self, ticket: TicketView, terms: TicketTerms, **values: Any) -> bool:
-        version = {**self._version(terms, self._now()), "version": ticket.version + 1, "repriced_from": None, **values}
-        with self._database.begin() as connection:
-            return self._change(connection, ticket, **version)
-
-    @staticmethod
-    def _change(connection: Connection, ticket: TicketView, **values: Any) -> bool:
-        """Change a pending ticket, if it is still the version that was looked at."""
-        same = (tickets.c.id == ticket.ticket_id, tickets.c.state == "pending", tickets.c.nonce == ticket.nonce)
-        return connection.execute(update(tickets).where(*same).values(values)).rowcount == 1
-
-    def _claim(self, ticket_id: int) -> bool:
-        claim = update(tickets).where(tickets.c.id == ticket_id, tickets.c.state == "approved").values(state="claimed")
-        with self._database.begin() as connection:
-            return connection.execute(claim).rowcount == 1
-
-    def _version(self, terms: TicketTerms, now: datetime) -> dict[str, Any]:
-        return {
-            "terms": canonical_json(terms),
-            "terms_hash": hash_terms(terms),
-            "nonce": secrets.token_urlsafe(16),
-            "expires_at": now + self._ttl,
-        }
-
-    def _pending_ids(self, context: ToolContext, symbol: str) -> list[int]:
-        return [
-            ticket.ticket_id
-            for ticket in self.open_for(context.owner)
-            if ticket.conversation_id == context.conversation_id and ticket.terms.symbol == symbol
-        ]
-
-    def _row(self, ticket_id: int) -> Row[Any] | None:
-        with self._database.connect() as connection:
-            return connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one_or_none()
-
-    def _load(self, ticket_id: int) -> TicketView:
-        row = self._row(ticket_id)
-        ticket = None if row is None else _read(row)
-        if ticket is None:
-            raise InvalidRequest("ticket_not_found", ticket_id=ticket_id)
-        return ticket
-
-
-def canonical_json(terms: TicketTerms) -> str:
-    """Return the one text of some terms: sorted keys, decimals as their digits."""
-    return json.dumps(terms.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-
-
-def hash_terms(terms: TicketTerms) -> str:
-    """Return the SHA-256 of the canonical text, in hex."""
-    return hashlib.sha256(canonical_json(terms).encode()).hexdigest()
-
-
-def _read(row: Row[Any]) -> TicketView | None:
-    """Return a ticket, or None when what the database holds of it cannot be one: nothing can be done with that."""
-    try:
-        return _to_view(row)
-    except ValueError:
-        log.error("ticket %s is damaged in the database", row.id)
-        return None
-
-
-def _to_view(row: Row[Any]) -> TicketView:
-    return TicketView(
-        ticket_id=row.id,
-        version=row.version,
-        nonce=row.nonce,
-        owner=row.owner,
-        conversation_id=row.conversation_id,
-        language=row.language,
-        state=row.state,
-        terms=TicketTerms.model_validate_json(row.terms),
-        terms_hash=row.terms_hash,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        repriced_from=row.repriced_from,
-        fill=None if row.fill is None else TicketFill.model_validate_json(row.fill),
-        reasons=tuple(json.loads(row.reasons)),
-    )
+    def _decide(self, ticket: TicketView, state: Literal["approved", "rejected"], surface: str) -> Decided:
+        if self._rows.decide(ticket, state, surface):
+            return Decided(state, self._rows.load(ticket.ticket_id))
+        return self._lost(ticket.ticket_id)
 
 
 def _source(ticket_id: int) -> str:
@@ -488,18 +309,6 @@ def _fill(execution: Execution) -> TicketFill | None:
         average_price=order.average_price,
         fee=sum((fill.fee for fill in execution.fills), Decimal(0)),
     )
-
-
-def _notice(ticket: TicketView) -> dict[str, str]:
-    fill = ticket.fill
-    return {
-        "ticket_id": str(ticket.ticket_id),
-        "symbol": ticket.terms.symbol,
-        "side": ticket.terms.side,
-        "quantity": str(ticket.terms.quantity if fill is None else fill.filled_quantity),
-        "price": "" if fill is None or fill.average_price is None else str(fill.average_price),
-        "reasons": ",".join(ticket.reasons),
-    }
 
 
 def _number(name: str, text: str) -> Decimal:

@@ -9,9 +9,10 @@ from sqlalchemy import update
 from engine.domain.errors import InvalidRequest
 from tests.agents.execution.fakes import D
 from tests.tools.place import OWNER, TTL, Place
+from tools.asked_rows import canonical_json, hash_terms
 from tools.results import TicketView
 from tools.tables import tickets
-from tools.tickets import Decided, canonical_json, hash_terms
+from tools.tickets import Decided
 
 ATTEMPTS = 1000
 Attack = Callable[[Place, TicketView, random.Random], Awaitable[Decided]]

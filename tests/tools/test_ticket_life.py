@@ -20,9 +20,9 @@ from tests.agents.execution.fakes import D
 from tests.copilot.wording.samples import sizing
 from tests.copilot.wording.samples import ticket as sample_ticket
 from tests.tools.world import ELSEWHERE, HERE, OWNER, TTL, World, open_fast
+from tools.asked_rows import canonical_json, hash_terms
 from tools.results import TicketRefused, TicketTerms, TicketView
 from tools.tables import ticket_decisions, tickets
-from tools.tickets import canonical_json, hash_terms
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from agents.execution.tables import paper_orders
 from engine.domain.errors import InvalidRequest
 from tests.agents.execution.fakes import D
 from tests.tools.place import CONTEXT, OWNER, Crash, Place
+from tools.asked_rows import hash_terms
 from tools.results import TicketRefused, TicketView
 from tools.schema import ExecuteTrade
 from tools.tables import ticket_decisions, tickets
-from tools.tickets import hash_terms
 
 FINAL = ("executed", "failed", "unsent", "rejected", "expired", "replaced")
 STEPS = ("stored", "assessed", "claimed", "submitted", "settled")

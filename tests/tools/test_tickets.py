@@ -16,9 +16,9 @@ from engine.domain.errors import InvalidRequest
 from engine.domain.orders import VenueOrder
 from tests.agents.execution.fakes import D
 from tests.tools.place import CONTEXT, OWNER, Place
+from tools.asked_rows import canonical_json, hash_terms
 from tools.results import TicketView
 from tools.tables import ticket_decisions, tickets
-from tools.tickets import canonical_json, hash_terms
 
 AT_ONCE = 25
 

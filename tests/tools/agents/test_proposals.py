@@ -15,7 +15,7 @@ from agents.fleet.lifecycle import Action, AgentState
 from engine.domain.errors import InvalidRequest
 from tests.tools.agents.world import OWNER, STRANGER, TTL, D, World, proposal
 from tools.agent_results import FIRST_PROPOSAL, ProposalView, ProposedAction
-from tools.proposal_rows import canonical_json, hash_proposal
+from tools.asked_rows import canonical_json, hash_terms
 from tools.proposal_tables import proposals
 
 DEAD = f"{socket.gethostname()}|another|1|1|1"
@@ -35,7 +35,7 @@ async def test_a_proposal_is_shown_with_exact_terms_and_a_number_of_its_own(worl
     asked = await world.start()
     assert (asked.ticket_id, asked.number) == (FIRST_PROPOSAL + 1, "A1")
     assert asked.state == "pending"
-    assert asked.terms_hash == hash_proposal(asked.terms)
+    assert asked.terms_hash == hash_terms(asked.terms)
     assert asked.expires_at == world.present + TTL
     assert world.proposals.open_for(OWNER) == (asked,)
     assert ProposalView.model_validate_json(asked.model_dump_json()) == asked
@@ -169,7 +169,7 @@ async def test_terms_that_were_changed_after_approval_are_not_carried_out(world:
     (item,) = asked.terms.items
     forged = asked.terms.model_copy(update={"items": (item.model_copy(update={"budget": D(99_999)}),)})
     with world.database.begin() as connection:
-        connection.execute(update(proposals).values(terms=canonical_json(forged), terms_hash=hash_proposal(forged)))
+        connection.execute(update(proposals).values(terms=canonical_json(forged), terms_hash=hash_terms(forged)))
     done = await world.proposals.execute(asked.ticket_id)
     assert (done.state, done.reasons) == ("failed", ("ticket_damaged",))
     assert not world.fleet.deeds
