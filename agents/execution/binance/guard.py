@@ -99,10 +99,17 @@ class Guard:
             if not is_done:
                 if not self._is_urgent(family) or (self._keeper.now() - begun).total_seconds() > patience_s:
                     break
-                await self._sleep(_PAUSE_S)
+                await self._sleep(self._pause_s(step))
         entry = self._store.order(entry_id)
         if entry is not None:
             self._note(self.family(entry))
+
+    def _pause_s(self, step: Step) -> float:
+        """Return how long to wait before the next step: what is in doubt is asked for when it can be told."""
+        if step.leg is None or not step.leg.is_doubtful:
+            return _PAUSE_S
+        left_s = (step.leg.dies_at - self._keeper.now()).total_seconds()
+        return min(_PAUSE_S, left_s + 0.01) if left_s > 0 else _PAUSE_S
 
     def _is_quiet(self, entry_id: str, now: datetime) -> bool:
         """Return whether nothing was to be done a moment ago, and nothing was learnt since by this process."""

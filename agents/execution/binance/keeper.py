@@ -28,6 +28,7 @@ from engine.sim.matching import FEE_QUANTUM
 
 HEDGE_S = 0.6
 """After so long without an answer to a placement, its id is asked for beside it."""
+_TICK_S = 0.01
 _GONE_AFTER_MISSES = 3
 _GONE_AFTER = timedelta(seconds=15)
 _MANY_LEGS = 3
@@ -235,13 +236,18 @@ class Keeper:
                     return found
                 if self.now() > legs[0].dies_at:
                     raise Failure(0, 0, "no answer in time")
-                await asyncio.wait({sending}, timeout=HEDGE_S)
+                await asyncio.wait({sending}, timeout=self._until_over(legs[0]))
             return self.dialect.read_placed(sending.result(), legs)
         finally:
             if not sending.done():
                 sending.cancel()
                 with suppress(asyncio.CancelledError, Failure):
                     await sending
+
+    def _until_over(self, leg: Leg) -> float:
+        """Return how long to wait before the next question: never longer than a request may still arrive."""
+        left_s = (leg.dies_at - self.now()).total_seconds()
+        return min(HEDGE_S, max(left_s, 0.0) + _TICK_S)
 
     async def _peek(self, legs: Sequence[Leg], urgency: Urgency) -> list[VenueState]:
         """Return the legs as they stand, or nothing when one of them is not (yet) there."""
@@ -272,13 +278,22 @@ class Keeper:
         if leg.is_doubtful:
             if now < leg.dies_at:
                 return leg
-            gone = replace(leg, phase=Phase.ABSENT, status=OrderStatus.REJECTED, reason="absent")
-            return self._save(gone, leg)
+            return self._give_up(leg)
         missed = replace(leg, misses=leg.misses + 1)
         if missed.misses < _GONE_AFTER_MISSES or now - leg.handed_at < _GONE_AFTER:
             return self._save(missed, leg, touch=False)
         self.tell(Incident.ORDER_GONE, leg.client_order_id, leg.symbol, leg=leg.leg_id)
         return self._save(replace(missed, status=OrderStatus.CANCELLED, reason=leg.reason or "gone"), leg)
+
+    def _give_up(self, leg: Leg) -> Leg:
+        """Note that a leg never arrived, and with it its list: the venue takes a list whole or not at all."""
+        together = [leg] if leg.list_id is None else self.store.legs(list_id=leg.list_id)
+        for each in together:
+            if each.is_doubtful:
+                absent = replace(each, phase=Phase.ABSENT, status=OrderStatus.REJECTED, reason="absent")
+                saved = self._save(absent, each)
+                leg = saved if each.leg_id == leg.leg_id else leg
+        return leg
 
     async def _settle(self, leg: Leg, urgency: Urgency) -> Leg:
         """Read the trades that a leg still lacks."""
