@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from agents.execution.desk import Desk
-from agents.execution.paper import PaperVenue
 from agents.supervisor import Repeat, Worker
+from copilot.venues import RunningVenue
 from tools.alerts import Alerts
 from tools.decisions import Decisions
 
@@ -22,7 +22,7 @@ WATCH_EVERY_S = 5.0
 class Background:
     """The copilot's own workers."""
 
-    def __init__(self, venue: PaperVenue, desk: Desk, tickets: Decisions, alerts: Alerts) -> None:
+    def __init__(self, venue: RunningVenue, desk: Desk, tickets: Decisions, alerts: Alerts) -> None:
         self._venue = venue
         self._desk = desk
         self._tickets = tickets

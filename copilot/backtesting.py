@@ -20,9 +20,10 @@ from pydantic import ValidationError
 
 from agents.strategies import AGENT_PLANS, STRATEGY_NAMES, Table, TableStrategy, build_strategy, is_altcoin
 from agents.strategies.trial import STARTING_CASH, Sleeve, try_strategies
-from copilot.bootstrap import open_market, prepare_data_dir
+from copilot.bootstrap import prepare_data_dir
 from copilot.commands import Progress
 from copilot.events import Language
+from copilot.markets import held_market
 from copilot.settings import Settings
 from engine.backtest import (
     AccountSettings,
@@ -104,10 +105,10 @@ def backtest(
     """
     arguments = _arguments(target, symbol, timeframe, days, settings.language)
     prepare_data_dir(settings)
-    opened = open_market(settings, lambda done: progress(_MARKET_SHARE * done, "market"))
-    return backtest_market(
-        opened, arguments, settings.owner, settings.language, has_reports=has_reports, progress=progress
-    )
+    with held_market(settings, lambda done: progress(_MARKET_SHARE * done, "market")) as opened:
+        return backtest_market(
+            opened, arguments, settings.owner, settings.language, has_reports=has_reports, progress=progress
+        )
 
 
 def backtest_market(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +19,6 @@ from starlette.types import ASGIApp
 
 from agents.execution.desk import Desk
 from agents.execution.kill_file import KillFile
-from agents.execution.paper import PaperVenue
 from agents.feeds.feed import MarketFeed
 from agents.risk.values import RiskLimits
 from agents.supervisor import Job, Repeat, Supervisor, Worker
@@ -32,22 +29,20 @@ from copilot.brain.situation import OpenSymbols, Situation
 from copilot.brain.values import Brain
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
+from copilot.markets import SystemClock, market_name, running_market, settle_market
 from copilot.memory import open_memory
 from copilot.remembering import Remembering
 from copilot.service import Copilot
 from copilot.settings import Settings
 from copilot.telegram.store import TelegramStore
+from copilot.venues import incident_teller, running_venue, starting_cash
 from copilot.web.threads import Threads
-from engine.data.files import write_atomically
-from engine.data.replay import ReplayAnchor, ReplayMarket, start_of_replay
-from engine.data.simulated_cache import ParquetChunkStore
-from engine.data.store import BarStore
-from engine.domain.errors import ConfigError, DataUnavailable
+from copilot.worlds import claim_world
+from engine.domain.errors import ConfigError
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import CRYPTO_SYMBOLS
 from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
-from engine.sim.market import SimulatedMarket
 from prompts import LANGUAGES, load_words
 from tools.alerts import Alerts
 from tools.notices import Notices
@@ -70,14 +65,6 @@ _GROUP_EXPOSURE = Decimal("1.2")
 """Largest exposure to all coins together, as a multiple of equity: they fall together."""
 _MARKET_SHARE = 0.3
 _REPLAY_LEAD = timedelta(days=90)
-
-
-class SystemClock:
-    """The real present."""
-
-    def now(self) -> datetime:
-        """Return the present, aware UTC."""
-        return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -123,23 +110,31 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         ConfigError: A setting cannot be used.
     """
     prepare_data_dir(settings)
+    settled = settle_market(settings)
+    settings = settled.settings
     database = open_database(settings.database)
+    claim_world(database, settings.world)
     clock, closing = SystemClock(), AsyncExitStack()
-    market = open_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
+    market = await closing.enter_async_context(
+        running_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
+    )
     signals = await prepare_signals(settings, market, report)
     limits = RiskLimits(group_exposure_ratio=_GROUP_EXPOSURE)
-    venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
+    notices = Notices(database, clock.now)
+    venue = await closing.enter_async_context(
+        running_venue(settings, database, market, incident_teller(notices, settings.owner))
+    )
     kill_file = KillFile(settings.data_dir / KILL_FILE)
     desk = Desk(
         database,
         venue,
         market,
         limits,
-        starting_cash=settings.starting_balance,
+        starting_cash=starting_cash(settings),
         groups=dict.fromkeys(CRYPTO_SYMBOLS, "crypto"),
         kill_file=kill_file,
     )
-    profiles, notices = Profiles(database), Notices(database, clock.now)
+    profiles = Profiles(database)
     drafts = TradeDrafts(desk, market, profiles, signals, limits, settings.ticket_max_drift_bps)
     ttl = timedelta(seconds=settings.ticket_ttl_s)
     tickets = Tickets(database, drafts, desk, notices, clock.now, ttl=ttl)
@@ -183,6 +178,8 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         notices,
         market,
         fallback_language=settings.language,
+        venue=settings.venue,
+        market_reason=settled.reason,
         remembering=Remembering(memory, profiles, clock.now, erase=Threads(database, clock.now).forget),
         speaker=lambda: brain.speaker,
         halt=_halting(desk),
@@ -296,85 +293,9 @@ def prepare_data_dir(settings: Settings) -> None:
         ) from error
 
 
-def open_market(settings: Settings, progress: Callable[[float], None]) -> MarketData:
-    """Return the market that the settings name, ready to be read.
-
-    Raises:
-        ConfigError: A replay has no bars to play.
-    """
-    if settings.market == "simulated":
-        chunks = ParquetChunkStore(settings.data_dir / "simulated")
-        simulated = SimulatedMarket(settings.market_seed, SystemClock(), chunk_store=chunks)
-        simulated.prepare(progress)
-        return simulated
-    return _open_replay(settings, progress)
-
-
-def _open_replay(settings: Settings, progress: Callable[[float], None]) -> ReplayMarket:
-    store, source = open_bar_store(settings), settings.replay_source
-    symbols = settings.replay_symbols or None
-    try:
-        if not store.contents(source):
-            raise ConfigError(
-                f"COPILOT_REPLAY_SOURCE is {source!r}, and no bars are stored there; "
-                f"add some with: trading-copilot ingest --source {source} FILES"
-            )
-        anchor = _replay_anchor(settings, store)
-        replay = ReplayMarket(store, source, SystemClock(), anchor, symbols=symbols)
-        replay.prepare(progress)
-    except DataUnavailable as error:
-        raise ConfigError(f"the replay cannot start: {error}") from error
-    return replay
-
-
-def _replay_anchor(settings: Settings, store: BarStore) -> ReplayAnchor:
-    """Return where market time stands; kept in a file, so that a restart goes on instead of starting over."""
-    path = settings.data_dir / "replay.json"
-    wanted = [settings.replay_source, settings.replay_start, settings.replay_speed]
-    if path.exists():
-        kept_settings, anchor = _kept_anchor(path, settings.replay_speed)
-        if kept_settings == wanted:
-            return anchor
-    start = _replay_start(settings, store)
-    anchor = ReplayAnchor(datetime.now(UTC), start, settings.replay_speed)
-    kept = json.dumps({"settings": wanted, "wall_at": anchor.wall_at.isoformat(), "market_at": start.isoformat()})
-    write_atomically(path, lambda draft: draft.write_text(kept))
-    return anchor
-
-
-def _kept_anchor(path: Path, speed: float) -> tuple[object, ReplayAnchor]:
-    """Return the settings that a kept anchor belongs to, and the anchor."""
-    try:
-        kept = json.loads(path.read_text())
-        wall_at, market_at = (datetime.fromisoformat(kept[name]) for name in ("wall_at", "market_at"))
-        if wall_at.tzinfo is None or market_at.tzinfo is None:
-            raise ValueError("a time without a zone")
-        return kept["settings"], ReplayAnchor(wall_at, market_at, speed)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}): delete it, and the replay starts over") from error
-
-
-def _replay_start(settings: Settings, store: BarStore) -> datetime:
-    if not settings.replay_start:
-        return start_of_replay(store, settings.replay_source, before_end=_REPLAY_LEAD)
-    try:
-        start = datetime.fromisoformat(settings.replay_start)
-    except ValueError as error:
-        raise ConfigError(
-            f"COPILOT_REPLAY_START is {settings.replay_start!r}: write a time like 2025-03-01T00:00:00Z"
-        ) from error
-    return start if start.tzinfo else start.replace(tzinfo=UTC)
-
-
-def open_bar_store(settings: Settings) -> BarStore:
-    """Return the columnar store of bars."""
-    return BarStore(settings.data_dir / "bars")
-
-
 def open_registry(settings: Settings) -> ModelRegistry:
     """Return the store of trained models; each market has its own, so that invented prices never teach real trades."""
-    name = settings.market if settings.market == "simulated" else f"replay-{settings.replay_source}"
-    return ModelRegistry(settings.data_dir / "models" / name)
+    return ModelRegistry(settings.data_dir / "models" / market_name(settings))
 
 
 class _Interrupted(Exception):

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from copilot import funds, switch
+from copilot import funds, live, switch
 from copilot import token_commands as tokens
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError, CopilotError, DataUnavailable, InvalidRequest
@@ -47,6 +47,7 @@ app.add_typer(funds.app, name="funds")
 app.add_typer(tokens.app, name="token")
 app.command()(switch.stop)
 app.command()(switch.lift)
+app.command()(live.live)
 
 ModelOption = Annotated[
     str | None,

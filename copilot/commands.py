@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from copilot.bootstrap import open_bar_store, open_market, open_registry, prepare_data_dir
+from copilot.bootstrap import open_registry, prepare_data_dir
+from copilot.markets import held_market, open_bar_store
 from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
@@ -70,17 +71,17 @@ def train_model(settings: Settings, symbol: str | None, timeframe: str, progress
         DataUnavailable: There are too few bars.
     """
     prepare_data_dir(settings)
-    market = open_market(settings, lambda done: progress(0.2 * done, "market"))
-    wanted = _timeframe(timeframe)
-    if symbol is not None and symbol not in market.instruments():
-        raise ConfigError(f"--symbol {symbol!r} is not on this market; it lists {', '.join(market.instruments())}")
-    model = train_on_market(
-        market,
-        wanted,
-        symbols=None if symbol is None else (symbol,),
-        created_at=datetime.now(UTC),
-        progress=lambda done, what: progress(0.2 + 0.8 * done, what),
-    )
+    with held_market(settings, lambda done: progress(0.2 * done, "market")) as market:
+        wanted = _timeframe(timeframe)
+        if symbol is not None and symbol not in market.instruments():
+            raise ConfigError(f"--symbol {symbol!r} is not on this market; it lists {', '.join(market.instruments())}")
+        model = train_on_market(
+            market,
+            wanted,
+            symbols=None if symbol is None else (symbol,),
+            created_at=datetime.now(UTC),
+            progress=lambda done, what: progress(0.2 + 0.8 * done, what),
+        )
     return open_registry(settings).offer(model)
 
 

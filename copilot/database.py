@@ -21,6 +21,7 @@ import agents.supervisor.tables as _supervisor_tables  # noqa: F401
 import copilot.rest.tables as _rest_tables  # noqa: F401
 import copilot.telegram.tables as _telegram_tables  # noqa: F401
 import copilot.web.tables as _web_tables  # noqa: F401
+import copilot.worlds as _worlds  # noqa: F401
 import tools.proposal_tables as _proposal_tables  # noqa: F401
 import tools.tables as _tool_tables  # noqa: F401
 from engine.data.database import connect_database, metadata

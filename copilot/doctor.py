@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from copilot.bootstrap import open_bar_store, open_registry, prepare_data_dir
+from copilot.bootstrap import open_registry, prepare_data_dir
 from copilot.brain.opening import DEFAULT_MODEL, choose_installed
 from copilot.chat_models.failures import explain
 from copilot.chat_models.ollama import installed_models
 from copilot.database import open_database
+from copilot.markets import open_bar_store, settle_market
 from copilot.settings import Settings
+from copilot.venues import fingerprint
 from engine.domain.errors import ConfigError, DataUnavailable
 from prompts import load_words
 
@@ -46,23 +48,29 @@ def examine(settings: Settings) -> list[Part]:
         ConfigError: The data folder cannot be written.
     """
     prepare_data_dir(settings)
+    settled = settle_market(settings)
+    settings = settled.settings
     return [
         _chat_model(settings),
         _memory(settings),
         _database(settings),
-        _market(settings),
+        _market(settings, settled.reason),
         _models(settings),
-        Part("exchange", "simulated", "exchange_paper"),
+        _exchange(settings),
     ]
 
 
 def render(parts: list[Part], language: Literal["en", "es"]) -> list[str]:
     """Return a line for each part, and one for what would add it."""
-    words = load_words(language, "messages")["doctor"]
+    messages = load_words(language, "messages")
+    words, reach = messages["doctor"], messages["reach"]
     width = max(len(name) for name in words["parts"].values())
     lines = []
     for part in parts:
-        detail = words["details"][part.detail].format(**part.params)
+        params = dict(part.params)
+        if "reason" in params:
+            params["reason"] = reach.get(params["reason"], params["reason"])
+        detail = words["details"][part.detail].format(**params)
         lines.append(f"{words['parts'][part.name]:<{width}}  {words['states'][part.state]:<10}  {detail}")
         if part.adds:
             lines.append(" " * (width + 2) + words["adds"].format(command=part.adds))
@@ -100,7 +108,7 @@ def _ollama(settings: Settings, name: str, *, is_optional: bool) -> Part:
 def _memory(settings: Settings) -> Part:
     if settings.memory_url:
         return Part("memory", "in_use", "memory_redis", {"host": urlsplit(settings.memory_url).hostname or ""})
-    path = str(settings.data_dir / "memory.db")
+    path = settings.memory.removeprefix("sqlite:///")
     return Part("memory", "in_use", "memory_sqlite", {"path": path}, "COPILOT_MEMORY_URL=redis://127.0.0.1 make run")
 
 
@@ -114,7 +122,9 @@ def _database(settings: Settings) -> Part:
     return Part("database", "in_use", "database_url", {"url": shown})
 
 
-def _market(settings: Settings) -> Part:
+def _market(settings: Settings, reason: str) -> Part:
+    if settings.market_kind == "binance":
+        return Part("market", "in_use", "market_binance")
     source = settings.replay_source
     ingest = f"trading-copilot ingest --source {source} FILES"
     try:
@@ -123,10 +133,18 @@ def _market(settings: Settings) -> Part:
         return Part("market", "missing", "market_bad", {"error": str(error)}, ingest)
     if settings.market == "simulated":
         adds = "COPILOT_MARKET=replay trading-copilot run" if series else ingest
-        return Part("market", "simulated", "market_simulated", {"seed": str(settings.market_seed)}, adds)
+        params = {"seed": str(settings.market_seed), "reason": reason}
+        return Part("market", "simulated", "market_simulated" if reason == "set" else "market_looked", params, adds)
     if series == 0:
         return Part("market", "missing", "market_replay_empty", {"source": source}, ingest)
     return Part("market", "in_use", "market_replay", {"source": source, "series": str(series)})
+
+
+def _exchange(settings: Settings) -> Part:
+    if settings.venue == "paper":
+        return Part("exchange", "simulated", "exchange_paper")
+    params = {"venue": settings.venue, "fingerprint": fingerprint(settings)}
+    return Part("exchange", "in_use", "exchange_venue", params, "trading-copilot live")
 
 
 def _models(settings: Settings) -> Part:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from copilot.bootstrap import Report, open_market, open_registry, prepare_data_dir, prepare_signals
+from copilot.bootstrap import Report, open_registry, prepare_data_dir, prepare_signals
+from copilot.markets import running_market, settle_market
 from copilot.settings import LOOPBACK, Settings
 from copilot.web.server import listen
 from engine.api import Authenticate, Broadcaster, create_api
@@ -36,25 +37,26 @@ async def serve_engine(settings: Settings, report: Report, say: Callable[[str], 
             "set COPILOT_API_TOKEN, or keep COPILOT_HOST at 127.0.0.1"
         )
     prepare_data_dir(settings)
-    market = open_market(settings, lambda done: report(done, "market"))
-    signals = await prepare_signals(settings, market, report)
-    broadcaster = Broadcaster(market, signals)
-    app = create_api(broadcaster, open_registry(settings), authenticate=_check(token))
-    if settings.host in LOOPBACK:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_NAMES))
-    listener = listen(settings.host, settings.api_port, has_password=True, setting="COPILOT_API_PORT")
-    report(1.0, "")
-    say(f"http://{settings.host}:{listener.getsockname()[1]}/docs")
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
-    with listener:
-        stream = asyncio.create_task(broadcaster.run())
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await asyncio.shield(serving)
-        finally:
-            stream.cancel()
-            server.should_exit = True
-            await asyncio.gather(serving, stream, return_exceptions=True)
+    settings = settle_market(settings).settings
+    async with running_market(settings, lambda done: report(done, "market")) as market:
+        signals = await prepare_signals(settings, market, report)
+        broadcaster = Broadcaster(market, signals)
+        app = create_api(broadcaster, open_registry(settings), authenticate=_check(token))
+        if settings.host in LOOPBACK:
+            app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(_NAMES))
+        listener = listen(settings.host, settings.api_port, has_password=True, setting="COPILOT_API_PORT")
+        report(1.0, "")
+        say(f"http://{settings.host}:{listener.getsockname()[1]}/docs")
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+        with listener:
+            stream = asyncio.create_task(broadcaster.run())
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await asyncio.shield(serving)
+            finally:
+                stream.cancel()
+                server.should_exit = True
+                await asyncio.gather(serving, stream, return_exceptions=True)
 
 
 def _check(token: str) -> Authenticate | None:

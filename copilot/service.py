@@ -22,9 +22,9 @@ from copilot.brain.values import OFFLINE
 from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, TicketClosed, TicketOpened, TurnEnded
 from copilot.graph.state import TurnContext, TurnState
 from copilot.remembering import Remembering, read_wish
-from copilot.wording import format_time, render_answer, render_error, render_message, render_notice
+from copilot.wording import render_answer, render_error, render_message, render_notice
 from copilot.wording.agents import render_renewed
-from copilot.wording.formats import escape
+from copilot.wording.banner import render_banner
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
 from prompts import load_words
@@ -82,6 +82,8 @@ class Copilot:
         market: MarketData,
         *,
         fallback_language: Language,
+        venue: str = "paper",
+        market_reason: str = "set",
         remembering: Remembering | None = None,
         speaker: Callable[[], str] = lambda: OFFLINE,
         halt: Callable[[str, str], Awaitable[None]],
@@ -98,6 +100,8 @@ class Copilot:
             notices: What happened while they were away.
             market: Where prices come from.
             fallback_language: Language where nobody has chosen one.
+            venue: Where orders go.
+            market_reason: Why this market: `set`, or what a look at the network told.
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
             halt: Stops all trading on behalf of an owner, on a surface.
@@ -111,6 +115,7 @@ class Copilot:
         self._notices = notices
         self._fallback: Language = fallback_language
         self._market = market
+        self._venue, self._market_reason = venue, market_reason
         self._remembering = remembering
         self._speaker = speaker
         self._halt = halt
@@ -334,12 +339,7 @@ class Copilot:
 
     def banner(self, language: Language) -> str:
         """Return what is simulated and who answers, plainly."""
-        words = load_words(language, "messages")
-        name = "simulated" if self._market.is_simulated else "replay"
-        speaker = self._speaker()
-        brain = str(words["voice"]["offline" if speaker == OFFLINE else "beside"]).format(brain=escape(speaker))
-        told = str(words["banner"][name])
-        return told.format(market_time=format_time(self._market.now(), language), brain=brain)
+        return render_banner(self._market, self._venue, self._market_reason, self._speaker(), language)
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from engine.data.live.composite import parse_proxies
 from engine.domain.errors import ConfigError
 
 PREFIX = "COPILOT_"
@@ -31,7 +32,15 @@ class Settings(BaseSettings):
         memory_ttl_s: Seconds after its last turn that a conversation is kept; 0 keeps it for good.
         journal_keep_days: Days of market time that agents' decisions are kept; 0 keeps all. Open trades always stay.
         language: Language before the owner has chosen one.
-        market: `simulated` invents prices; `replay` plays stored bars as if live.
+        market: `simulated` invents prices; `replay` plays stored bars as if live; `binance` shows its public prices;
+            `auto` is `binance` where it can be reached at the start, else `simulated`.
+        market_proxies: What Binance trades in place of a symbol (`XAUUSD=PAXG/USDT`), separated by commas.
+        market_source: Source of the bar store for currencies and metals that have no proxy; the owner keeps it current.
+        venue: Where orders go: `paper`, `binance-testnet`, `binance-futures-demo`, or `binance` for real money.
+        binance_key: API key of that venue.
+        binance_secret: Its secret, or the path of a file with an Ed25519 or RSA private key (PEM).
+        binance_url: Scheme, host and port in place of Binance's own, for a mirror or a server for tests.
+        binance_stream_url: The same for its WebSocket streams.
         market_seed: Seed of the simulated market.
         replay_source: Folder of the bar store to replay (the `--source` of `trading-copilot ingest`).
         replay_start: First market time of a replay, ISO; empty means ninety days before the data's end.
@@ -78,7 +87,14 @@ class Settings(BaseSettings):
     owner: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "owner"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    market: Literal["simulated", "replay"] = "simulated"
+    market: Literal["auto", "binance", "simulated", "replay"] = "auto"
+    market_proxies: str = ""
+    market_source: str = ""
+    venue: Literal["paper", "binance-testnet", "binance-futures-demo", "binance"] = "paper"
+    binance_key: SecretStr = SecretStr("")
+    binance_secret: SecretStr = SecretStr("")
+    binance_url: str = ""
+    binance_stream_url: str = ""
     market_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 20240101
     replay_source: str = "files"
     replay_symbols: Annotated[tuple[str, ...], NoDecode] = ()
@@ -146,6 +162,35 @@ class Settings(BaseSettings):
             raise ValueError("write it like http://127.0.0.1:8080/v1")
         return value.rstrip("/")
 
+    @field_validator("binance_url", "binance_stream_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not (urlsplit(value).scheme in ("http", "https", "ws", "wss") and urlsplit(value).hostname):
+            raise ValueError("write it like http://127.0.0.1:8080")
+        return value.rstrip("/")
+
+    @field_validator("market_proxies")
+    @classmethod
+    def _are_proxies(cls, value: str) -> str:
+        parse_proxies(value)
+        return value
+
+    @model_validator(mode="after")
+    def _trades_where_it_looks(self) -> Self:
+        """Refuse a real venue beside prices that are not its own, and one without a key."""
+        if self.venue == "paper":
+            return self
+        if self.market not in ("auto", "binance"):
+            raise ValueError(
+                f"COPILOT_VENUE is {self.venue!r} and COPILOT_MARKET is {self.market!r}: orders at Binance need its "
+                "own prices; leave COPILOT_MARKET empty, or trade on paper"
+            )
+        if not (self.binance_key.get_secret_value() and self.binance_secret.get_secret_value()):
+            raise ValueError(
+                f"COPILOT_VENUE is {self.venue!r}, which needs COPILOT_BINANCE_KEY and COPILOT_BINANCE_SECRET"
+            )
+        return self
+
     @model_validator(mode="after")
     def _names_who_may_talk(self) -> Self:
         if self.telegram_token.get_secret_value() and not self.telegram_users:
@@ -153,14 +198,43 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def market_kind(self) -> Literal["binance", "simulated", "replay"]:
+        """Return which market is meant; of `auto`, what the last start found."""
+        if self.venue != "paper":
+            return "binance"
+        if self.market != "auto":
+            return self.market
+        kept = self.market_file
+        return "binance" if kept.is_file() and kept.read_text().strip() == "binance" else "simulated"
+
+    @property
+    def market_file(self) -> Path:
+        """Return where a start notes what `auto` came to."""
+        return self.data_dir / "market"
+
+    @property
+    def world(self) -> str:
+        """Return the name of the account's world: which venue on which prices. Its money is never another's."""
+        if self.venue != "paper":
+            return self.venue
+        return {"simulated": "simulated", "binance": "binance-paper"}.get(
+            self.market_kind, f"replay-{self.replay_source}"
+        )
+
+    @property
+    def world_dir(self) -> Path:
+        """Return the folder of the account's own files."""
+        return self.data_dir if self.world == "simulated" else self.data_dir / self.world
+
+    @property
     def database(self) -> str:
         """Return the database URL in use."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'copilot.db'}"
+        return self.database_url or f"sqlite:///{self.world_dir / 'copilot.db'}"
 
     @property
     def memory(self) -> str:
         """Return the URL of the conversation memory in use."""
-        return self.memory_url or f"sqlite:///{self.data_dir / 'memory.db'}"
+        return self.memory_url or f"sqlite:///{self.world_dir / 'memory.db'}"
 
     @property
     def is_loopback(self) -> bool:

@@ -33,26 +33,31 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Desk, Engine]]:
     """
     from agents.execution.desk import Desk
     from agents.execution.kill_file import KillFile
-    from agents.execution.paper import PaperVenue
     from agents.risk.values import RiskLimits
-    from copilot.bootstrap import KILL_FILE, open_market, prepare_data_dir
+    from copilot.bootstrap import KILL_FILE, prepare_data_dir
     from copilot.database import open_database
+    from copilot.markets import running_market
+    from copilot.venues import running_venue, starting_cash
+    from copilot.worlds import claim_world
 
     prepare_data_dir(settings)
     database = open_database(settings.database)
     try:
-        market = open_market(settings, lambda _done: None)
-        venue = PaperVenue(database, market, starting_cash=settings.starting_balance)
-        desk = Desk(
-            database,
-            venue,
-            market,
-            RiskLimits(),
-            starting_cash=settings.starting_balance,
-            kill_file=KillFile(settings.data_dir / KILL_FILE),
-        )
-        await desk.start()
-        yield desk, database
+        claim_world(database, settings.world)
+        async with (
+            running_market(settings, lambda _done: None) as market,
+            running_venue(settings, database, market) as venue,
+        ):
+            desk = Desk(
+                database,
+                venue,
+                market,
+                RiskLimits(),
+                starting_cash=starting_cash(settings),
+                kill_file=KillFile(settings.data_dir / KILL_FILE),
+            )
+            await desk.start()
+            yield desk, database
     finally:
         database.dispose()
 

@@ -31,10 +31,11 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_model_at_hand() -> Iterator[None]:
-    """Let no Ollama that happens to run on this machine speak in tests; those that want one name it."""
+def _nothing_at_hand() -> Iterator[None]:
+    """Let neither an Ollama that happens to run nor a network be looked for; tests that want one name it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COPILOT_CHAT_MODEL", "offline")
+        patch.setenv("COPILOT_MARKET", "simulated")
         yield
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from copilot.wording.formats import escape, format_number, format_price, format_time
 from engine.domain.errors import DataUnavailable, InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
+from engine.domain.symbols import FX_SYMBOLS
 from prompts import load_words
 from tools.schema import AGENTS
 
@@ -67,6 +68,8 @@ def render_error(error: Exception, language: Language) -> str:
 def render_code(code: str, params: Mapping[str, str], language: Language) -> str:
     """Return the error that a code names."""
     words = load_words(language, "messages")["errors"]
+    if code == "unknown_instrument" and params.get("symbol") in FX_SYMBOLS:
+        code = "unknown_currency"
     return _fill(words.get(code, words["default"]), _as_written(code, {**params, "code": code}), language)
 
 

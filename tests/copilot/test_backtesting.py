@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -188,10 +189,10 @@ def test_the_ml_signal_is_refused_before_a_market_is_opened(tmp_path: Path) -> N
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """Return a shell in an empty folder whose market is stored bars."""
 
-    def open_stored(settings: Settings, progress: object) -> MarketData:
-        return StoredMarket(SYMBOLS)
+    def open_stored(settings: Settings, progress: object) -> AbstractContextManager[MarketData]:
+        return nullcontext(StoredMarket(SYMBOLS))
 
-    monkeypatch.setattr(backtesting, "open_market", open_stored)
+    monkeypatch.setattr(backtesting, "held_market", open_stored)
     monkeypatch.chdir(tmp_path)
     return CliRunner(env={"COPILOT_LANGUAGE": "es", "COPILOT_DATA_DIR": str(tmp_path / "data")})
 

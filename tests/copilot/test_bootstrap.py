@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import pytest
 
-from copilot.bootstrap import Runtime, open_market, open_registry, open_runtime
+from copilot.bootstrap import Runtime, open_registry, open_runtime
 from copilot.commands import ingest_files
 from copilot.events import TicketOpened, TurnEnded
+from copilot.markets import held_market
 from copilot.settings import Settings
 from engine.domain.errors import ConfigError, DataUnavailable
 from engine.domain.protocols import MarketData
@@ -142,21 +143,26 @@ async def test_the_whole_conversation_on_real_bars(replay_dir: Path) -> None:
             assert "Something went wrong" not in answer
 
 
+def _open(settings: Settings) -> None:
+    with held_market(settings, lambda _done: None):
+        pass
+
+
 def test_a_damaged_replay_clock_stops_with_one_line(replay_dir: Path) -> None:
     settings = replay_settings(replay_dir)
     clock = replay_dir / "replay.json"
     for content in ("{", "[]", json.dumps({"settings": [], "wall_at": "2024-01-01", "market_at": "x"})):
         clock.write_text(content)
         with pytest.raises(ConfigError, match=r"replay\.json is damaged"):
-            open_market(settings, lambda _done: None)
+            _open(settings)
     clock.unlink()
 
 
 def test_a_replay_without_bars_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="trading-copilot ingest --source real"):
-        open_market(replay_settings(tmp_path), lambda _done: None)
+        _open(replay_settings(tmp_path))
 
 
 def test_a_replay_time_that_cannot_be_read_is_named(replay_dir: Path) -> None:
     with pytest.raises(ConfigError, match="COPILOT_REPLAY_START is 'soon'"):
-        open_market(replay_settings(replay_dir, replay_start="soon"), lambda _done: None)
+        _open(replay_settings(replay_dir, replay_start="soon"))

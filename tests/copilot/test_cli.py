@@ -40,7 +40,7 @@ COMMANDS = (
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("COPILOT_")]:
+    for name in [name for name in os.environ if name.startswith("COPILOT_") and name != "COPILOT_MARKET"]:
         monkeypatch.delenv(name)
 
 

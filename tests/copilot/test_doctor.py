@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from copilot.bootstrap import open_bar_store
 from copilot.doctor import Part, examine, render
+from copilot.markets import open_bar_store
 from engine.domain.errors import ConfigError
 from engine.domain.market import Bars
 from tests.copilot.conftest import settings_for

@@ -16,9 +16,10 @@ def _clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_defaults_need_no_environment() -> None:
+def test_defaults_need_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COPILOT_MARKET")
     settings = load_settings()
-    assert settings.market == "simulated"
+    assert (settings.market, settings.market_kind, settings.venue) == ("auto", "simulated", "paper")
     assert settings.database == "sqlite:///data/copilot.db"
     assert settings.is_loopback
 

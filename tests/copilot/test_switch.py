@@ -19,7 +19,7 @@ from tools.results import TicketRefused
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COPILOT_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("copilot.bootstrap.open_market", lambda _settings, _progress: FakeMarket())
+    monkeypatch.setattr("copilot.markets._open_local", lambda _settings, _progress: FakeMarket())
     return tmp_path
 
 

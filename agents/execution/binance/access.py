@@ -67,17 +67,20 @@ def decide_live(
         fingerprint: Of the key that would be used (`fingerprint_of`).
     """
     reasons = [] if setting == LIVE_SETTING else ["not_selected"]
-    if permissions is None or not permissions.is_known:
-        reasons.append("key_unchecked")
-    else:
-        reasons += permissions.troubles
-        reasons += [] if permissions.can_trade else ["key_cannot_trade"]
+    reasons += ["key_unchecked"] if permissions is None else lacking(permissions)
     words = " ".join((confirmation or "").split())
     if not words.startswith(CONFIRMATION):
         reasons.append("not_confirmed")
     elif words != f"{CONFIRMATION} {fingerprint}":
         reasons.append("confirmed_other_key")
     return LiveGate(not reasons, tuple(reasons))
+
+
+def lacking(permissions: KeyPermissions) -> list[str]:
+    """Return the codes of what a key lacks, or may do and should not."""
+    if not permissions.is_known:
+        return ["key_unchecked"]
+    return [*permissions.troubles, *([] if permissions.can_trade else ["key_cannot_trade"])]
 
 
 def fingerprint_of(key: str) -> str:

@@ -210,7 +210,10 @@ class BinanceMarket:
         prices = self._find(symbol).prices
         if prices.number < 0:
             raise DataUnavailable(f"{self.name} has told no price of {symbol} yet")
-        return Quote(symbol, Decimal(prices.bid), Decimal(prices.ask), min(self.now(), utc_from_seconds(prices.at_s)))
+        tick = self._instruments[symbol].tick_size
+        # The exchange writes more digits than its prices have.
+        bid, ask = (Decimal(price).quantize(tick) for price in (prices.bid, prices.ask))
+        return Quote(symbol, bid, ask, min(self.now(), utc_from_seconds(prices.at_s)))
 
     def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
         """Return the last `limit` closed bars, oldest first.
