@@ -14,12 +14,12 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, delete
 
-from copilot.database import open_database
+from engine.data.database import connect_database, metadata
 from tests.parts import REPOSITORY
 from tools.profile import Profile, Profiles, Setting
 from tools.tables import profiles as table
 
-ROUNDS = 25
+ROUNDS = 12
 EVERYTHING: dict[Setting, object] = {
     "language": "es",
     "risk_per_trade_pct": Decimal("0.25"),
@@ -39,7 +39,7 @@ WRITER = """
     profiles = Profiles(connect_database(url))
     print("ready", flush=True)
     sys.stdin.readline()
-    for n in range(60):
+    for n in range(30):
         profiles.change("ana", setting, values[n % len(values)])
 """
 
@@ -54,7 +54,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def database(url: str) -> Engine:
-    return open_database(url)
+    made = connect_database(url)
+    metadata.create_all(made, tables=[table])
+    return made
 
 
 def _at_once(changes: list[Callable[[], None]]) -> None:

@@ -85,7 +85,7 @@ def check_alike(mine: Fill, theirs: Fill) -> None:
 
 @pytest.mark.parametrize("strategy", RESTING)
 async def test_resting_orders_fill_like_the_exact_driver_but_for_gaps(tmp_path: Path, strategy: str) -> None:
-    assert await check_resting(tmp_path / "a.db", strategy, 100 if strategy == "scalping" else 36) >= 8
+    assert await check_resting(tmp_path / "a.db", strategy, 100 if strategy == "scalping" else 26) >= 8
 
 
 @pytest.mark.prove

@@ -14,6 +14,14 @@ from sqlalchemy import Engine
 from engine.data.database import connect_database, metadata
 from tests.tools.agents.world import OWNER, D, FakeFleet, World
 from tools.agent_results import ProposalView
+from tools.proposal_tables import proposal_decisions, proposals
+from tools.tables import notices
+
+MANDATES = ("mandates", "mandate_days", "mandate_events", "mandate_reservations")
+
+
+TABLES = [proposals, proposal_decisions, notices, *(metadata.tables[name] for name in MANDATES)]
+"""What these tests write: making every table takes a server longer than the tests."""
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
@@ -23,7 +31,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "mariadb":
         address = request.getfixturevalue("mariadb_url")
     database = connect_database(address)
-    metadata.create_all(database)
+    metadata.create_all(database, tables=TABLES)
     database.dispose()
     return address
 
