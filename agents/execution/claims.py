@@ -12,8 +12,14 @@ import os
 import socket
 from pathlib import Path
 
+from engine.domain.errors import CopilotError
+
 _PROC = Path("/proc")
 _numbers = itertools.count(1)
+
+
+class NotLeading(CopilotError):
+    """This process no longer leads, or will not before long: nothing may be done on behalf of the agents."""
 
 
 def process_token() -> str:

@@ -27,7 +27,7 @@ from agents.execution.judging import Judge
 from agents.execution.kill_file import KillFile
 from agents.execution.ledger_rows import update_state
 from agents.execution.observing import Observer
-from agents.execution.parts import DeskParts, check_book, no_checkpoint, wall_clock
+from agents.execution.parts import DeskParts, Fence, check_book, no_checkpoint, wall_clock
 from agents.execution.positions import position_statuses
 from agents.execution.reconciling import Reconciler
 from agents.execution.sending import Sender, client_order_id
@@ -64,6 +64,8 @@ class Desk:
         kill_file: A file that stops everything while it is there.
         wall_clock: The real present, against which claims are judged (the market may be a replay).
         checkpoint: Called with the name of each step; crash tests stop the process there.
+        fence: Must stand when what an agent wants is sent; None where no other process can lead. What closes on
+            behalf of a halt, or of a person, needs none.
     """
 
     def __init__(
@@ -78,9 +80,11 @@ class Desk:
         kill_file: KillFile | None = None,
         wall_clock: Callable[[], datetime] = wall_clock,
         checkpoint: Callable[[str], None] = no_checkpoint,
+        fence: Fence | None = None,
     ) -> None:
         self._journal = Journal(database, venue.name)
-        parts = DeskParts(venue, market, self._journal, limits, process_token(), groups or {}, wall_clock, checkpoint)
+        token = process_token()
+        parts = DeskParts(venue, market, self._journal, limits, token, groups or {}, wall_clock, checkpoint, fence)
         self._parts = parts
         self._starting_cash = starting_cash
         self._accountant = Accountant(self._journal, market)
@@ -127,9 +131,11 @@ class Desk:
         Raises:
             InvalidRequest: `client_order_id` (the request's id is not the one of its source), `book` (no name of a
                 book) or `intent_conflict` (the source was used before with other terms).
+            NotLeading: It is an agent's and this process does not lead (any more); nothing was sent.
             DataUnavailable: Our database did not answer; ask again, or `reconcile`, to learn the outcome.
         """
-        execution = await self._sender.execute(intent)
+        fence = None if intent.book == MAIN_BOOK else self._parts.fence
+        execution = await self._sender.execute(intent, fence=fence)
         if "drawdown" in execution.reasons or "halted" in execution.reasons:
             await self.watch()
         return execution

@@ -18,6 +18,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, insert, or_, select, update
 
 from agents.execution.book_tables import fill_details, funding_cursors, ledger_books, order_books
+from agents.execution.claims import NotLeading
 from agents.execution.control_store import Mark, read_all_limits, read_marks, read_states
 from agents.execution.ledger_rows import (
     is_booked,
@@ -209,9 +210,22 @@ class Journal:
         assert stored is not None, "an intent is never deleted"
         return stored
 
-    def claim(self, client_order_id: str, version: int, claimed_by: str, wall: datetime, at: datetime) -> bool:
-        """Take a stored intent for sending, if nothing has changed since `version` was read."""
+    def claim(
+        self,
+        client_order_id: str,
+        version: int,
+        claimed_by: str,
+        wall: datetime,
+        at: datetime,
+        fence: Callable[[Connection], bool] | None = None,
+    ) -> bool:
+        """Take a stored intent for sending, if nothing has changed since `version` was read.
+
+        Raises:
+            NotLeading: The fence does not stand; the intent is left to whoever leads.
+        """
         with self.writing() as (connection, state):
+            _require(fence, connection)
             if state["version"] != version:
                 return False
             claimed = connection.execute(
@@ -224,6 +238,16 @@ class Journal:
                 return False
             update_state(connection, version=version + 1)
             return True
+
+    def check_fence(self, fence: Callable[[Connection], bool] | None) -> None:
+        """Make sure that a fence stands.
+
+        Raises:
+            NotLeading: It does not.
+        """
+        if fence is not None:
+            with reading(self._prepared()) as connection:
+                _require(fence, connection)
 
     def close(
         self, client_order_id: str, seen: IntentState, state: IntentState, reasons: Sequence[str], at: datetime
@@ -492,6 +516,11 @@ class Journal:
         with writing(self._database, ledger_state) as (connection, _):
             if connection.execute(some).first() is None:
                 rebuild_accounts(connection)
+
+
+def _require(fence: Callable[[Connection], bool] | None, connection: Connection) -> None:
+    if fence is not None and not fence(connection):
+        raise NotLeading("this process does not lead; an agent's order is left to the one that does")
 
 
 def _note_order(connection: Connection, order: VenueOrder) -> bool:

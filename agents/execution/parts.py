@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from agents.execution.book_tables import BOOK_NAME_LENGTH
 from agents.execution.journal import Journal
 from agents.risk.values import RiskLimits
@@ -17,6 +19,8 @@ from engine.domain.orders import Side
 from engine.domain.protocols import MarketData, Venue
 
 ZERO = Decimal(0)
+Fence = Callable[[Connection], bool]
+"""Tells within a transaction whether this process still leads; nobody else begins to lead before it ends."""
 _BOOK_NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{BOOK_NAME_LENGTH - 1}}}")
 
 
@@ -50,6 +54,7 @@ class DeskParts:
         token: Identity of this process, under which it claims intents.
         wall_clock: The real present, against which claims are judged (the market may be a replay).
         checkpoint: Called with the name of each step; crash tests stop the process there.
+        fence: Asked before what an agent wants is sent; None where no other process can lead.
     """
 
     venue: Venue
@@ -60,6 +65,7 @@ class DeskParts:
     groups: Mapping[str, str] = field(default_factory=dict)
     wall_clock: Callable[[], datetime] = wall_clock
     checkpoint: Callable[[str], None] = no_checkpoint
+    fence: Fence | None = None
 
     def now(self) -> datetime:
         """Return the market's present."""

@@ -18,10 +18,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
-from agents.execution.claims import has_ended
+from agents.execution.claims import NotLeading, has_ended
 from agents.execution.journal import StoredIntent
 from agents.execution.judging import Judge
-from agents.execution.parts import DeskParts, check_book
+from agents.execution.parts import DeskParts, Fence, check_book
 from agents.execution.settling import Settler
 from agents.execution.values import Execution, IntentState, OrderIntent
 from engine.domain.errors import InvalidRequest, OrderRejected, OrderUncertain, VenueUnavailable
@@ -61,11 +61,17 @@ class Sender:
         self._sending: dict[str, asyncio.Task[Execution]] = {}
         self._turn = asyncio.Lock()
 
-    async def execute(self, intent: OrderIntent, *, is_halt: bool = False) -> Execution:
+    async def execute(self, intent: OrderIntent, *, is_halt: bool = False, fence: Fence | None = None) -> Execution:
         """Send an intent's order at most once and return what became of it.
+
+        Args:
+            intent: What is to be sent.
+            is_halt: It closes on behalf of a halt, which its own states do not forbid.
+            fence: Must stand in the transaction that takes the intent for sending, and still before it is handed over.
 
         Raises:
             InvalidRequest: `client_order_id`, `book` or `intent_conflict`.
+            NotLeading: The fence does not stand; nothing was sent.
             DataUnavailable: Our database did not answer.
         """
         request = intent.request
@@ -74,7 +80,7 @@ class Sender:
             raise InvalidRequest("client_order_id", source=intent.source, client_order_id=request.client_order_id)
         task = self._sending.get(request.client_order_id)
         if task is None:
-            task = asyncio.create_task(self._execute(intent, is_halt=is_halt))
+            task = asyncio.create_task(self._execute(intent, is_halt, fence))
             self._sending[request.client_order_id] = task
             task.add_done_callback(lambda done: self._forget(request.client_order_id, done))
         execution = await asyncio.shield(task)
@@ -118,14 +124,14 @@ class Sender:
         assert execution is not None, "an intent is never deleted"
         return execution
 
-    async def _execute(self, intent: OrderIntent, *, is_halt: bool) -> Execution:
+    async def _execute(self, intent: OrderIntent, is_halt: bool, fence: Fence | None) -> Execution:
         order_id = intent.request.client_order_id
         stored = self._journal.store(intent, self._parts.token, self._parts.wall_clock(), self._parts.now())
         self._parts.checkpoint("stored")
         is_same = stored.intent.request == replace(intent.request, takes=()) and stored.intent.book == intent.book
         if is_same and stored.state is IntentState.STORED:
             async with self._turn:
-                await self._send(intent, is_halt=is_halt)
+                await self._send(intent, is_halt, fence)
         stored = self._stored(order_id)
         if stored.state is IntentState.SENT:
             await self._await_peer(stored)
@@ -133,10 +139,10 @@ class Sender:
             await self.resolve(stored)
         return self.told(order_id)
 
-    async def _send(self, intent: OrderIntent, *, is_halt: bool) -> None:
+    async def _send(self, intent: OrderIntent, is_halt: bool, fence: Fence | None) -> None:
         """Assess, claim, submit and settle; whatever happens, the outcome or the doubt is on record."""
         request = intent.request
-        outgoing = await self._claim(intent, is_halt=is_halt)
+        outgoing = await self._claim(intent, is_halt, fence)
         if outgoing is None:
             return
         self._parts.checkpoint("claimed")
@@ -144,6 +150,7 @@ class Sender:
         if self._parts.wall_clock() - claimed_at > timedelta(seconds=SEND_WINDOW_S / 2):
             self._close(request, IntentState.SENT, IntentState.UNSENT, "too_late")
             return
+        self._check_fence(request, fence)
         try:
             order = await asyncio.wait_for(self._parts.venue.submit(outgoing), SUBMIT_TIMEOUT_S)
         except OrderRejected as error:
@@ -157,7 +164,15 @@ class Sender:
             await self._settler.settle_quietly([order])
             self._parts.checkpoint("settled")
 
-    async def _claim(self, intent: OrderIntent, *, is_halt: bool) -> OrderRequest | None:
+    def _check_fence(self, request: OrderRequest, fence: Fence | None) -> None:
+        """Look once more right before the handing over: a process may have stood still since its claim."""
+        try:
+            self._journal.check_fence(fence)
+        except NotLeading:
+            self._close(request, IntentState.SENT, IntentState.UNSENT, "not_leading")
+            raise
+
+    async def _claim(self, intent: OrderIntent, is_halt: bool, fence: Fence | None) -> OrderRequest | None:
         """Take the intent for sending once the gate allows it on figures that still hold; otherwise deny it.
 
         Returns:
@@ -171,7 +186,7 @@ class Sender:
                 self._close(request, IntentState.STORED, IntentState.DENIED, *judgement.report.reasons)
                 return None
             order_id, wall = request.client_order_id, parts.wall_clock()
-            if self._journal.claim(order_id, judgement.version, parts.token, wall, parts.now()):
+            if self._journal.claim(order_id, judgement.version, parts.token, wall, parts.now(), fence):
                 return judgement.outgoing
             if self._stored(order_id).state is not IntentState.STORED:
                 return None

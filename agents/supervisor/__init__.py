@@ -1,9 +1,9 @@
 """The supervisor: workers that are restarted, and one leader among the processes that share a database."""
 
-from agents.supervisor.leadership import NotLeading
+from agents.execution.claims import NotLeading
 from agents.supervisor.lease import LeaseStore, has_fence
 from agents.supervisor.repeat import Repeat
-from agents.supervisor.supervisor import Supervisor
+from agents.supervisor.supervisor import Supervisor, term_fence
 from agents.supervisor.values import (
     Job,
     ProcessStatus,
@@ -27,4 +27,5 @@ __all__ = [
     "WorkerState",
     "WorkerStatus",
     "has_fence",
+    "term_fence",
 ]

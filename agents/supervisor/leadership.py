@@ -11,17 +11,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from agents.execution.claims import NotLeading
 from agents.execution.rows import DatabaseFailed
 from agents.supervisor.lease import Lease, LeaseStore
 from agents.supervisor.pacing import Pace
 from agents.supervisor.values import SupervisorSettings
-from engine.domain.errors import CopilotError
 
 log = logging.getLogger(__name__)
-
-
-class NotLeading(CopilotError):
-    """The term has ended, or will before long: nothing may be done on its behalf."""
 
 
 class Term:

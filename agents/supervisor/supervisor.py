@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from agents.execution.rows import DatabaseFailed
 from agents.supervisor.heartbeats import Heartbeats
 from agents.supervisor.keeper import Keeper
 from agents.supervisor.leadership import Leadership, Term
-from agents.supervisor.lease import LeaseStore, new_holder
+from agents.supervisor.lease import LeaseStore, has_fence, new_holder
 from agents.supervisor.pacing import Pace, RealPace
 from agents.supervisor.values import ProcessStatus, SupervisorSettings, Worker, WorkerStatus
 from engine.domain.errors import ConfigError
@@ -156,6 +156,19 @@ class Supervisor:
             self._notifier.notify(self._owner, kind, {"worker": worker, "error": error})
         except Exception:
             log.exception("the owner could not be told that %s: %s", kind, worker)
+
+
+def term_fence(supervisors: Sequence[Supervisor]) -> Callable[[Connection], bool]:
+    """Return the fence of this process for its desk, which is made before the supervisor is put into the list.
+
+    It stands while the process surely leads by its own clock, and no newer term has begun in the database.
+    """
+
+    def stands(connection: Connection) -> bool:
+        fence = supervisors[0].fence if supervisors else None
+        return fence is not None and has_fence(connection, fence)
+
+    return stands
 
 
 async def _end_all(tasks: Sequence[asyncio.Task[None]]) -> None:
