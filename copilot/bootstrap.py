@@ -100,7 +100,6 @@ class Runtime:
     ) -> None:
         """Stop it and close what was opened."""
         await self.closing.aclose()
-        self.database.dispose()
 
 
 async def open_runtime(settings: Settings, report: Report) -> Runtime:
@@ -109,12 +108,21 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
     Raises:
         ConfigError: A setting cannot be used.
     """
+    async with AsyncExitStack() as closing:
+        runtime = await _wire(settings, report, closing)
+        runtime.closing = closing.pop_all()
+    return runtime
+
+
+async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> Runtime:
+    """Open everything, and leave with `closing` what must be closed, also when something fails half way."""
     prepare_data_dir(settings)
-    settled = settle_market(settings)
+    settled = await asyncio.to_thread(settle_market, settings)
     settings = settled.settings
     database = open_database(settings.database)
+    closing.callback(database.dispose)
     claim_world(database, settings.world)
-    clock, closing = SystemClock(), AsyncExitStack()
+    clock = SystemClock()
     market = await closing.enter_async_context(
         running_market(settings, lambda done: report(done * _MARKET_SHARE, "market"))
     )
@@ -211,7 +219,6 @@ async def open_runtime(settings: Settings, report: Report) -> Runtime:
         notices,
         supervisor,
         brain,
-        closing,
     )
 
 

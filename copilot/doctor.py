@@ -133,8 +133,10 @@ def _market(settings: Settings, reason: str) -> Part:
         return Part("market", "missing", "market_bad", {"error": str(error)}, ingest)
     if settings.market == "simulated":
         adds = "COPILOT_MARKET=replay trading-copilot run" if series else ingest
-        params = {"seed": str(settings.market_seed), "reason": reason}
-        return Part("market", "simulated", "market_simulated" if reason == "set" else "market_looked", params, adds)
+        seed = str(settings.market_seed)
+        if reason == "set":
+            return Part("market", "simulated", "market_simulated", {"seed": seed}, adds)
+        return Part("market", "simulated", "market_looked", {"seed": seed, "reason": reason}, adds)
     if series == 0:
         return Part("market", "missing", "market_replay_empty", {"source": source}, ingest)
     return Part("market", "in_use", "market_replay", {"source": source, "series": str(series)})
@@ -143,8 +145,13 @@ def _market(settings: Settings, reason: str) -> Part:
 def _exchange(settings: Settings) -> Part:
     if settings.venue == "paper":
         return Part("exchange", "simulated", "exchange_paper")
-    params = {"venue": settings.venue, "fingerprint": fingerprint(settings)}
-    return Part("exchange", "in_use", "exchange_venue", params, "trading-copilot live")
+    return Part(
+        "exchange",
+        "in_use",
+        "exchange_venue",
+        {"venue": settings.venue, "fingerprint": fingerprint(settings)},
+        "trading-copilot live",
+    )
 
 
 def _models(settings: Settings) -> Part:

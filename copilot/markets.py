@@ -27,6 +27,7 @@ from engine.data.simulated_cache import ParquetChunkStore
 from engine.data.store import BarStore
 from engine.domain.errors import ConfigError, DataUnavailable
 from engine.domain.protocols import MarketData
+from engine.domain.symbols import CRYPTO_SYMBOLS, FX_SYMBOLS
 from engine.sim.market import SimulatedMarket
 
 Progress = Callable[[float], None]
@@ -127,6 +128,7 @@ def live_market(settings: Settings) -> CompositeMarket:
         streams = f"{streams}/futures"
     return build_live_market(
         open_bar_store(settings),
+        (*FX_SYMBOLS, *(settings.market_symbols or CRYPTO_SYMBOLS)),
         network=network,
         proxies=parse_proxies(settings.market_proxies),
         stored_source=settings.market_source,

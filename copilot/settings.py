@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         language: Language before the owner has chosen one.
         market: `simulated` invents prices; `replay` plays stored bars as if live; `binance` shows its public prices;
             `auto` is `binance` where it can be reached at the start, else `simulated`.
+        market_symbols: What to carry of Binance, separated by commas (`BTC/USDT,PEPE/USDT`); empty means the known coins.
         market_proxies: What Binance trades in place of a symbol (`XAUUSD=PAXG/USDT`), separated by commas.
         market_source: Source of the bar store for currencies and metals that have no proxy; the owner keeps it current.
         venue: Where orders go: `paper`, `binance-testnet`, `binance-futures-demo`, or `binance` for real money.
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     market: Literal["auto", "binance", "simulated", "replay"] = "auto"
+    market_symbols: Annotated[tuple[str, ...], NoDecode] = ()
     market_proxies: str = ""
     market_source: str = ""
     venue: Literal["paper", "binance-testnet", "binance-futures-demo", "binance"] = "paper"
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
     api_token: Annotated[SecretStr, Field(max_length=500)] = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
-    @field_validator("replay_symbols", "telegram_users", mode="before")
+    @field_validator("replay_symbols", "market_symbols", "telegram_users", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

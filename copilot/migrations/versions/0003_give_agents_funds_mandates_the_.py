@@ -1,4 +1,4 @@
-"""Give agents, funds, mandates, the supervisor and surfaces their tables"""
+"""Give agents, funds, mandates, the supervisor and surfaces their tables."""
 
 import sqlalchemy as sa
 from alembic import op
