@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         language: Language before the owner has chosen one.
         market: `simulated` invents prices; `replay` plays stored bars as if live; `binance` shows its public prices;
             `auto` is `binance` where it can be reached at the start, else `simulated`.
-        market_symbols: Coins to carry of Binance, separated by commas (`BTC/USDT,PEPE/USDT`); the known ones when empty.
+        market_symbols: Coins to carry of Binance, separated by commas; the known ones when empty.
         market_proxies: What Binance trades in place of a symbol (`XAUUSD=PAXG/USDT`), separated by commas.
         market_source: Source of the bar store for currencies and metals that have no proxy; the owner keeps it current.
         venue: Where orders go: `paper`, `binance-testnet`, `binance-futures-demo`, or `binance` for real money.
