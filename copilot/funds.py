@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import uuid4
@@ -20,6 +20,17 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
+from copilot.fund_words import (
+    account_line,
+    fund_content,
+    fund_lines,
+    moment,
+    money,
+    order_line,
+    plain,
+    run_line,
+    statement_content,
+)
 from copilot.settings import Settings, load_settings
 from engine.domain.errors import ConfigError
 
@@ -140,7 +151,7 @@ def open_fund(
             return await funds.open_fund(fund, _terms(terms))
 
         record = session.run(work)
-        line = session.say("opened", fund=record.name, price=_plain(record.terms.initial_price))
+        line = session.say("opened", fund=record.name, price=plain(record.terms.initial_price))
         session.show([line], {"fund": record.name, "terms": record.terms.model_dump(mode="json")}, as_json)
 
 
@@ -244,7 +255,7 @@ def distribute(
         if chosen is not None and chosen.end > funds.now():
             from agents.fund import FundRefused
 
-            raise FundRefused("fund_period_open", period=chosen.name, end=_moment(chosen.end))
+            raise FundRefused("fund_period_open", period=chosen.name, end=moment(chosen.end))
         reports = await funds.run_due(fund)
         return reports, None if chosen is None else payouts_of(funds, fund, chosen)
 
@@ -255,7 +266,7 @@ def distribute(
             return
         line = session.say(
             "period_done", fund=fund, period=payouts.period, count=str(payouts.count),
-            paid=_money(payouts.paid), kept=_money(payouts.kept),
+            paid=money(payouts.paid), kept=money(payouts.kept),
         )  # fmt: skip
         session.show([line], payouts, as_json)
 
@@ -323,82 +334,6 @@ def payouts_of(funds: Funds, fund: str, period: Period) -> Payouts:
         for wanted in (EntryKind.PAYOUT, EntryKind.REINVESTMENT)
     )
     return Payouts(fund, period.name, len(mine), paid, kept)
-
-
-def fund_lines(fund: FundStatus, words: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a fund as lines."""
-    yield words["fund"].format(
-        fund=fund.record.name,
-        units=_plain(fund.units),
-        price=_plain(fund.price),
-        owned=_money(fund.owned),
-        accounts=fund.accounts,
-        at=_moment(fund.record.valued_at),
-    )
-    if fund.payable:
-        yield words["payable"].format(amount=_money(fund.payable))
-    for order in fund.waiting:
-        yield words["waiting"].format(
-            kind=words["kinds"][order.kind],
-            amount=words["everything"] if order.amount is None else _money(order.amount),
-            account=order.account,
-            source=order.source,
-        )
-
-
-def account_line(account: AccountStatus, words: Mapping[str, Any]) -> str:
-    """Return an account as a line."""
-    return str(words["account"]).format(
-        account=account.record.account,
-        holder=account.record.holder,
-        units=_plain(account.holding.units),
-        value=_money(account.value),
-        net=_money(account.net_value),
-        mark=_money(account.holding.mark),
-        payouts=words["payouts"][account.record.payouts],
-    )
-
-
-def order_line(order: FundOrder, words: Mapping[str, Any]) -> str:
-    """Return what became of an order as a line."""
-    return str(words["order"][order.state]).format(
-        kind=words["kinds"][order.kind],
-        amount=words["everything"] if order.amount is None else _money(order.amount),
-        account=order.account,
-        source=order.source,
-        at="" if order.dealt_at is None else _moment(order.dealt_at),
-        reason=words["reasons"].get(order.reason, order.reason),
-    )
-
-
-def run_line(report: RunReport, words: Mapping[str, Any]) -> str:
-    """Return what a valuation did as a line."""
-    from agents.fund import EntryKind
-
-    return str(words["run"]).format(
-        fund=report.fund,
-        at=_moment(report.at),
-        price=_plain(report.valuation.price),
-        net=_money(report.valuation.net_assets),
-        fees=_money(report.fees),
-        payouts=_money(report.total(EntryKind.PAYOUT) + report.total(EntryKind.REINVESTMENT)),
-        deposits=_money(report.total(EntryKind.DEPOSIT)),
-        withdrawals=_money(report.total(EntryKind.WITHDRAWAL)),
-    )
-
-
-def fund_content(fund: FundStatus) -> dict[str, object]:
-    """Return a fund as plain values for JSON, every digit kept."""
-    record = fund.record
-    told = {each.name: getattr(fund, each.name) for each in fields(fund) if each.name != "record"}
-    times = {"opened_at": record.opened_at, "valued_at": record.valued_at}
-    return {"fund": record.name, **times, **told, "terms": record.terms.model_dump(mode="json")}
-
-
-def statement_content(statement: Statement) -> dict[str, object]:
-    """Return a statement as plain values for JSON, every digit kept."""
-    content = {each.name: getattr(statement, each.name) for each in fields(statement)}
-    return content | {"terms": statement.terms.model_dump(mode="json"), "fees": statement.fees}
 
 
 def write_statement(statement: Statement, path: Path, language: str, made_at: datetime) -> None:
@@ -479,7 +414,7 @@ class _Session:
     def show_runs(self, fund: str, reports: Sequence[RunReport], as_json: bool) -> None:
         lines = [run_line(each, self.words) for each in reports]
         lines += [order_line(order, self.words) for each in reports for order in each.rejected]
-        self.show(lines or [self.say("nothing_due", fund=fund, at=_moment(datetime.now(UTC)))], reports, as_json)
+        self.show(lines or [self.say("nothing_due", fund=fund, at=moment(datetime.now(UTC)))], reports, as_json)
 
 
 def _period(text: str) -> Period:
@@ -520,15 +455,3 @@ def _number(text: str) -> Decimal:
 
 def _ratio(text: str) -> Decimal:
     return _number(text) / 100
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_EVEN) + 0:,f}"
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize() + 0:f}"
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"
