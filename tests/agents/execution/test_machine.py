@@ -227,7 +227,7 @@ def test_there_are_enough_truths() -> None:
 
 
 def test_the_truths_hold_over_any_sequence() -> None:
-    short = settings(max_examples=8, stateful_step_count=8, deadline=None, suppress_health_check=CHECKS)
+    short = settings(max_examples=5, stateful_step_count=6, deadline=None, suppress_health_check=CHECKS)
     run_state_machine_as_test(Trading, settings=short)  # type: ignore[no-untyped-call]  # hypothesis does not type it
 
 

@@ -251,7 +251,7 @@ class Desk:
             self.books, _ = post_fill(self.books, one)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(steps, st.sampled_from([(LIMITS, 1), (narrow, 1), (wide, 4)]))
 def test_limits_hold_after_whatever_the_gate_allowed(
     rows: list[tuple[str, Side, Decimal, Decimal | None, str, bool]], bounds: tuple[RiskLimits, int]
