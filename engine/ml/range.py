@@ -7,12 +7,13 @@ residuals demand (split conformal), sorted so that none cross, and kept at 0 or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xgboost as xgb
 
 from engine.domain.market import FloatArray
+from engine.ml.trees import FlatTrees, flatten_trees
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -25,6 +26,7 @@ class RangePredictor:
     down: xgb.Booster
     up_shift: tuple[float, ...]
     down_shift: tuple[float, ...]
+    _flat: list[FlatTrees] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def predict(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the quantiles of the excursions up and down for rows of features; each of shape (m, 3)."""
@@ -32,6 +34,13 @@ class RangePredictor:
             settle_quantiles(self.up.inplace_predict(X), self.up_shift),
             settle_quantiles(self.down.inplace_predict(X), self.down_shift),
         )
+
+    def predict_one(self, row: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same for one row of features of shape (k,), many times faster; each of shape (3,)."""
+        if not self._flat:
+            self._flat[:] = [flatten_trees(self.up), flatten_trees(self.down)]
+        raw = [trees.margins(row).reshape(1, -1) for trees in self._flat]
+        return settle_quantiles(raw[0], self.up_shift)[0], settle_quantiles(raw[1], self.down_shift)[0]
 
 
 def settle_quantiles(raw: FloatArray, shift: Sequence[float]) -> FloatArray:

@@ -81,7 +81,7 @@ class SignalGenerator:
                 timeframe=bars.timeframe,
             )
         best = max(self._candidates(row, cost_ratio / fraction), key=lambda candidate: candidate.value)
-        up, down = (quantiles[0] for quantiles in self._model.range.predict(row.reshape(1, -1)))
+        up, down = self._model.range.predict_one(row)
         phase = detect_phase(bars)
         bar_s = TIMEFRAME_S[bars.timeframe]
         closed_at = utc_from_seconds(int(bars.time[-1]) + bar_s)
@@ -118,14 +118,14 @@ class SignalGenerator:
         )
 
     def _candidates(self, row: FloatArray, cost: float) -> list[_Candidate]:
-        probabilities = self._model.tpsl.predict_proba(row.reshape(1, -1))
+        probabilities = self._model.tpsl.predict_one(row)
         candidates = []
         for side in SIDES:
             for ratio in REWARD_RISKS:
                 probability = probabilities[target_name(side, ratio)]
-                value = float(expected_value(probability, ratio, cost)[0])
+                value = float(expected_value(np.asarray(probability), ratio, cost))
                 breakeven = breakeven_probability(ratio, cost)
-                candidates.append(_Candidate(side, ratio, float(probability[0]), breakeven, value))
+                candidates.append(_Candidate(side, ratio, probability, breakeven, value))
         return candidates
 
     def _judge(
