@@ -25,6 +25,7 @@ from copilot.remembering import Remembering, read_wish
 from copilot.wording import render_answer, render_error, render_message, render_notice
 from copilot.wording.agents import render_renewed
 from copilot.wording.banner import render_banner
+from copilot.wording.starters import fit_starter
 from engine.domain.errors import CopilotError, InvalidRequest
 from engine.domain.protocols import MarketData
 from prompts import load_words
@@ -343,7 +344,8 @@ class Copilot:
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""
-        return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
+        symbols = self._market.instruments()
+        return tuple(fit_starter(each, symbols) for each in load_words(language, "messages")["starters"])
 
     async def _resume(self, owner: str, ticket: Asked, *, is_new: bool) -> AsyncIterator[Event]:
         config = _config(ticket.conversation_id, owner)

@@ -29,6 +29,7 @@ from copilot.web.threads import Threads
 from copilot.web.tickets import TicketCards, revived
 from copilot.web.turn import Speaking, Turn, plain_colons
 from copilot.wording.formats import escape
+from copilot.wording.starters import fit_starter
 from prompts import load_words
 from tools.decisions import Asked
 
@@ -183,8 +184,9 @@ class Page:
         """Return what may be asked, beginning with what the owner does most, in their language or the browser's."""
         language = self.owners_language(owner, tag)
         known = self._words(language)["starters"]
-        used = [known[tool] for tool in self._threads.used_tools(owner) if tool in known]
-        offered = {starter["message"]: starter["label"] for starter in used}
+        symbols = self._core.instruments()
+        used = [fit_starter(known[tool], symbols) for tool in self._threads.used_tools(owner) if tool in known]
+        offered = {message: label for label, message in used}
         for label, message in self._core.starters(language):
             offered.setdefault(message, label)
         return tuple((label, message) for message, label in offered.items())[:STARTERS]

@@ -27,6 +27,7 @@ from copilot.events import (
     Waiting,
 )
 from copilot.wording import render_answer, render_message
+from copilot.wording.starters import fit_starter
 from engine.domain.market import Bars
 from engine.domain.signals import Direction
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
@@ -317,7 +318,7 @@ class FakeCore:
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return the real starters."""
-        return tuple((label, message) for label, message in load_words(language, "messages")["starters"])
+        return tuple(fit_starter(each, self.instruments()) for each in load_words(language, "messages")["starters"])
 
 
 async def _waver() -> AsyncIterator[Event]:

@@ -16,6 +16,7 @@ from copilot.web.card import SUPERSEDED, card_props, superseded_props, without_n
 from copilot.web.commands import NAMES, is_command, menu, read_command, sentence
 from copilot.web.settings_panel import Panel, changed_settings
 from copilot.web.typed_numbers import AmbiguousNumber
+from copilot.wording.starters import fit_starter
 from prompts import load_words
 from tests.copilot.web.fake_agents import agents_result, start_proposal
 from tests.copilot.web.fakes import make_ticket
@@ -79,7 +80,9 @@ def test_ordinary_messages_are_no_commands() -> None:
 @BOTH
 def test_starters_are_understood_and_use_the_tool_that_they_stand_for(language: Language) -> None:
     for tool, starter in load_words(language, "web")["starters"].items():
-        assert [name for name, _ in calls(starter["message"])] == [tool]
+        for symbols in (["XAUUSD"], []):
+            _, message = fit_starter(starter, symbols)
+            assert [name for name, _ in calls(message)] == [tool]
 
 
 @BOTH
