@@ -15,7 +15,7 @@ class PaysFunding(Protocol):
     """A venue that pays or takes money for holding (perpetual futures); others lack the method."""
 
     async def funding(self, after: int) -> Sequence[tuple[int, FundingPayment]]:
-        """Return payments with a sequence number above `after`, in order; sequence numbers never repeat."""
+        """Return payments with a sequence number above `after`, in order; one told again has the same id."""
         ...
 
 

@@ -223,7 +223,8 @@ class FuturesAccountApi:
             and symbol in ("", row.symbol)
             and (start is None or row.time_ms >= start)
         ]
-        return rows[-call.limit(100, 1000) :]
+        limit = call.limit(100, 1000)
+        return rows[-limit:] if start is None else rows[:limit]
 
     def commission(self, call: Call) -> dict[str, str]:
         """Return the fee rates of a symbol."""

@@ -15,7 +15,7 @@ from agents.execution.binance.gateway import Call, Gateway
 from agents.execution.binance.limiter import Urgency
 from agents.execution.binance.replies import Failure
 from agents.execution.binance.rules import Rules
-from agents.execution.binance.values import Leg, VenueState, VenueTrade
+from agents.execution.binance.values import Leg, VenueFunding, VenueState, VenueTrade
 from engine.domain.errors import VenueUnavailable
 from engine.domain.orders import OrderStatus
 
@@ -94,6 +94,14 @@ class Dialect(Protocol):
 
         Raises:
             VenueUnavailable: No answer, or one without balances.
+        """
+        ...
+
+    async def funding(self, gateway: Gateway, since: datetime) -> list[VenueFunding]:
+        """Return what was paid for holding at a time or after it, oldest first.
+
+        Raises:
+            VenueUnavailable: No answer.
         """
         ...
 

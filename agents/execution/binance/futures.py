@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from agents.execution.binance.gateway import Call, Gateway
 from agents.execution.binance.limiter import Urgency
 from agents.execution.binance.replies import Failure
 from agents.execution.binance.rules import Rules
-from agents.execution.binance.values import Leg, VenueState, VenueTrade
+from agents.execution.binance.values import Leg, VenueFunding, VenueState, VenueTrade
 from engine.domain.errors import VenueUnavailable
 from engine.domain.orders import OrderStatus, OrderType
 
@@ -31,6 +32,7 @@ _ALGO_STATUSES = {
     "EXPIRED": OrderStatus.CANCELLED,
     "REJECTED": OrderStatus.REJECTED,
 }
+_INCOME_WEIGHT, _INCOMES_A_PAGE = 30, 1000
 _TRADES_WEIGHT, _ACCOUNT_WEIGHT, _TICKER_WEIGHT, _ALL_OPEN_WEIGHT = 5, 5, 2, 40
 
 
@@ -142,6 +144,23 @@ class FuturesDialect:
             held[quote] = held.get(quote, ZERO) - quantity * entry
         return {asset: quantity for asset, quantity in held.items() if quantity}
 
+    async def funding(self, gateway: Gateway, since: datetime) -> list[VenueFunding]:
+        """Return what was paid for holding at a time or after it, oldest first."""
+        found: dict[str, VenueFunding] = {}
+        begin_ms = int(since.timestamp() * 1000)
+        while True:
+            params = {"incomeType": "FUNDING_FEE", "startTime": str(begin_ms), "limit": str(_INCOMES_A_PAGE)}
+            try:
+                answer = await gateway.read(Call("fapiPrivateGetIncome", params, weight=_INCOME_WEIGHT))
+            except Failure as failure:
+                raise VenueUnavailable(f"funding: {failure}") from failure
+            page = half(partial(_read_fundings, answer))
+            fresh = {each.payment_id: each for each in page if each.payment_id not in found}
+            found |= fresh
+            if len(page) < _INCOMES_A_PAGE or not fresh:
+                return sorted(found.values(), key=lambda each: each.at)
+            begin_ms = int(max(each.at for each in page).timestamp() * 1000)
+
     async def bid_ask(self, gateway: Gateway, symbol_id: str, urgency: Urgency) -> tuple[Decimal, Decimal]:
         """Return the best prices of a symbol."""
         call = Call("fapiPublicGetTickerBookTicker", {"symbol": symbol_id}, weight=_TICKER_WEIGHT)
@@ -195,6 +214,18 @@ def _read_position(row: Any) -> tuple[str, str, Decimal, Decimal]:
     quote = text(row, "marginAsset") if isinstance(row, dict) and row.get("marginAsset") else "USDT"
     base = text(row, "symbol").removesuffix(quote)
     return base, quote, number(row, "positionAmt"), number(row, "entryPrice")
+
+
+def _read_fundings(answer: Any) -> list[VenueFunding]:
+    return [
+        VenueFunding(
+            f"{text(row, 'symbol')}:{text(row, 'tranId')}",
+            text(row, "symbol"),
+            number(row, "income"),
+            moment(row, "time"),
+        )
+        for row in rows(answer)
+    ]
 
 
 def _read_trade(row: Any) -> VenueTrade:

@@ -7,6 +7,7 @@ quantity can only stand as one list, and protection must be cancelled before the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from agents.execution.binance.gateway import Call, Gateway
 from agents.execution.binance.limiter import Urgency
 from agents.execution.binance.replies import Failure
 from agents.execution.binance.rules import Rules
-from agents.execution.binance.values import Leg, VenueState, VenueTrade
+from agents.execution.binance.values import Leg, VenueFunding, VenueState, VenueTrade
 from engine.domain.errors import VenueUnavailable
 from engine.domain.orders import OrderType, Side
 
@@ -147,6 +148,10 @@ class SpotDialect:
             raise VenueUnavailable("the venue told of no balances at all")
         held = half(lambda: {text(row, "asset"): number(row, "free") + number(row, "locked") for row in rows(told)})
         return {asset: quantity for asset, quantity in held.items() if quantity}
+
+    async def funding(self, gateway: Gateway, since: datetime) -> list[VenueFunding]:
+        """Return nothing: on spot nobody pays for holding."""
+        return []
 
     async def bid_ask(self, gateway: Gateway, symbol_id: str, urgency: Urgency) -> tuple[Decimal, Decimal]:
         """Return the best prices of a symbol."""

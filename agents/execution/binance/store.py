@@ -217,6 +217,13 @@ class Store:
         with self._reading() as connection:
             return int(connection.execute(query).scalar() or 0)
 
+    def begun_at(self) -> datetime | None:
+        """Return when the first order of this venue was handed over."""
+        query = select(binance_legs.c.handed_at).where(binance_legs.c.venue == self._venue)
+        with self._reading() as connection:
+            found: datetime | None = connection.execute(query.order_by(binance_legs.c.number).limit(1)).scalar()
+        return found
+
     def fee_details(self, fill_id: str) -> FeeDetail | None:
         """Return what a fill cost, as the venue took it."""
         symbol, _, trade_id = fill_id.rpartition(":")

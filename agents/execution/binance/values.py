@@ -192,6 +192,20 @@ class VenueState:
 
 
 @dataclass(frozen=True, slots=True)
+class VenueFunding:
+    """What the venue paid (below 0: took) for holding, in the symbol's quote asset.
+
+    Attributes:
+        symbol_id: The venue's name of the symbol.
+    """
+
+    payment_id: str
+    symbol_id: str
+    amount: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FeeDetail:
     """What a fill really cost, as the venue took it.
 

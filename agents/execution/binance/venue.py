@@ -17,6 +17,7 @@ from typing import Protocol
 
 from agents.execution.binance.access import LIVE_SETTING, KeyPermissions, check_keys
 from agents.execution.binance.family import Family
+from agents.execution.binance.funding import FundingReader
 from agents.execution.binance.gateway import Gateway
 from agents.execution.binance.guard import Guard
 from agents.execution.binance.keeper import Keeper
@@ -28,7 +29,7 @@ from agents.execution.binance.sender import Sender
 from agents.execution.binance.values import FeeDetail, Leg, Phase, Role, Told, Tracked
 from engine.domain.errors import OrderRejected, OrderUncertain, VenueUnavailable
 from engine.domain.market import Instrument
-from engine.domain.orders import Fill, OrderRequest, OrderStatus, OrderType, Side, VenueOrder
+from engine.domain.orders import Fill, FundingPayment, OrderRequest, OrderStatus, OrderType, Side, VenueOrder
 
 _CANCEL_ATTEMPTS = 3
 
@@ -65,6 +66,7 @@ class BinanceVenue:
         self._store = keeper.store
         self._turns: dict[str, asyncio.Lock] = {}
         self._looker = Looker(keeper, guard)
+        self._funding = FundingReader(keeper)
         self._sender = Sender(keeper, guard, self.fetch_order, self.nudge)
         self._submitting: dict[str, asyncio.Task[VenueOrder]] = {}
         self.background: Background | None = None
@@ -245,6 +247,14 @@ class BinanceVenue:
         await self._looker.look_if_old()
         await self._keeper.price_fees()
         return self._store.fills(after)
+
+    async def funding(self, after: int) -> Sequence[tuple[int, FundingPayment]]:
+        """Return payments for holding with a sequence number at or above `after`, in order; on spot there are none.
+
+        Raises:
+            VenueUnavailable: No answer.
+        """
+        return await self._funding.payments(after)
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Return whole holdings by asset, resting orders included.

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
+from agents.execution.desk import Desk
+from agents.execution.values import OrderIntent
 from engine.domain.errors import OrderRejected
+from engine.domain.market import Quote
 from engine.domain.orders import Fill, OrderStatus, Side
-from tests.agents.execution.binance.simulation import Bench, request, run
+from tests.agents.execution.binance.schedules import ExchangeMarket
+from tests.agents.execution.binance.simulation import Bench, memory_database, request, run
+from tests.agents.execution.fakes import WIDE
 from tests.binance.errors import ApiError
 from tests.binance.faults import Empty, Hang, Html, Refuse, When
 
@@ -26,7 +31,9 @@ def on_futures(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
     @wraps(test)
     def work() -> None:
         async def there() -> None:
-            bench = Bench(mode="binance-futures-demo", futures_balance=10_000)
+            bench = Bench(
+                mode="binance-futures-demo", futures_balance=10_000, database=memory_database(everything=True)
+            )
             async with bench:
                 await test(bench)
 
@@ -34,6 +41,15 @@ def on_futures(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
 
     del work.__wrapped__  # else pytest sees a coroutine
     return work
+
+
+class FuturesMarket(ExchangeMarket):
+    """Prices of the local exchange's perpetuals."""
+
+    def quote(self, symbol: str) -> Quote:
+        """Return the last price with a spread around it."""
+        last = self.bench.server.futures.last(symbol.replace("/", ""))
+        return Quote(symbol, last - 1, last + 1, self.now())
 
 
 def short(source: str = "ticket:1", **terms: str) -> Any:
@@ -181,3 +197,36 @@ async def test_a_cancelled_stop_is_gone_at_the_conditional_endpoint(bench: Bench
     await bench.venue.submit(sent)
     assert (await bench.venue.cancel(sent.client_order_id + "-sl")).status is OrderStatus.CANCELLED
     assert await statuses(bench) == {"-tp": OrderStatus.OPEN}
+
+
+@on_futures
+async def test_what_is_paid_for_holding_is_booked_once(bench: Bench) -> None:
+    market = FuturesMarket(bench)
+    desk = Desk(bench.database, bench.venue, market, WIDE, starting_cash=None, wall_clock=bench.clock.now)
+    await desk.start()
+    await desk.execute(OrderIntent("ana", "ticket:1", short(stop_loss="63000")))
+    for rate in ("0.0001", "-0.00005"):  # within the two minutes after an hour
+        await asyncio.sleep(20)
+        bench.server.futures.fund("BTCUSDT", rate)
+        await asyncio.sleep(6)
+        await desk.reconcile()
+    assert desk.discrepancies() == ()
+    paid = [row.amount for row in bench.server.futures.incomes if row.kind == "FUNDING_FEE"]
+    assert len(paid) == 2
+    assert (await desk.performance("all")).funding == sum(paid)
+    await bench.restart()
+    again = Desk(bench.database, bench.venue, market, WIDE, starting_cash=None, wall_clock=bench.clock.now)
+    await again.start()
+    assert (await again.performance("all")).funding == sum(paid)
+    assert again.discrepancies() == ()
+
+
+@on_futures
+async def test_nobody_asks_for_funding_all_the_time(bench: Bench) -> None:
+    await bench.venue.submit(short(stop_loss="63000"))
+    await asyncio.sleep(180)
+    await bench.venue.funding(0)
+    before = len(bench.server.requests)
+    for _ in range(20):
+        assert list(await bench.venue.funding(0)) == []
+    assert len(bench.server.requests) == before
