@@ -76,6 +76,7 @@ def main() -> None:
         _complain(_worded(error))
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
+        exec("")  # else `python -m` ends as if killed when the interruption came inside an exec, as imports run them
         sys.exit(130)
 
 

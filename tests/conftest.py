@@ -11,10 +11,15 @@ from typing import Any
 
 import pymysql
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.parts import find_program, missing
 
 LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
+
+# A busy machine is no counterexample.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
