@@ -32,6 +32,7 @@ from copilot.graph import Nodes, build_graph
 from copilot.markets import SystemClock, market_name, running_market, settle_market
 from copilot.memory import open_memory
 from copilot.remembering import Remembering
+from copilot.retraining import LOOK_EVERY_S, Retraining
 from copilot.service import Copilot
 from copilot.settings import Settings
 from copilot.telegram.store import TelegramStore
@@ -199,6 +200,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         *background.workers(),
         *agents.workers(),
         fund_worker(database, desk),
+        *retraining_workers(settings, market, notices),
         *telegram_workers(settings, copilot, telegram),
     ]
     supervisor = Supervisor(database, workers, notifier=notices, owner=settings.owner)
@@ -241,6 +243,19 @@ def fund_worker(database: Engine, desk: Desk) -> Worker:
             await funds.run_due(fund.record.name)
 
     return Repeat("funds", FUNDS_EVERY_S, look)
+
+
+def retraining_workers(settings: Settings, market: MarketData, notices: Notices) -> list[Worker]:
+    """Return the worker that trains old models again; none where the owner wants none."""
+    if not settings.retrain_days:
+        return []
+    every = timedelta(days=settings.retrain_days)
+    retraining = Retraining(market, open_registry(settings), notices, settings.owner, every, SystemClock().now)
+
+    async def look() -> None:
+        await retraining.look()
+
+    return [Repeat("retraining", LOOK_EVERY_S, look)]
 
 
 def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore) -> list[Worker]:

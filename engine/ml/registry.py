@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -124,15 +125,21 @@ class ModelRegistry:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def save(self, model: TrainedModel) -> Manifest:
+    def save(self, model: TrainedModel, *, held: str = "") -> Manifest:
         """Store a model whole or not at all, and return its manifest with the files' hashes.
 
         A model of the same id stays as it is; the new one's id then ends in a number.
+
+        Args:
+            model: The model.
+            held: Why it is not to be used, from its first moment on; empty when it is.
         """
         self._root.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".", dir=self._root))
         try:
             manifest = self._write(model, draft)
+            if held:
+                (draft / _HELD).write_text(held)
             draft.replace(self._root / manifest.id)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
@@ -146,15 +153,13 @@ class ModelRegistry:
         cannot be loaded any more.
         """
         current = self._rival(model.manifest)
-        manifest = self.save(model)
         if current is None:
-            return Offer(manifest, True, "there was no model to compare with")
-        new, old = skill_score(manifest), skill_score(current)
+            return Offer(self.save(model), True, "there was no model to compare with")
+        new, old = skill_score(model.manifest), skill_score(current)
         reason = f"skill {new:.4f} against {old:.4f} of {current.id}"
         if new > old:
-            return Offer(manifest, True, reason)
-        self.hold(manifest.id, reason)
-        return Offer(manifest, False, reason)
+            return Offer(self.save(model), True, reason)
+        return Offer(self.save(model, held=reason), False, reason)
 
     def hold(self, model_id: str, reason: str) -> None:
         """Take a model out of use, keeping it and the reason.
@@ -182,6 +187,23 @@ class ModelRegistry:
     def is_held(self, model_id: str) -> bool:
         """Tell whether a model is kept out of use."""
         return (self._root / model_id / _HELD).exists()
+
+    def state(self) -> frozenset[tuple[str, bool]]:
+        """Return which models there are and which are held; it differs whenever another may be the one in use.
+
+        Cheap enough to be asked before every signal, so that what another process did is noticed at once.
+        """
+        try:
+            with os.scandir(self._root) as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset((name, self.is_held(name)) for name in names)
+
+    def in_use(self) -> tuple[Manifest, ...]:
+        """Return the model in use of each timeframe and set of symbols; one that has none left is left out."""
+        newest = {(each.timeframe, each.symbols): each for each in self.manifests() if not self.is_held(each.id)}
+        return tuple(newest.values())
 
     def _rival(self, manifest: Manifest) -> Manifest | None:
         same = [

@@ -1,0 +1,110 @@
+"""Trains again when the model in use has grown old; the new one is used only if it beats it out of sample.
+
+The work is done beside the event loop, one timeframe at a time, by the leader among the processes that share a
+database. Whoever reads signals notices a promoted model by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from engine.domain.errors import DataUnavailable
+from engine.domain.protocols import MarketData, Notifier
+from engine.domain.symbols import Timeframe, find_timeframe
+from engine.ml.registry import Manifest, ModelRegistry, Offer
+from engine.ml.training import train_on_market
+
+LOOK_EVERY_S = 600.0
+log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """Ends a training that nobody waits for any more."""
+
+
+class Retraining:
+    """Keeps models young.
+
+    Args:
+        market: What to learn from.
+        registry: Where models are kept.
+        notifier: How the owner hears of a model that was promoted.
+        owner: Who that is.
+        every: How old a model may grow.
+        now: The present by the wall clock, aware UTC.
+    """
+
+    def __init__(
+        self,
+        market: MarketData,
+        registry: ModelRegistry,
+        notifier: Notifier,
+        owner: str,
+        every: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._market = market
+        self._registry = registry
+        self._notifier = notifier
+        self._owner = owner
+        self._every = every
+        self._now = now
+
+    async def look(self) -> list[Offer]:
+        """Train again what has grown old, and return what became of it."""
+        offers = []
+        for timeframe, symbols in due(self._registry.manifests(), self._now(), self._every):
+            is_stopped = threading.Event()
+            try:
+                offer = await asyncio.to_thread(self._train, timeframe, symbols, is_stopped)
+            except asyncio.CancelledError:
+                is_stopped.set()
+                raise
+            except DataUnavailable as error:
+                log.warning("a model of %s bars was not trained again: %s", timeframe, error)
+                continue
+            self._tell(offer)
+            offers.append(offer)
+        return offers
+
+    def _train(self, timeframe: Timeframe, symbols: tuple[str, ...], is_stopped: threading.Event) -> Offer:
+        def watch(_done: float, _what: str) -> None:
+            if is_stopped.is_set():
+                raise _Stopped
+
+        listed = self._market.instruments()
+        model = train_on_market(
+            self._market,
+            timeframe,
+            symbols=tuple(symbol for symbol in symbols if symbol in listed),
+            created_at=self._now(),
+            progress=watch,
+        )
+        return self._registry.offer(model)
+
+    def _tell(self, offer: Offer) -> None:
+        log.info("model %s: %s", offer.manifest.id, offer.reason)
+        if offer.is_promoted:
+            params = {"model": offer.manifest.id, "timeframe": offer.manifest.timeframe}
+            self._notifier.notify(self._owner, "model_promoted", params)
+
+
+def due(manifests: Iterable[Manifest], now: datetime, every: timedelta) -> list[tuple[Timeframe, tuple[str, ...]]]:
+    """Return the timeframe and symbols of each kind of model that was last trained longer ago than `every`.
+
+    One that was trained since and not promoted counts as trained: it would not be promoted now either.
+    """
+    newest: dict[tuple[str, tuple[str, ...]], datetime] = {}
+    for each in manifests:
+        key = (each.timeframe, each.symbols)
+        newest[key] = max(newest.get(key, each.created_at), each.created_at)
+    found = []
+    for (name, symbols), trained_at in newest.items():
+        timeframe = find_timeframe(name)
+        if timeframe is not None and now - trained_at >= every:
+            found.append((timeframe, symbols))
+    return found
