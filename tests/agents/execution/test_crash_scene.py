@@ -36,8 +36,9 @@ async def recover(folder: Path) -> None:
     desk = await place.desk()
     assert dump(place) == before  # the second restart changes nothing
     ids = [client_order_id(source) for source in SOURCES]
+    facts = await gather(desk, place, ids)
     for truth in TRUTHS:
-        truth(await gather(desk, place, ids))
+        truth(facts)
     await play(desk, place)
     await desk.reconcile()
     facts = await gather(desk, place, ids)
