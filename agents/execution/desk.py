@@ -157,7 +157,10 @@ class Desk:
         trailing stops. A venue that does not answer leaves everything as it was.
         """
         seen = await self._reconciler.reconcile()
+        before = self._journal.version()
         await self.watch()
+        if self._journal.version() != before:
+            await self._reconciler.reconcile()  # what a halt cancelled and closed just now is noted too
         return tuple(self._sender.told(stored.intent.request.client_order_id) for stored in seen)
 
     async def watch(self) -> tuple[StateChange, ...]:

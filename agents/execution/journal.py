@@ -305,6 +305,11 @@ class Journal:
                 known,
             )
 
+    def version(self) -> int:
+        """Return the number of the record's present state."""
+        with reading(self._prepared()) as connection:
+            return int(connection.execute(select(ledger_state.c.version)).scalar_one())
+
     def fill_cursor(self) -> int:
         """Return the venue's sequence number up to which fills are booked."""
         with reading(self._prepared()) as connection:

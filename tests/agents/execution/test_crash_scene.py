@@ -60,7 +60,7 @@ async def test_the_scene_undisturbed(tmp_path: Path) -> None:
 
 
 async def test_a_kill_anywhere_in_the_scene_loses_nothing(tmp_path: Path) -> None:
-    actions = [170, 480, 900]
+    actions = [170, 480, 1205]
     ends = run_scenes(tmp_path, actions)
     assert ends.count("killed") >= 2
     for action in actions:
