@@ -12,7 +12,7 @@ from rapidfuzz import fuzz
 
 from engine.domain.symbols import SYMBOLS
 from tests.corpus import LANGUAGES, PARTS, Language, Part, Utterance, files, load
-from tools.schema import ARGUMENTS
+from tools.schema import ARGUMENTS, contract_arguments
 
 KINDS = {
     "trade",
@@ -262,5 +262,5 @@ def test_the_tuning_part_covers_every_tool_and_argument(language: Language) -> N
     for line in load(language, "dev"):
         for call in line.expect.get("calls", []):
             used.setdefault(call["tool"], set()).update(call["args"])
-    missing = {tool: set(model.model_fields) - used.get(tool, set()) for tool, model in ARGUMENTS.items()}
+    missing = {tool: set(contract_arguments(tool, model.model_fields)) - used.get(tool, set()) for tool, model in ARGUMENTS.items()}
     assert {tool: names for tool, names in missing.items() if names} == {}

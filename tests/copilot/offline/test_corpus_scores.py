@@ -27,7 +27,7 @@ def test_tuning_lines(files: str, exact: float) -> None:
 
 @pytest.mark.parametrize(("language", "exact"), [("en", 0.83), ("es", 0.78)])
 def test_unseen_lines(language: str, exact: float) -> None:
-    report = score(read_lines(f"{language}/heldout.jsonl"), route)
+    report = score(read_lines(f"{language}/heldout_3.jsonl"), route)
     assert report.exact_accuracy >= exact
     assert report.wrong_trades <= _UNSEEN_WRONG_TRADES
 
@@ -39,7 +39,7 @@ def test_hostile_tuning_lines_are_safe() -> None:
 
 
 def test_unseen_hostile_lines() -> None:
-    assert _unsafe(read_lines("*/hostile_heldout.jsonl")) <= _UNSEEN_UNSAFE
+    assert _unsafe(read_lines("*/hostile_heldout_3.jsonl")) <= _UNSEEN_UNSAFE
 
 
 def _unsafe(lines: list[dict[str, Any]]) -> int:
