@@ -63,12 +63,12 @@ def _at_once(changes: list[Callable[[], None]]) -> None:
     barrier = Barrier(len(changes))
 
     def run(change: Callable[[], None]) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         change()
 
     with ThreadPoolExecutor(len(changes)) as pool:
         for done in [pool.submit(run, change) for change in changes]:
-            done.result(30)
+            done.result(120)
 
 
 def test_threads_that_change_different_settings_lose_none(database: Engine) -> None:
@@ -101,7 +101,7 @@ def test_processes_that_change_different_settings_lose_none(url: str, database: 
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        writer.communicate("go\n", timeout=180)
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert Profiles(database).get("ana") == Profile("es", Decimal(1), "EUR", (), "José Ñ")
     database.dispose()

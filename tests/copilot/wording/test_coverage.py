@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, get_args
@@ -51,16 +52,20 @@ Language = Literal["en", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 
 
-def sources(*folders: str) -> Iterator[ast.AST]:
-    for folder in folders:
-        for path in sorted((REPOSITORY / folder).rglob("*.py")):
-            yield from ast.walk(ast.parse(path.read_text("utf-8")))
+@cache
+def calls_in(folder: str) -> dict[str, list[ast.Call]]:
+    """Return the calls in a folder's files by the name of what is called."""
+    found: dict[str, list[ast.Call]] = {}
+    for path in sorted((REPOSITORY / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                found.setdefault(getattr(node.func, "id", getattr(node.func, "attr", "")), []).append(node)
+    return found
 
 
 def calls(name: str, *folders: str) -> Iterator[ast.Call]:
-    for node in sources(*folders):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == name:
-            yield node
+    for folder in folders:
+        yield from calls_in(folder).get(name, ())
 
 
 def literals(node: ast.AST) -> set[str]:

@@ -121,9 +121,20 @@ def histories(draw: st.DrawFn) -> list[Fill]:
     ]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300)
 @given(histories())
 def test_the_books_balance_to_the_last_digit_after_every_fill(fills: list[Fill]) -> None:
+    _balance(fills)
+
+
+@pytest.mark.prove
+@settings(max_examples=5000)
+@given(histories())
+def test_the_books_balance_over_many_histories(fills: list[Fill]) -> None:
+    _balance(fills)
+
+
+def _balance(fills: list[Fill]) -> None:
     books, entry = post_deposit(Books(), Decimal("12345.678901234567"), "start")
     entries = [entry]
     for each in fills:
