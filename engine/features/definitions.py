@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.domain.market import Bars, FloatArray
 from engine.domain.symbols import Timeframe
 from engine.features.catalogue import CATALOGUE, Feature, find_features
-from engine.features.drivers import Bar, ColumnStream, ColumnStreams, compute_columns
+from engine.features.drivers import BLOCK, Bar, ColumnStream, ColumnStreams, run_program
+from engine.features.program import Program, build_program
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,9 +91,15 @@ def feature_matrix(bars: Bars, names: Sequence[str] = FEATURE_NAMES) -> FeatureM
     Raises:
         ValueError: A name is not known.
     """
-    features = find_features(tuple(names))
-    values, warmups = compute_columns(bars, [feature.expression for feature in features])
-    return FeatureMatrix(tuple(names), values, max(warmups, default=0))
+    chosen = tuple(names)
+    program = _program_of(chosen, bars.timeframe)
+    return FeatureMatrix(chosen, run_program(bars, program, len(chosen)), max(program.warmups, default=0))
+
+
+@lru_cache(maxsize=32)
+def _program_of(names: tuple[str, ...], timeframe: Timeframe) -> Program:
+    """Return the program of some features, kept because a live signal asks for the same at every bar."""
+    return build_program([feature.expression for feature in find_features(names)], timeframe, block=BLOCK)
 
 
 class FeatureStream(ColumnStream):

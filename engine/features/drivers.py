@@ -18,7 +18,7 @@ from engine.domain.symbols import Timeframe
 from engine.features import opcodes as op
 from engine.features.expressions import Expression
 from engine.features.machine import load_machine
-from engine.features.program import build_program
+from engine.features.program import Program, build_program
 
 BLOCK = 512
 """Bars worked on at once: long enough to forget the cost of an instruction, short enough for registers to stay near."""
@@ -62,9 +62,14 @@ def compute_columns(bars: Bars, expressions: Sequence[Expression]) -> tuple[Floa
         Shape (n, k), NaN before each warm-up; and the k warm-ups.
     """
     program = build_program(expressions, bars.timeframe, block=BLOCK)
-    out = np.empty((len(bars), len(expressions)))
-    load_machine().run_bars(program.code, program.memory, len(program.memory), program.width, *_contiguous(bars), out)
-    return out, program.warmups
+    return run_program(bars, program, len(expressions)), program.warmups
+
+
+def run_program(bars: Bars, program: Program, columns: int) -> FloatArray:
+    """Return what a program built in blocks says of a history, shape (n, columns); it can be run again."""
+    out, memory = np.empty((len(bars), columns)), program.memory.copy()
+    load_machine().run_bars(program.code, memory, len(memory), program.width, *_contiguous(bars), out)
+    return out
 
 
 def _contiguous(bars: Bars) -> tuple[npt.NDArray[np.generic], ...]:

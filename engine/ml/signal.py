@@ -86,9 +86,8 @@ class SignalGenerator:
         bar_s = TIMEFRAME_S[bars.timeframe]
         closed_at = utc_from_seconds(int(bars.time[-1]) + bar_s)
         reach = up[2] if best.side > 0 else down[2]
-        is_strange = self._model.manifest.drift.is_strange(values[WARMUP:][-WINDOW:])
         is_stale = now > closed_at + timedelta(seconds=STALE_BARS * bar_s)
-        reason = self._judge(best, reach, phase, close, is_stale=is_stale, is_strange=is_strange)
+        reason = self._judge(best, reach, phase, close, recent=values[WARMUP:][-WINDOW:], is_stale=is_stale)
         traded = Direction.LONG if best.side > 0 else Direction.SHORT
         distance = fraction * close
         return Signal(
@@ -129,11 +128,13 @@ class SignalGenerator:
         return candidates
 
     def _judge(
-        self, best: _Candidate, reach: float, phase: PhaseEvidence, close: float, *, is_stale: bool, is_strange: bool
+        self, best: _Candidate, reach: float, phase: PhaseEvidence, close: float, *, recent: FloatArray, is_stale: bool
     ) -> str:
         if is_stale:
             return "stale"
-        if is_strange or best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
+        if best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
+            return "no_edge"
+        if self._model.manifest.drift.is_strange(recent):
             return "no_edge"
         if reach < best.reward_risk:
             return "range"

@@ -65,7 +65,7 @@ class TPSLClassifier:
 
     def contributions(self, name: str, row: FloatArray) -> FloatArray:
         """Return how each feature moved one row's log-odds; shape (k,), in calibrated log-odds."""
-        raw = self.boosters[name].predict(xgb.DMatrix(row.reshape(1, -1)), pred_contribs=True)
+        raw = self.boosters[name].predict(xgb.DMatrix(row.reshape(1, -1), nthread=1), pred_contribs=True)
         return np.asarray(raw[0, :-1] * self.calibrations[name].slope, dtype=np.float64)
 
 
