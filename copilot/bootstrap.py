@@ -21,7 +21,7 @@ from agents.execution.desk import Desk
 from agents.execution.kill_file import KillFile
 from agents.feeds.feed import MarketFeed
 from agents.risk.values import RiskLimits
-from agents.supervisor import Job, Repeat, Supervisor, Worker
+from agents.supervisor import Job, Repeat, Supervisor, Worker, term_fence
 from copilot.agent_side import AgentSide, open_agent_side
 from copilot.background import Background
 from copilot.brain.opening import open_brain
@@ -134,6 +134,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         running_venue(settings, database, market, incident_teller(notices, settings.owner))
     )
     kill_file = KillFile(settings.data_dir / KILL_FILE)
+    supervisors = list[Supervisor]()
     desk = Desk(
         database,
         venue,
@@ -142,6 +143,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         starting_cash=starting_cash(settings),
         groups=dict.fromkeys(CRYPTO_SYMBOLS, "crypto"),
         kill_file=kill_file,
+        fence=term_fence(supervisors),
     )
     profiles = Profiles(database)
     drafts = TradeDrafts(desk, market, profiles, signals, limits, settings.ticket_max_drift_bps)
@@ -149,7 +151,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
     tickets = Tickets(database, drafts, desk, notices, clock.now, ttl=ttl)
     alerts = Alerts(database, market, signals, notices)
     profile_tool = ProfileTool(profiles, market.instruments(), settings.language)
-    feed, supervisors = MarketFeed(market), list[Supervisor]()
+    feed = MarketFeed(market)
     closing.push_async_callback(feed.close)
     agents = open_agent_side(
         database,
