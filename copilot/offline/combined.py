@@ -29,7 +29,7 @@ from copilot.offline.requests import Context
 from copilot.offline.shapes import shape
 from copilot.offline.stance import ACTS, is_reported
 from copilot.offline.tokens import Token, detect_language, tokenize
-from copilot.offline.values import Decision, Language, Question, Turn
+from copilot.offline.values import Call, Decision, Language, Question, Turn
 
 NO_ORDER = (
     PLAIN,
@@ -44,6 +44,7 @@ NO_ORDER = (
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "contradiction", "two_prices"})
 _MISREAD = frozenset({"unknown_instrument", "contradiction", "two_prices"})
 _PORTFOLIO = "check_portfolio"
+_TERMS = ("symbol", "side", "amount", "unit")
 _REFUSED = frozenset({"quoted", "negated", "past"})
 _FIRM_TALK = ("confirmation", "thanks", "greeting", "goodbye", "concept:")
 
@@ -77,14 +78,23 @@ def _decide(
     grammar = parse(text, history, fallback)
     screened = screen(text)
     trades = any(call.tool == TRADE for call in grammar.calls)
-    if screened.is_untrusted or screened.quoted or (grammar.is_certain and not trades):
+    if screened.is_untrusted or screened.quoted:
         return grammar
     spoken = tokenize(screened.text, grammar.language)
     judgement = judge_message(spoken, history, model)
+    if grammar.is_certain and not trades and not _overrules(judgement.of(TOOL), grammar, history, thresholds):
+        return grammar
     tokens = shape(apply_corrections(spoken), grammar.language)
     reported = "\n" in screened.text.strip() or is_reported(tokens)
     second = _Second(grammar, judgement, judgement.of(TOOL), tokens, tuple(history), thresholds, reported=reported)
     return second.weigh() or grammar
+
+
+def _overrules(opinion: Opinion, grammar: Decision, history: Sequence[Turn], sure: Thresholds) -> bool:
+    """Tell whether the model is surer of one other tool than a grammar can be that knew every word."""
+    if history or opinion.name in (ASK, SEVERAL, PLAIN, TRADE) or grammar.question is not None:
+        return False
+    return {call.tool for call in grammar.calls} not in (set(), {opinion.name}) and opinion.probability >= sure.over_certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +126,12 @@ class _Second:
         if name in (PLAIN, ASK):
             return self._withhold()
         if name in tools:
-            return self._keep(name) if probability >= self.sure.keep else None
+            return self._keep(name) if self._is_alone(probability) else None
         return self._read_instead() if probability >= self._needed_instead() else None
+
+    def _is_alone(self, probability: float) -> bool:
+        """Tell whether the message is about one thing, and hardly about several."""
+        return probability >= self.sure.keep and self.opinion.of(SEVERAL) < self.sure.several
 
     def _needed_instead(self) -> float:
         return self.sure.call_to_trade if self.opinion.name == TRADE else self.sure.call
@@ -140,8 +154,21 @@ class _Second:
         if tools.count(TRADE) != 1 or not (len(tools) == 1 or name == TRADE):
             return None
         trade = self.grammar.calls[tools.index(TRADE)]
+        other = self._read_other(trade) if len(tools) == 1 else None
+        if other is not None:
+            return other
         question = doubt_of(trade, self.tokens, self.judgement, self.sure)
         return None if question is None else Decision((), question, None, self.grammar.language)
+
+    def _read_other(self, trade: Call) -> Decision | None:
+        """Return the learned reading of a trade whose price the grammar took for another kind of price."""
+        order = self._order()
+        if order is None or not order.calls or any(trade.args.get(name) != order.calls[0].args.get(name) for name in _TERMS):
+            return None
+        if order.calls[0].args == trade.args or "price" not in trade.args:
+            return None
+        is_exit = "price" not in order.calls[0].args
+        return order if is_exit or not any(token.has("up", "down") for token in self.tokens) else None
 
     def _weigh_view(self, tools: tuple[str, ...]) -> Decision | None:
         sure = tools == (_PORTFOLIO,) and self.judgement.of(VIEW).probability >= self.sure.view

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from copilot.offline.clauses import TRADE, Clause
-from copilot.offline.learned.labels import NO_ROLE, NO_SIZE, ROLE, SIDE, SIZE
+from copilot.offline.learned.labels import NO_ROLE, NO_SIZE, ROLE, SIDE, SIZE, TOOL
 from copilot.offline.learned.model import Judgement
 from copilot.offline.learned.roles import number_places, role_features
 from copilot.offline.learned.thresholds import Thresholds
@@ -103,8 +103,20 @@ def _side(clause: Clause, judgement: Judgement, sure: Thresholds) -> str | None:
     labels = {label for token in clause.tokens if not token.has("sl", "tp") for label in token.labels}
     if not labels.isdisjoint(_TOLD):
         return None
-    is_known = not labels.isdisjoint(_GROUNDS[side.name]) and labels.isdisjoint(_AGAINST[side.name])
-    return side.name if is_known and side.probability >= sure.read_side else None
+    if not labels.isdisjoint(_AGAINST[side.name]):
+        return None
+    if side.probability >= sure.read_side and not labels.isdisjoint(_GROUNDS[side.name]):
+        return side.name
+    is_sure = judgement.of(TOOL).of(TRADE) >= sure.bare_order and side.probability >= sure.bare_side
+    return side.name if is_sure and _says_more_than_names(clause) else None
+
+
+def _says_more_than_names(clause: Clause) -> bool:
+    """Tell whether a message holds money or a word besides an instrument and a count ("bitcoin, 0.4" says no side)."""
+    if any(token.is_number and token.unit == "money" for token in clause.tokens):
+        return True
+    said = [t for t in clause.tokens if t.text.isalpha() and not t.is_number and not t.get("sym")]
+    return bool(said) and all(len(token.text) > 1 or token.text == "a" for token in said)
 
 
 def _roles(tokens: Sequence[Token], symbol: str, judgement: Judgement, sure: Thresholds) -> Roles | None:

@@ -28,7 +28,9 @@ class Thresholds:
         view: To show another part of the portfolio than the grammar read.
         call: To put another tool in the place of a call.
         call_to_trade: To ask about a trade instead of calling something else.
+        over_certain: To name another tool where the grammar knew every word.
         keep: To drop what is read out beside the one thing that a message is about.
+        several: Less probable than this must several requests be then.
         read_to_talk: To take what is only read out for mere talk.
         call_to_talk: To take any other call for mere talk.
         call_to_ask: To ask instead of calling.
@@ -41,6 +43,8 @@ class Thresholds:
         definite: To override a question that names what is wrong.
         read_order: To read an order where the grammar read none.
         read_side: The same for its side.
+        bare_order: To read an order in which no word says the side.
+        bare_side: The same for its side.
         read_amount: The same for which of the numbers is the amount.
         read_roles: The same for what all the numbers are together.
         read_unsized: The same for an order without amount.
@@ -59,7 +63,9 @@ class Thresholds:
     view: float = 0.5
     call: float = 0.6
     call_to_trade: float = 0.95
-    keep: float = 0.9
+    over_certain: float = 0.85
+    keep: float = 0.6
+    several: float = 0.2
     read_to_talk: float = 0.6
     call_to_talk: float = 0.9
     call_to_ask: float = 0.95
@@ -72,6 +78,8 @@ class Thresholds:
     definite: float = 0.97
     read_order: float = 0.8
     read_side: float = 0.8
+    bare_order: float = 0.93
+    bare_side: float = 0.93
     read_amount: float = 0.88
     read_roles: float = 0.5
     read_unsized: float = 0.7
