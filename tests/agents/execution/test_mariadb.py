@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -13,9 +14,12 @@ from sqlalchemy import Engine
 from agents.execution.binance.making import new_leg
 from agents.execution.binance.store import Store
 from agents.execution.binance.values import Phase, Role, Tracked, VenueTrade
+from agents.execution.claims import NotLeading
 from agents.execution.desk import Desk
 from agents.execution.paper import PaperVenue
 from agents.execution.values import Execution, IntentState
+from agents.supervisor import LeaseStore, has_fence
+from agents.supervisor.lease import new_holder
 from engine.data.database import connect_database, metadata
 from engine.domain.orders import OrderStatus
 from tests.agents.execution.fakes import CASH, START, WIDE, D, FakeMarket, request
@@ -76,6 +80,26 @@ def test_programs_that_trade_at_once_keep_the_books(mariadb_url: str, database: 
     asyncio.run(check_books(desk, venue))
     fills = asyncio.run(venue.fills(0))
     assert len(fills) == 1 + 3 * THREADS
+
+
+@pytest.mark.prove
+async def test_only_the_newest_term_sends_for_an_agent(database: Engine) -> None:
+    market = FakeMarket()
+    await started(database, market)
+    store = LeaseStore(database)
+    desks = []
+    for _ in range(2):
+        lease = store.acquire(new_holder(), lease_s=60, skew_s=0)
+        assert lease is not None
+        venue = PaperVenue(database, market, starting_cash=CASH, settings=EXACT)
+        fence = partial(has_fence, fence=lease.fence)
+        desks.append(Desk(database, venue, market, WIDE, starting_cash=CASH, fence=fence))
+        assert (await send(desks[-1], request(source=lease.holder), lease.holder, "atlas")).state is IntentState.DONE
+        store.release(lease)
+    old, _ = desks
+    with pytest.raises(NotLeading):
+        await send(old, request(source="moment:late"), "moment:late", "atlas")
+    assert len(await venue.fills(0)) == 2
 
 
 def test_the_adapters_record_gives_every_number_out_once(mariadb_url: str, database: Engine) -> None:
