@@ -18,8 +18,9 @@ import numpy as np
 
 from engine.domain.market import Bars, FloatArray, IntArray
 from engine.domain.sessions import DAY_S
-from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
+from engine.features.definitions import FEATURE_VERSION
 from engine.ml.barriers import (
+    BARRIER_FEATURES,
     BARRIER_PARAMETERS,
     BARRIER_ROUNDS,
     STRIDE,
@@ -45,7 +46,7 @@ Progress = Callable[[float, str], None]
 Arrays = Mapping[str, FloatArray]
 
 HORIZONS = (1, 4, 12, 24)
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raised whenever the same data and parameters give other forecasts: folds of another version are not reused."""
 WORKERS = 2
 _BARRIERS = "odds"
@@ -221,7 +222,7 @@ def _range_names() -> list[str]:
 def _key(bars: Bars) -> str:
     """Return the hash of everything that a fold's numbers depend on, its rows apart."""
     content = [
-        hash_bars({bars.symbol: bars}), CODE_VERSION, FEATURE_NAMES, FEATURE_VERSION, dict(SCALE_PARAMETERS),
+        hash_bars({bars.symbol: bars}), CODE_VERSION, BARRIER_FEATURES, FEATURE_VERSION, dict(SCALE_PARAMETERS),
         dict(FAR_PARAMETERS), SCALE_ROUNDS, dict(SHAPE_PARAMETERS), SHAPE_ROUNDS, dict(BARRIER_PARAMETERS),
         BARRIER_ROUNDS, STRIDE,
     ]  # fmt: skip

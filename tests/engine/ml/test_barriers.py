@@ -31,7 +31,7 @@ def test_mirrored_market_swaps_the_sides() -> None:
         swapped = {(side, r): barriers[hits[0] * side, r].hit for side in (1, -1) for r in (1.0, 2.0, 3.0)}
         inputs = barrier_inputs(market, describe_volatility(market))
         sides.append(forecast_barriers(inputs, swapped, train=train, rows=rows)[2.0].sum(axis=0))
-    assert np.corrcoef(sides[0][0], sides[1][1])[0, 1] > 0.9
+    assert np.corrcoef(sides[0][0], sides[1][1])[0, 1] > 0.85
 
 
 def test_too_few_outcomes_give_the_base_rate_alone() -> None:
