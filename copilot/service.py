@@ -342,6 +342,11 @@ class Copilot:
         """Return what is simulated and who answers, plainly."""
         return render_banner(self._market, self._venue, self._market_reason, self._speaker(), language)
 
+    @property
+    def is_real_money(self) -> bool:
+        """Return whether orders that are approved move real money."""
+        return self._venue == "binance"
+
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""
         symbols = self._market.instruments()

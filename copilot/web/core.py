@@ -88,6 +88,11 @@ class Core(Protocol):
         """Return what is simulated, plainly."""
         ...
 
+    @property
+    def is_real_money(self) -> bool:
+        """Return whether orders that are approved move real money."""
+        ...
+
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""
         ...

@@ -195,6 +195,11 @@ class Page:
         """Return what is simulated."""
         return self._core.banner(self.owners_language(owner, accept_language))
 
+    @property
+    def is_real_money(self) -> bool:
+        """Return whether orders that are approved move real money."""
+        return self._core.is_real_money
+
     async def watch(self) -> None:
         """Bring connected browsers in line with what happens elsewhere, until cancelled."""
         while True:

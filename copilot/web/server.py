@@ -219,7 +219,8 @@ def _own_routes(page: Page, threads: Threads, owner: str, *, has_dashboard: bool
         return page.owners_language(owner, request.query_params.get("language", ""))
 
     async def banner(request: Request) -> JSONResponse:
-        return JSONResponse({"text": page.banner(owner, request.headers.get("accept-language", ""))})
+        text = page.banner(owner, request.headers.get("accept-language", ""))
+        return JSONResponse({"text": text, "is_real": page.is_real_money})
 
     async def translations(request: Request) -> Response:
         answer: Response = await project_translations(language=LOCALES[language(request)])

@@ -11,7 +11,7 @@
   strip.id = 'copilot-strip';
   strip.setAttribute('role', 'note');
 
-  function show(text) {
+  function show({ text, is_real: isReal }) {
     const parts = text.split('**');
     strip.replaceChildren(
       ...parts.map((part, index) => {
@@ -21,6 +21,7 @@
         return strong;
       })
     );
+    strip.classList.toggle('real', isReal);
     if (!strip.isConnected) document.body.append(strip);
     document.body.classList.add('has-strip');
     measure();
@@ -33,7 +34,7 @@
   async function refresh() {
     try {
       const answer = await fetch('/banner', { credentials: 'same-origin' });
-      if (answer.ok) show((await answer.json()).text);
+      if (answer.ok) show(await answer.json());
     } catch (error) {
       // The server is away; the page says so itself, and the last words stay true.
     }

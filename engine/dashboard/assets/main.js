@@ -129,13 +129,22 @@ function drawChartHead() {
 
 /* The head of the page */
 
+/** Says whose money and whose prices these are; real money stands out. */
+function drawWorld(trading) {
+  const chip = byId("world");
+  const isPaper = !trading || trading.venue === "paper";
+  const invented = trading?.is_simulated ? word("page.simulated") : "";
+  setText(chip, trading ? [code("venue", trading.venue), invented].filter(Boolean).join(" · ") : "");
+  setClass(chip, `chip ${isPaper ? "watch" : trading.venue === "binance" ? "bad real" : "watch"}`);
+}
+
 function drawHead() {
   const trading = get("trading");
   const account = get("account");
   const chip = byId("trading");
   setText(chip, trading ? code("trading", trading.state) : "");
   setClass(chip, `chip ${{ active: "good", reducing: "watch", halted: "bad" }[trading?.state] ?? "off"}`);
-  byId("simulated").hidden = !trading?.is_simulated;
+  drawWorld(trading);
   const isHalted = trading?.state === "halted";
   byId("kill").disabled = isHalted && trading.is_settled;
   const rows = account ? [

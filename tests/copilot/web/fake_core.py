@@ -316,6 +316,11 @@ class FakeCore:
         words = load_words(language, "messages")
         return str(words["banner"]["simulated"]).format(brain=words["voice"]["offline"])
 
+    @property
+    def is_real_money(self) -> bool:
+        """Return that it is not."""
+        return False
+
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return the real starters."""
         return tuple(fit_starter(each, self.instruments()) for each in load_words(language, "messages")["starters"])

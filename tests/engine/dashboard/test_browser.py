@@ -154,7 +154,7 @@ def test_page_shows_prices_chart_agents_and_tables(visit: Visit) -> None:
     expect(page.locator("#positions tbody tr")).to_have_count(6)
     expect(page.locator("#models")).to_contain_text("not to be followed")
     expect(page.locator("#feeds tbody tr").first).to_contain_text("price is old")
-    expect(page.locator("#simulated")).to_be_visible()
+    expect(page.locator("#world")).to_have_text("paper money · simulated prices")
 
 
 def test_prices_move_by_themselves(visit: Visit) -> None:
