@@ -21,7 +21,7 @@ async def server() -> AsyncIterator[BinanceServer]:
 @pytest.fixture
 async def spot(server: BinanceServer) -> AsyncIterator[Any]:
     """Return a ccxt.pro client with the spot markets loaded."""
-    client = ccxt_client(server, timeout=2000, options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False})
+    client = ccxt_client(server, timeout=20_000, options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False})
     await client.load_markets()
     yield client
     await client.close()
@@ -30,7 +30,7 @@ async def spot(server: BinanceServer) -> AsyncIterator[Any]:
 @pytest.fixture
 async def swap(server: BinanceServer) -> AsyncIterator[Any]:
     """Return a ccxt.pro client with the futures markets loaded."""
-    client = ccxt_client(server, timeout=2000, options={"defaultType": "swap", "fetchMarkets": {"types": ["linear"]}})
+    client = ccxt_client(server, timeout=20_000, options={"defaultType": "swap", "fetchMarkets": {"types": ["linear"]}})
     await client.load_markets()
     yield client
     await client.close()

@@ -30,6 +30,7 @@ from tests.binance.faults import (
     usual_troubles,
 )
 from tests.binance.server import BinanceServer
+from tests.waiting import until
 
 BTC = "BTC/USDT"
 ORDERS = When("POST", "/order")
@@ -79,6 +80,7 @@ async def test_the_client_sees_one_thing_and_the_exchange_did_another(
     assert server.orders_by_client_id()["mine"] == accepted
     assert [call.fault for call in server.requests_for("mine")] == [type(what).__name__]
     await asyncio.sleep(0.06)
+    spot.timeout = 20_000
     assert (await buy(spot)).startswith("order") is not bool(accepted)
 
 
@@ -88,7 +90,8 @@ async def test_an_order_may_arrive_after_its_client_gave_up(server: BinanceServe
     assert await buy(spot) == "RequestTimeout"
     with pytest.raises(ccxt.OrderNotFound):
         await spot.fetch_order(None, BTC, {"origClientOrderId": "mine"})
-    await asyncio.sleep(0.3)
+    spot.timeout = 20_000
+    await until(lambda: server.orders_by_client_id()["mine"] == 1)
     assert (await spot.fetch_order(None, BTC, {"origClientOrderId": "mine"}))["status"] == "open"
 
 
@@ -96,7 +99,7 @@ async def test_an_order_that_waits_longer_than_its_window_is_dropped(server: Bin
     spot.timeout, spot.options["recvWindow"] = 100, 150
     server.faults.add(Slow(before_s=0.25), ORDERS)
     assert await buy(spot) == "RequestTimeout"
-    await asyncio.sleep(0.3)
+    await until(lambda: bool(server.requests_for("mine")[0].answer))
     assert server.orders_by_client_id()["mine"] == 0
     assert server.requests_for("mine")[0].answer["code"] == -1021
 
@@ -140,9 +143,8 @@ async def test_the_exchange_comes_back_after_a_kill_with_all_it_knew(server: Bin
 async def test_a_kill_does_not_wait_for_hanging_requests(server: BinanceServer, spot: Any) -> None:
     server.faults.add(Hang(), ORDERS)
     task = asyncio.create_task(buy(spot))
-    await asyncio.sleep(0.05)
-    assert server.requests_for("mine")
-    await asyncio.wait_for(server.kill(), 1)
+    await until(lambda: bool(server.requests_for("mine")))
+    await asyncio.wait_for(server.kill(), 10)  # the request would hang for ever
     assert await task in ("ExchangeNotAvailable", "NetworkError", "RequestTimeout")
 
 
@@ -202,9 +204,12 @@ async def test_answers_take_the_latency_asked_for() -> None:
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_books_stay_true_through_the_usual_troubles(seed: int) -> None:
     async with BinanceServer(faults=usual_troubles(0.04), seed=seed) as server:
-        client = ccxt_client(server, timeout=60, options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False})
+        client = ccxt_client(
+            server, timeout=20_000, options={"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+        )
         try:
             await client.load_markets()
+            client.timeout = 60
             for number in range(60):
                 server.move("BTCUSDT", 60_000 + (number * 131) % 400 - 200, "0.004")
                 with contextlib.suppress(ccxt.BaseError):
@@ -214,6 +219,7 @@ async def test_the_books_stay_true_through_the_usual_troubles(seed: int) -> None
                 with contextlib.suppress(ccxt.BaseError):
                     await client.cancel_order(None, BTC, {"origClientOrderId": f"c{number // 2}"})
             server.faults.clear()
+            client.timeout = 20_000
             seen = {order["clientOrderId"]: order for order in await client.fetch_orders(BTC, limit=1000)}
             balance = await client.fetch_balance()
             trades = await client.fetch_my_trades(BTC, limit=1000)

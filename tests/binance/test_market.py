@@ -20,6 +20,7 @@ from tests.binance.market import Candle, Print, Tape, next_open, open_of
 from tests.binance.paths import file_moves, history, random_moves
 from tests.binance.server import BinanceServer
 from tests.parts import REPOSITORY
+from tests.waiting import PATIENCE_S, until
 
 MINUTE = 60_000
 START = 1_767_225_600_000  # 2026-01-01T00:00Z, a Thursday
@@ -120,9 +121,9 @@ async def test_it_runs_as_a_program(tmp_path: Path) -> None:
     )
     try:
         assert process.stdout is not None
-        where = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        where = json.loads(await asyncio.wait_for(process.stdout.readline(), 2 * PATIENCE_S))
         async with aiohttp.ClientSession() as session:
-            for _ in range(100):
+            for _ in range(1000):
                 async with session.get(f"{where['rest']}/api/v3/ticker/price?symbol=BTCUSDT") as answer:
                     price = (await answer.json())["price"]
                 if price == "61234.50000000":
@@ -138,7 +139,7 @@ async def test_a_second_port_carries_futures_streams_without_a_prefix(unused_tcp
     async with BinanceServer(futures_port=unused_tcp_port) as server, aiohttp.ClientSession() as session:
         url = f"ws://{server.host}:{unused_tcp_port}/ws/btcusdt@aggTrade"
         async with session.ws_connect(url) as socket:
-            await asyncio.sleep(0.02)
+            await until(lambda: bool(server.hub.connections))
             server.spot.move("BTCUSDT", 60_001)
             server.futures.move("BTCUSDT", 60_002)
-            assert (await socket.receive_json(timeout=2))["p"] == "60002.00000000"
+            assert (await socket.receive_json(timeout=PATIENCE_S))["p"] == "60002.00000000"

@@ -17,6 +17,7 @@ from tests.binance.client import ccxt_client
 from tests.binance.clock import SimulatedClock
 from tests.binance.faults import DropStream, Duplicate, ExpireKey, Late, Lose, Reorder, Silence, When
 from tests.binance.server import KEY, SECRET, BinanceServer
+from tests.waiting import PATIENCE_S, until
 
 BTC = "BTC/USDT"
 
@@ -24,11 +25,12 @@ BTC = "BTC/USDT"
 async def listening(server: BinanceServer, wait: Awaitable[Any], count: int = 1) -> asyncio.Task[Any]:
     """Start a watch and return once the server knows of its subscription."""
     task = asyncio.ensure_future(wait)
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if sum(len(one.streams) + len(one.users) + len(one.listen_keys) for one in server.hub.connections) >= count:
-            return task
-    raise AssertionError("the server saw no subscription")
+    await until(lambda: _subscriptions(server) >= count)
+    return task
+
+
+def _subscriptions(server: BinanceServer) -> int:
+    return sum(len(one.streams) + len(one.users) + len(one.listen_keys) for one in server.hub.connections)
 
 
 async def test_public_streams_follow_the_market(server: BinanceServer, spot: Any) -> None:
@@ -114,7 +116,7 @@ async def test_a_session_signs_once(server: BinanceServer) -> None:
 
         async def ask(method: str, **params: Any) -> dict[str, Any]:
             await socket.send_json({"id": 1, "method": method, "params": params})
-            answer: dict[str, Any] = await socket.receive_json(timeout=2)
+            answer: dict[str, Any] = await socket.receive_json(timeout=PATIENCE_S)
             return answer
 
         now = server.clock.now_ms()
@@ -125,7 +127,7 @@ async def test_a_session_signs_once(server: BinanceServer) -> None:
         assert (await ask("userDataStream.subscribe"))["result"] == {"subscriptionId": 0}
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01", "timestamp": now}
         await socket.send_json({"id": 2, "method": "order.place", "params": order})
-        seen = [await socket.receive_json(timeout=2) for _ in range(4)]
+        seen = [await socket.receive_json(timeout=PATIENCE_S) for _ in range(4)]
         events = [one["event"]["e"] for one in seen if "event" in one]
         assert events == ["executionReport", "executionReport", "outboundAccountPosition"]
         assert seen[-1]["result"]["status"] == "FILLED" or any("result" in one for one in seen)
@@ -143,19 +145,19 @@ async def test_subscriptions_can_be_changed_and_listed(server: BinanceServer) ->
         session.ws_connect(f"{server.ws_url}/stream?streams=btcusdt@trade") as socket,
     ):
         await socket.send_json({"id": 1, "method": "SUBSCRIBE", "params": ["ethusdt@miniTicker"]})
-        assert await socket.receive_json(timeout=2) == {"result": None, "id": 1}
+        assert await socket.receive_json(timeout=PATIENCE_S) == {"result": None, "id": 1}
         await socket.send_json({"id": 2, "method": "LIST_SUBSCRIPTIONS"})
-        assert (await socket.receive_json(timeout=2))["result"] == ["btcusdt@trade", "ethusdt@miniTicker"]
+        assert (await socket.receive_json(timeout=PATIENCE_S))["result"] == ["btcusdt@trade", "ethusdt@miniTicker"]
         server.move("BTCUSDT", 60_001)
-        event = await socket.receive_json(timeout=2)
+        event = await socket.receive_json(timeout=PATIENCE_S)
         assert (event["stream"], event["data"]["p"]) == ("btcusdt@trade", "60001.00000000")
         await socket.send_json({"id": 3, "method": "UNSUBSCRIBE", "params": ["btcusdt@trade"]})
-        await socket.receive_json(timeout=2)
+        await socket.receive_json(timeout=PATIENCE_S)
         server.move("BTCUSDT", 60_002)
         server.move("ETHUSDT", 3_001)
-        assert (await socket.receive_json(timeout=2))["data"]["e"] == "24hrMiniTicker"
+        assert (await socket.receive_json(timeout=PATIENCE_S))["data"]["e"] == "24hrMiniTicker"
         await socket.send_str("no json")
-        assert (await socket.receive_json(timeout=2))["error"]["code"] == 2
+        assert (await socket.receive_json(timeout=PATIENCE_S))["error"]["code"] == 2
 
 
 async def test_a_listen_key_lives_an_hour_and_longer_when_kept_alive() -> None:
@@ -166,15 +168,15 @@ async def test_a_listen_key_lives_an_hour_and_longer_when_kept_alive() -> None:
         async with session.post(url, headers=headers) as answer:
             key = (await answer.json())["listenKey"]
         async with session.ws_connect(f"{server.ws_url}/ws/{key}") as socket:
-            await asyncio.sleep(0.02)
+            await until(lambda: bool(server.hub.connections))
             server.advance(3000)
             async with session.put(url, headers=headers, params={"listenKey": key}) as answer:
                 assert answer.status == 200
             server.advance(3000)
             server.spot.deposit(server.account, "BTC", "1")
-            assert (await socket.receive_json(timeout=2))["e"] == "balanceUpdate"
+            assert (await socket.receive_json(timeout=PATIENCE_S))["e"] == "balanceUpdate"
             server.advance(700)
-            assert (await socket.receive_json(timeout=2))["e"] == "listenKeyExpired"
+            assert (await socket.receive_json(timeout=PATIENCE_S))["e"] == "listenKeyExpired"
             async with session.put(url, headers=headers, params={"listenKey": key}) as answer:
                 assert (await answer.json())["code"] == -1125
 
@@ -183,9 +185,9 @@ async def test_bars_close_on_time_without_a_trade() -> None:
     clock = SimulatedClock()
     async with BinanceServer(clock=clock) as server, aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{server.ws_url}/ws/btcusdt@kline_1m") as socket:
-            await asyncio.sleep(0.02)
+            await until(lambda: bool(server.hub.connections))
             server.advance(121)
-            bars = [(await socket.receive_json(timeout=2))["k"] for _ in range(2)]
+            bars = [(await socket.receive_json(timeout=PATIENCE_S))["k"] for _ in range(2)]
         assert [bar["x"] for bar in bars] == [True, True]
         assert bars[1]["t"] - bars[0]["t"] == 60_000
         assert (bars[1]["n"], bars[1]["o"], bars[1]["c"]) == (0, "60000.00000000", "60000.00000000")
@@ -194,9 +196,9 @@ async def test_bars_close_on_time_without_a_trade() -> None:
 async def test_a_connection_ends_after_a_day() -> None:
     async with BinanceServer(clock=SimulatedClock()) as server, aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{server.ws_url}/ws/btcusdt@trade") as socket:
-            await asyncio.sleep(0.02)
+            await until(lambda: bool(server.hub.connections))
             server.advance(86_400)
-            kinds = {(await socket.receive(timeout=2)).type for _ in range(1)}
+            kinds = {(await socket.receive(timeout=PATIENCE_S)).type for _ in range(1)}
         assert kinds <= {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE}
 
 
@@ -216,7 +218,7 @@ class Listener:
         ):
             params = signed({"apiKey": KEY, "timestamp": self.server.clock.now_ms()})
             await socket.send_json({"id": 1, "method": "userDataStream.subscribe.signature", "params": params})
-            await socket.receive_json(timeout=2)
+            await socket.receive_json(timeout=PATIENCE_S)
             ready.set()
             async for message in socket:
                 event = json.loads(message.data)["event"]
@@ -248,16 +250,16 @@ async def test_user_events_go_wrong_as_planned(
     await ready.wait()
     server.faults.add(what, When(event="executionReport", execution="TRADE"))
     await spot.create_order(BTC, "market", "buy", 0.01)
-    await asyncio.sleep(0.12)
+    await until(lambda: listener.executions == executions and listener.is_closed == isinstance(what, DropStream))
+    await asyncio.sleep(0.12)  # and nothing more comes
     assert listener.executions == executions
     if isinstance(what, Reorder):
         assert listener.events == ["executionReport", "outboundAccountPosition", "executionReport"]
     assert listener.is_closed == isinstance(what, DropStream)
     assert ("eventStreamTerminated" in listener.events) == isinstance(what, ExpireKey)
     server.hub.deliver_held()
-    await asyncio.sleep(0.02)
     if isinstance(what, Late):
-        assert listener.executions == ["NEW", "TRADE"]
+        await until(lambda: listener.executions == ["NEW", "TRADE"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
