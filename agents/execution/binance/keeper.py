@@ -178,7 +178,13 @@ class Keeper:
             VenueUnavailable: It is not known to be gone.
         """
         rules = self.rules_of(leg.symbol)
+        if leg.reason:  # it was asked for before: perhaps only the reading back had no answer
+            leg = await self.refresh(leg, urgency)
         partners = [leg] if leg.list_id is None else self.store.legs(list_id=leg.list_id)
+        if leg.reason and not (leg.is_live or leg.is_doubtful):
+            for each in partners:
+                await self.refresh(each, urgency)
+            return leg
         partners = [self.mark(each, reason) for each in partners]
         call = self.dialect.cancel(leg, rules)
         await self.gateway.prepare(call, urgency)

@@ -11,7 +11,7 @@ import pytest
 from tests.agents.execution.binance.schedules import Outcome, Schedule
 from tests.agents.execution.binance.simulation import run
 
-FOUND = (159, 300, 383, 791, 1050, 1062)
+FOUND = (159, 300, 383, 791, 1062, 2136)
 """Seeds that once lost something: no bids in a market, a fee without a price at a restart, a balance read too early."""
 SHORT, LONG = (*range(6), *FOUND), range(10_000)
 
