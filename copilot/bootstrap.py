@@ -32,7 +32,7 @@ from copilot.graph import Nodes, build_graph
 from copilot.markets import SystemClock, market_name, running_market, settle_market
 from copilot.memory import open_memory
 from copilot.remembering import Remembering
-from copilot.retraining import LOOK_EVERY_S, Retraining
+from copilot.retraining import Retraining
 from copilot.service import Copilot
 from copilot.settings import Settings
 from copilot.telegram.store import TelegramStore
@@ -253,11 +253,7 @@ def retraining_workers(settings: Settings, market: MarketData, notices: Notices)
         return []
     every = timedelta(days=settings.retrain_days)
     retraining = Retraining(market, open_registry(settings), notices, settings.owner, every, SystemClock().now)
-
-    async def look() -> None:
-        await retraining.look()
-
-    return [Repeat("retraining", LOOK_EVERY_S, look)]
+    return [Job("retraining", retraining.run)]
 
 
 def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore) -> list[Worker]:
@@ -266,8 +262,11 @@ def telegram_workers(settings: Settings, copilot: Copilot, store: TelegramStore)
     if not token:
         return []
     from copilot.telegram.bot import TelegramBot, TelegramOptions
+    from copilot.telegram.webhook import WebhookOptions
 
-    options = TelegramOptions(token, frozenset(settings.telegram_users), settings.telegram_api_url)
+    url, place = settings.telegram_webhook_url, (settings.telegram_webhook_host, settings.telegram_webhook_port)
+    webhook = WebhookOptions(url, *place) if url else None
+    options = TelegramOptions(token, frozenset(settings.telegram_users), settings.telegram_api_url, webhook)
     return [Job("telegram", TelegramBot(copilot, store, options, settings.language).run)]
 
 

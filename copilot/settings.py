@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         telegram_token: Token of the owner's Telegram bot; empty leaves Telegram alone.
         telegram_users: Telegram user ids that may talk to it, separated by commas.
         telegram_api_url: Base URL of the Bot API.
+        telegram_webhook_url: Public `https` address at which Telegram brings updates; empty asks for them instead.
+        telegram_webhook_host: Where the proxy behind that address reaches the copilot.
+        telegram_webhook_port: The port there.
         api_port: Where `trading-copilot api` listens; on the same host as the page.
         api_token: Bearer token that it wants; needed when other machines can reach it.
         log_level: From which level on our own messages are shown; libraries show errors only.
@@ -129,6 +132,9 @@ class Settings(BaseSettings):
     telegram_token: SecretStr = SecretStr("")
     telegram_users: Annotated[tuple[int, ...], NoDecode] = ()
     telegram_api_url: str = "https://api.telegram.org"
+    telegram_webhook_url: Annotated[str, Field(max_length=500)] = ""
+    telegram_webhook_host: str = "127.0.0.1"
+    telegram_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 8101
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8100
     api_token: Annotated[SecretStr, Field(max_length=500)] = SecretStr("")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
@@ -164,6 +170,14 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("write it like http://127.0.0.1:8080/v1")
+        return value.rstrip("/")
+
+    @field_validator("telegram_webhook_url")
+    @classmethod
+    def _is_behind_tls(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme != "https" or not parts.hostname or parts.query or parts.path in ("", "/")):
+            raise ValueError("write it like https://copilot.example.org/telegram, with a path of its own")
         return value.rstrip("/")
 
     @field_validator("binance_url", "binance_stream_url")

@@ -40,6 +40,7 @@ from copilot.telegram.cards import BUTTON, card_buttons, card_text, edit_buttons
 from copilot.telegram.core import SURFACE, TelegramCore
 from copilot.telegram.markup import to_messages
 from copilot.telegram.store import CardPlace, Link, Question, TelegramStore
+from copilot.telegram.webhook import WebhookOptions, build_webhook, listening, make_secret
 from copilot.web.typed_numbers import AmbiguousNumber, plain_number
 from copilot.wording import render_voice, render_waiting
 from copilot.wording.agents import render_details
@@ -71,11 +72,13 @@ class TelegramOptions:
         token: Of the bot.
         allowed: Accounts that may talk to it, by user id.
         api_url: Base URL of the Bot API.
+        webhook: Where Telegram brings updates; they are asked for (long polling) when None.
     """
 
     token: str
     allowed: frozenset[int]
     api_url: str = "https://api.telegram.org"
+    webhook: WebhookOptions | None = None
 
     def __repr__(self) -> str:
         return f"TelegramOptions(allowed={sorted(self.allowed)}, api_url={self.api_url!r})"
@@ -94,7 +97,7 @@ class TelegramBot:
         self._pressed: set[str] = set()
 
     async def run(self, pulse: Pulse) -> None:
-        """Take in updates by long polling and push what happens, until cancelled.
+        """Take in updates, by long polling or as a webhook, and push what happens, until cancelled.
 
         Args:
             pulse: Of the supervisor: one process at a time may read a bot's updates.
@@ -102,14 +105,43 @@ class TelegramBot:
         Raises:
             ConfigError: Telegram does not know the token.
             TelegramError: It cannot be reached; run again later.
+            OSError: The webhook's address is taken, perhaps by a process that is about to end; run again later.
         """
-        async with self.connected() as app:
-            assert app.updater is not None, "built with an updater"
-            await app.updater.start_polling(allowed_updates=_UPDATES, bootstrap_retries=-1)
+        webhook = self._options.webhook
+        async with self.connected() as app, self._polling(app) if webhook is None else self._hooked(app, webhook):
+            await self.push(app, pulse)
+
+    @asynccontextmanager
+    async def _polling(self, app: App) -> AsyncIterator[None]:
+        """Ask for updates; a webhook of before ends by that."""
+        assert app.updater is not None, "built with an updater"
+        await app.updater.start_polling(allowed_updates=_UPDATES, bootstrap_retries=-1)
+        try:
+            yield
+        finally:
+            await app.updater.stop()
+
+    @asynccontextmanager
+    async def _hooked(self, app: App, webhook: WebhookOptions) -> AsyncIterator[None]:
+        """Let Telegram bring updates; what it could not bring while nobody listened comes now.
+
+        It stays told of the address at the end: whoever leads next says so again with a secret of its own.
+        """
+        secret = make_secret()
+
+        def take(content: object) -> bool:
             try:
-                await self.push(app, pulse)
-            finally:
-                await app.updater.stop()
+                update = Update.de_json(content, app.bot) if isinstance(content, dict) else None
+            except (TypeError, KeyError, ValueError, AttributeError):
+                update = None
+            if update is not None:
+                app.update_queue.put_nowait(update)
+            return update is not None
+
+        async with listening(webhook, build_webhook(webhook.path, secret, take)) as port:
+            await app.bot.set_webhook(webhook.url, allowed_updates=_UPDATES, secret_token=secret)
+            log.info("Telegram brings updates to %s, which must reach %s:%d", webhook.url, webhook.host, port)
+            yield
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[App]:

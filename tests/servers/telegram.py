@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import Any, Literal
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 TOKEN = "123456:TEST-token_of_a_bot_that_lives_in_tests"
 BOT = {"id": 123456, "is_bot": True, "first_name": "Copilot", "username": "copilot_test_bot"}
@@ -59,6 +59,8 @@ class BotApi:
     url: str = ""
     is_repeating: bool = False
     """Sends every update again, whatever offset is asked for."""
+    webhook: dict[str, Any] | None = None
+    """What `setWebhook` was told."""
 
     def __post_init__(self) -> None:
         self._updates: list[dict[str, Any]] = []
@@ -80,6 +82,26 @@ class BotApi:
         self._number += 1
         self._updates.append({"update_id": self._number, kind: content})
         self._news.set()
+
+    async def bring(self, url: str, *, times: int = 1, secret: str | None = None) -> list[int]:
+        """Bring what waits to where a proxy would, each update some times; return every answer's status.
+
+        Args:
+            url: Where the webhook listens, behind the proxy.
+            times: How often each is brought, as when an answer was lost.
+            secret: Of somebody else; what `setWebhook` was told when None. What such a one brings stays queued.
+        """
+        assert self.webhook is not None, "nothing said where to"
+        headers = {"X-Telegram-Bot-Api-Secret-Token": self.webhook["secret_token"] if secret is None else secret}
+        statuses = []
+        async with ClientSession() as client:
+            for update in [*self._updates]:
+                for _ in range(times):
+                    async with client.post(url, json=update, headers=headers) as answer:
+                        statuses.append(answer.status)
+        if secret is None:
+            self._updates.clear()
+        return statuses
 
     def new_message(self, chat_id: int, text: str, **more: Any) -> Shown:
         """Return a message that the chat shows from now on."""
@@ -119,7 +141,16 @@ class BotApi:
     async def _on_setMyCommands(self, _: dict[str, Any]) -> Any:
         return True
 
+    async def _on_setWebhook(self, given: dict[str, Any]) -> Any:
+        if not given["url"].startswith("https://"):
+            raise Refused(400, "Bad Request: bad webhook: An HTTPS URL must be provided for webhook")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", given.get("secret_token", "-")):
+            raise Refused(400, "Bad Request: secret token contains unallowed characters")
+        self.webhook = dict(given)
+        return True
+
     async def _on_deleteWebhook(self, _: dict[str, Any]) -> Any:
+        self.webhook = None
         return True
 
     async def _on_sendChatAction(self, _: dict[str, Any]) -> Any:
@@ -134,6 +165,8 @@ class BotApi:
         return True
 
     async def _on_getUpdates(self, given: dict[str, Any]) -> Any:
+        if self.webhook is not None:
+            raise Refused(409, "Conflict: can't use getUpdates method while webhook is active")
         if self._readers:
             raise Refused(409, "Conflict: terminated by other getUpdates request")
         offset = int(given.get("offset", 0))
