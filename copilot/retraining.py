@@ -12,13 +12,18 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from agents.supervisor.values import Pulse
 from engine.domain.errors import DataUnavailable
 from engine.domain.protocols import MarketData, Notifier
 from engine.domain.symbols import Timeframe, find_timeframe
 from engine.ml.registry import Manifest, ModelRegistry, Offer
 from engine.ml.training import train_on_market
 
-LOOK_EVERY_S = 600.0
+LOOK_EVERY_S = 60.0
+_BEAT_S = 10.0
+"""A training takes minutes, and a worker that gives no sign of life for two of them counts as hung."""
+Kind = tuple[Timeframe, tuple[str, ...]]
+"""A timeframe and the symbols that a model of it learned from together."""
 log = logging.getLogger(__name__)
 
 
@@ -53,37 +58,63 @@ class Retraining:
         self._owner = owner
         self._every = every
         self._now = now
+        self._tried: dict[Kind, datetime] = {}
 
-    async def look(self) -> list[Offer]:
-        """Train again what has grown old, and return what became of it."""
+    async def run(self, pulse: Pulse) -> None:
+        """Look again and again until cancelled, while the term stands."""
+        while True:
+            pulse.require_term()
+            await self.look(pulse.beat)
+            for _ in range(int(LOOK_EVERY_S / _BEAT_S)):
+                pulse.beat()
+                await asyncio.sleep(_BEAT_S)
+
+    async def look(self, beat: Callable[[], None] = lambda: None) -> list[Offer]:
+        """Train again what has grown old, and return what became of it.
+
+        What was tried is left alone until as much time has passed again, also when it failed, or when a symbol of it
+        is no longer listed, so that the new model is of another kind.
+
+        Args:
+            beat: Called while a training goes on.
+        """
         offers = []
-        for timeframe, symbols in due(self._registry.manifests(), self._now(), self._every):
-            is_stopped = threading.Event()
-            try:
-                offer = await asyncio.to_thread(self._train, timeframe, symbols, is_stopped)
-            except asyncio.CancelledError:
-                is_stopped.set()
-                raise
-            except DataUnavailable as error:
-                log.warning("a model of %s bars was not trained again: %s", timeframe, error)
+        manifests = await asyncio.to_thread(self._registry.manifests)
+        for kind in due(manifests, self._now(), self._every):
+            if self._now() - self._tried.get(kind, self._now() - self._every) < self._every:
                 continue
-            self._tell(offer)
-            offers.append(offer)
+            self._tried[kind] = self._now()
+            offer = await self._try(kind, beat)
+            if offer is not None:
+                self._tell(offer)
+                offers.append(offer)
         return offers
+
+    async def _try(self, kind: Kind, beat: Callable[[], None]) -> Offer | None:
+        timeframe, listed = kind[0], self._market.instruments()
+        symbols = tuple(symbol for symbol in kind[1] if symbol in listed)
+        if not symbols:
+            return None
+        is_stopped = threading.Event()
+        training = asyncio.ensure_future(asyncio.to_thread(self._train, timeframe, symbols, is_stopped))
+        try:
+            while not (await asyncio.wait((training,), timeout=_BEAT_S))[0]:
+                beat()
+            return training.result()
+        except asyncio.CancelledError:
+            is_stopped.set()
+            training.cancel()
+            raise
+        except DataUnavailable as error:
+            log.warning("a model of %s bars was not trained again: %s", timeframe, error)
+            return None
 
     def _train(self, timeframe: Timeframe, symbols: tuple[str, ...], is_stopped: threading.Event) -> Offer:
         def watch(_done: float, _what: str) -> None:
             if is_stopped.is_set():
                 raise _Stopped
 
-        listed = self._market.instruments()
-        model = train_on_market(
-            self._market,
-            timeframe,
-            symbols=tuple(symbol for symbol in symbols if symbol in listed),
-            created_at=self._now(),
-            progress=watch,
-        )
+        model = train_on_market(self._market, timeframe, symbols=symbols, created_at=self._now(), progress=watch)
         return self._registry.offer(model)
 
     def _tell(self, offer: Offer) -> None:
@@ -93,7 +124,7 @@ class Retraining:
             self._notifier.notify(self._owner, "model_promoted", params)
 
 
-def due(manifests: Iterable[Manifest], now: datetime, every: timedelta) -> list[tuple[Timeframe, tuple[str, ...]]]:
+def due(manifests: Iterable[Manifest], now: datetime, every: timedelta) -> list[Kind]:
     """Return the timeframe and symbols of each kind of model that was last trained longer ago than `every`.
 
     One that was trained since and not promoted counts as trained: it would not be promoted now either.

@@ -62,6 +62,28 @@ async def test_a_program_that_ends_does_not_wait_for_a_training(trained: Path) -
     assert len(ModelRegistry(trained).manifests()) == 2
 
 
+async def test_a_model_of_what_is_no_longer_listed_is_tried_once_and_teaches_nothing_else(
+    trained: Path, tmp_path: Path
+) -> None:
+    first = ModelRegistry(trained).latest("1h", "BTC/USDT")
+    assert first is not None
+    registry = ModelRegistry(tmp_path)
+    registry.save(replace(first, manifest=replace(first.manifest, symbols=("GONE/USDT",))))
+    assert await make(tmp_path, FIRST + WEEK, Told()).look() == []
+    assert len(registry.manifests()) == 1
+
+
+async def test_what_changed_its_kind_by_training_is_not_trained_again_and_again(trained: Path, tmp_path: Path) -> None:
+    """A pooled model that lost a symbol is followed by one of other symbols; it must not stay due for ever."""
+    first = ModelRegistry(trained).latest("1h", "BTC/USDT")
+    assert first is not None
+    registry = ModelRegistry(tmp_path)
+    registry.save(replace(first, manifest=replace(first.manifest, symbols=("BTC/USDT", "GONE/USDT"))))
+    retraining = make(tmp_path, FIRST + WEEK, Told())
+    assert len(await retraining.look()) == 1
+    assert await retraining.look() == []
+
+
 def test_each_kind_of_model_has_its_own_age(trained: Path) -> None:
     one = ModelRegistry(trained).manifests()[0]
     other = replace(one, symbols=("EURUSD",), created_at=FIRST + timedelta(days=5))
