@@ -25,7 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.parts import REPOSITORY
 
 START_S = 60.0
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Running:
         self.process.send_signal(signal.SIGINT)
         if self.process.stdin is not None:
             self.process.stdin.close()
-        status = self.process.wait(20)
+        status = self.process.wait(60)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return status
@@ -127,7 +127,7 @@ def client(running: Running, **headers: str) -> httpx.Client:
         base_url=running.url,
         headers={"Origin": running.url, **headers},
         trust_env=False,
-        timeout=10,
+        timeout=60,
         limits=httpx.Limits(max_keepalive_connections=0),
     )
 
@@ -152,7 +152,7 @@ def open_socket(running: Running, origin: str | None, cookies: str = "", **heade
         origin=origin,  # type: ignore[arg-type]  # a plain string is one
         additional_headers={"Cookie": cookies, **headers},
         proxy=None,
-        open_timeout=5,
+        open_timeout=60,
         max_queue=None,
     )
 
@@ -199,9 +199,9 @@ def browser_socket(running: Running, visitor: httpx.Client) -> Any:
     """Yield a socket that went through the whole greeting."""
     with open_socket(running, running.url, cookie_header(visitor)) as connection:
         session_id = str(uuid.uuid4())
-        assert str(connection.recv(timeout=5)).startswith("0{")
+        assert str(connection.recv(timeout=60)).startswith("0{")
         connection.send("40" + json.dumps({"sessionId": session_id, "clientType": "webapp", "userEnv": "{}"}))
-        assert str(connection.recv(timeout=5)).startswith("40{")
+        assert str(connection.recv(timeout=60)).startswith("40{")
         socket = Socket(connection, session_id, visitor)
         socket.send("connection_successful")
         yield socket

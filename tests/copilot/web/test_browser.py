@@ -36,7 +36,7 @@ def chromium() -> Iterator[Browser]:
     program = find_program("chromium", "chromium-browser", "google-chrome")
     if program is None:
         missing("Chromium", "apt-get install chromium")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
@@ -55,7 +55,7 @@ class Visit:
             base_url=page.url,
         )
         self.window: Page = self.context.new_page()
-        self.window.set_default_timeout(20_000)
+        self.window.set_default_timeout(60_000)
         self.asked: set[str] = set()
         self.errors: list[str] = []
         self.window.on("request", lambda request: self.asked.add(request.url))

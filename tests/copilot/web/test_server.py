@@ -203,7 +203,7 @@ def test_stop_does_not_cut_an_execution(page: Running, visitor: httpx.Client) ->
         socket.visitor.timeout = httpx.Timeout(0.2)
         with pytest.raises(httpx.ReadTimeout):
             socket.act("approve_ticket", {"ticket_id": 17, "nonce": "nonce-17-1"})
-        socket.visitor.timeout = httpx.Timeout(10)
+        socket.visitor.timeout = httpx.Timeout(60)
         socket.send("stop")
         socket.wait_for('"state":"executed"')
     page.order("pace 0")
