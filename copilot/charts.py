@@ -17,6 +17,7 @@ from typing import Any, cast
 from plotly import graph_objects
 from plotly.subplots import make_subplots
 
+from copilot.chart_marks import FILL_COLOURS, PHASE_COLOURS, PHASE_OPACITY, fill_marks, phases_shown
 from copilot.events import Language
 from copilot.wording import format_percent, format_price
 from engine.domain.signals import Signal
@@ -82,7 +83,7 @@ def build_figure(
     figure = make_subplots(
         rows=len(heights), cols=1, shared_xaxes=True, vertical_spacing=0.035, row_heights=heights
     )  # fmt: skip
-    times = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M") for second in chart.time]
+    times = [_moment(second) for second in chart.time]
     figure.add_trace(_bars(chart, times, words, language), row=1, col=1)
     if has_volume:
         figure.add_trace(_volume(chart, times, words), row=2, col=1)
@@ -97,6 +98,8 @@ def build_figure(
     low, high = _price_range(chart, levels)
     _draw_levels(figure, levels, _PRICE_HEIGHT / (high - low), words, language)
     _draw_guides(figure, rows)
+    _draw_phases(figure, chart, words)
+    _draw_fills(figure, chart, words, language)
     _style(figure, chart, dark, words, language, sum(heights))
     _name_panes(figure, rows, has_volume, words)
     figure.update_yaxes(nticks=3)
@@ -297,6 +300,55 @@ def _draw_guides(figure: graph_objects.Figure, rows: Mapping[str, int]) -> None:
             )
 
 
+def _draw_phases(figure: graph_objects.Figure, chart: ChartData, words: Words) -> None:
+    """Tint the regions of the AMD phases, and name each of them once below the picture."""
+    half = _step(chart) // 2
+    for phase in chart.phases:
+        figure.add_vrect(
+            x0=_moment(phase.start - half),
+            x1=_moment(phase.end + half),
+            row=1,
+            col=1,
+            fillcolor=PHASE_COLOURS[phase.phase],
+            opacity=PHASE_OPACITY,
+            line_width=0,
+            layer="below",
+        )
+    for name in phases_shown(chart):
+        marker = {"symbol": "square", "size": 11, "color": PHASE_COLOURS[name], "opacity": 0.45}
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=[None], y=[None], mode="markers", marker=marker, name=words["phase"][name], hoverinfo="skip"
+            ),
+            row=1,
+            col=1,
+        )
+
+
+def _draw_fills(figure: graph_objects.Figure, chart: ChartData, words: Words, language: Language) -> None:
+    """Mark where orders were filled: bought points up, sold points down."""
+    for mark in fill_marks(chart, words, language):
+        symbol = "triangle-up" if mark.side == "buy" else "triangle-down"
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=[_moment(second) for second in mark.times],
+                y=list(mark.prices),
+                mode="markers",
+                marker={
+                    "symbol": symbol,
+                    "size": 12,
+                    "color": FILL_COLOURS[mark.side],
+                    "line": {"color": "#ffffff", "width": 1.2},
+                },
+                name=mark.name,
+                text=list(mark.told),
+                hoverinfo="x+text",
+            ),
+            row=1,
+            col=1,
+        )
+
+
 def _style(
     figure: graph_objects.Figure, chart: ChartData, dark: bool | None, words: Words, language: Language, height: int
 ) -> None:
@@ -349,8 +401,7 @@ def _gaps(chart: ChartData) -> list[dict[str, Any]]:
     absent = [second for second in range(chart.time[0], chart.time[-1], step) if second not in present]
     if not absent or len(absent) > _MAX_BREAKS:
         return []
-    times = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M") for second in absent]
-    return [{"values": times, "dvalue": step * 1000}]
+    return [{"values": [_moment(second) for second in absent], "dvalue": step * 1000}]
 
 
 def _name_panes(figure: graph_objects.Figure, rows: Mapping[str, int], has_volume: bool, words: Words) -> None:
@@ -379,9 +430,14 @@ def _pane_name(name: str, x_axis: str, y_axis: str) -> dict[str, Any]:
 def _price_range(chart: ChartData, levels: Sequence[ChartLevel]) -> list[float]:
     """Return a range that shows every bar and the trade's levels; far supports may lie outside."""
     wanted = [level.price for level in levels if level.kind in _TRADE_LEVELS]
+    wanted += [float(fill.price) for fill in chart.fills]
     low, high = min((*chart.low, *wanted)), max((*chart.high, *wanted))
     margin = (high - low) * 0.06 or high * 0.01
     return [low - margin, high + margin]
+
+
+def _moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _step(chart: ChartData) -> int:

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from copilot.chart_marks import FILL_COLOURS, PHASE_COLOURS, PHASE_OPACITY, fill_marks, phases_shown
 from copilot.events import Language
 from copilot.wording import format_percent, format_price
 from engine.domain.signals import Signal
@@ -55,6 +56,8 @@ def chart_picture(chart: ChartData, language: Language, signal: Signal | None = 
         axes[1].yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     for number, line in enumerate(chart.lines):
         _draw_line(rows[line.pane], line, _LINES[number % len(_LINES)], words)
+    _draw_phases(axes[0], chart, words)
+    _draw_fills(axes[0], chart, words, language)
     for pane, axis in rows.items():
         _finish_pane(axis, pane, words, language)
     _draw_levels(axes[0], chart, signal, words, language)
@@ -111,6 +114,36 @@ def _draw_bars(axis: Axes, chart: ChartData) -> None:
     axis.set_xlim(-1, len(places))
 
 
+def _draw_phases(axis: Axes, chart: ChartData, words: Words) -> None:
+    """Tint the regions of the AMD phases, and name each of them once."""
+    places = {second: place for place, second in enumerate(chart.time)}
+    for phase in chart.phases:
+        start, end = places[phase.start] - 0.5, places[phase.end] + 0.5
+        axis.axvspan(start, end, color=PHASE_COLOURS[phase.phase], alpha=PHASE_OPACITY, lw=0, zorder=0)
+    for name in phases_shown(chart):
+        axis.plot([], [], "s", color=PHASE_COLOURS[name], alpha=0.45, label=words["phase"][name])
+
+
+def _draw_fills(axis: Axes, chart: ChartData, words: Words, language: Language) -> None:
+    """Mark where orders were filled; the bar that still forms stands behind the last one."""
+    places = {second: place for place, second in enumerate(chart.time)}
+    for mark in fill_marks(chart, words, language):
+        where = [places.get(second, len(places)) for second in mark.times]
+        axis.scatter(
+            where,
+            mark.prices,
+            s=60,
+            c=FILL_COLOURS[mark.side],
+            marker="^" if mark.side == "buy" else "v",
+            edgecolors="#ffffff",
+            lw=0.8,
+            zorder=5,
+            label=mark.name,
+        )
+    if any(fill.time not in places for fill in chart.fills):
+        axis.set_xlim(-1, len(places) + 1)
+
+
 def _draw_line(axis: Axes, line: ChartLine, colour: str, words: Words) -> None:
     values = np.array([np.nan if value is None else value for value in line.values], dtype=np.float64)
     if line.name.endswith("histogram"):
@@ -137,6 +170,7 @@ def _draw_levels(axis: Axes, chart: ChartData, signal: Signal | None, words: Wor
     if signal is not None and signal.symbol == chart.symbol and signal.direction != "none":
         levels += [ChartLevel(kind=kind, price=getattr(signal, kind)) for kind in _TRADE]
     traded = [level.price for level in levels if level.kind in _TRADE]
+    traded += [float(fill.price) for fill in chart.fills]
     low, high = min((*chart.low, *traded)), max((*chart.high, *traded))
     margin = (high - low) * 0.06 or high * 0.01
     named: list[float] = []

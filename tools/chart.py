@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
+from agents.execution.values import SettledFill
 from engine.domain.errors import DataUnavailable
 from engine.domain.market import Bars, FloatArray, utc_from_seconds
+from engine.domain.orders import Side
 from engine.domain.protocols import MarketData
-from engine.domain.symbols import TIMEFRAME_S
+from engine.domain.signals import Phase
+from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.indicators import (
     adx,
     average_true_range,
@@ -25,9 +30,10 @@ from engine.features.indicators import (
     stochastic,
     swing_levels,
 )
+from engine.ml.amd import detect_phases
 from tools.instruments import check_symbol
 from tools.registry import ToolContext
-from tools.results import ChartData, ChartLevel, ChartLine, ChartResult
+from tools.results import ChartData, ChartFill, ChartLevel, ChartLine, ChartPhase, ChartResult, DrawnPhase
 from tools.schema import AnalyzeChart
 
 BARS_READ = 400
@@ -36,15 +42,25 @@ BARS_NEEDED = 60
 _TREND_ADX = 20.0
 _FLAT_RSI = 2.0
 _FAST, _SLOW = 20, 50
+_FILLS_SHOWN = 200
 
 Lines = dict[str, FloatArray]
 
 
+class FillSource(Protocol):
+    """What was filled on the account; the desk is one."""
+
+    async def trades(self, *, symbol: str | None = None, limit: int = 100) -> tuple[SettledFill, ...]:
+        """Return settled fills, newest first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChartTool:
-    """Reads closed bars and describes them."""
+    """Reads closed bars and describes them; marks what was filled meanwhile where it is told."""
 
     market: MarketData
+    fills: FillSource | None = None
 
     async def __call__(self, arguments: AnalyzeChart, context: ToolContext) -> ChartResult:
         """Return the analysis of one symbol and timeframe.
@@ -64,10 +80,10 @@ class ChartTool:
                 needed=BARS_NEEDED,
             )
         last_at = int(bars.time[-1])
-        return describe(
-            bars, arguments.indicators, market=self.market.name, is_simulated=self.market.is_simulated
-        ).model_copy(
+        result = describe(bars, arguments.indicators, market=self.market.name, is_simulated=self.market.is_simulated)
+        return result.model_copy(
             update={
+                "chart": await mark_fills(result.chart, self.fills),
                 "bar_at": utc_from_seconds(last_at),
                 "price_at": utc_from_seconds(last_at + TIMEFRAME_S[arguments.timeframe]),
             }
@@ -113,6 +129,53 @@ def describe(bars: Bars, indicators: tuple[str, ...], *, market: str, is_simulat
 def draw(bars: Bars, indicators: tuple[str, ...] = ()) -> ChartData:
     """Return the picture of some closed bars; pure."""
     return _chart(bars, _lines(bars, indicators), (), (), indicators)
+
+
+async def mark_fills(chart: ChartData, source: FillSource | None) -> ChartData:
+    """Return the picture with what was filled from its first bar on."""
+    if source is None:
+        return chart
+    return with_fills(chart, await source.trades(symbol=chart.symbol, limit=_FILLS_SHOWN))
+
+
+def with_fills(chart: ChartData, settled: Sequence[SettledFill]) -> ChartData:
+    """Return the picture with those fills, of any order, that fall on it; pure."""
+    step = TIMEFRAME_S[_timeframe(chart)]
+    first, last = chart.time[0], chart.time[-1] + step
+    marks = [
+        ChartFill(
+            time=_bar_of(int(each.fill.at.timestamp()), chart.time, step),
+            side="buy" if each.fill.side is Side.BUY else "sell",
+            quantity=each.fill.quantity,
+            price=each.fill.price,
+            book=each.book,
+        )
+        for each in sorted(settled, key=lambda each: each.fill.at)
+        if first <= each.fill.at.timestamp() < last + step
+    ]
+    return chart.model_copy(update={"fills": tuple(marks)})
+
+
+def _bar_of(second: int, time: Sequence[int], step: int) -> int:
+    """Return the open time of the bar that a moment falls in; the last that was open, where it falls in a gap."""
+    if second >= time[-1] + step:
+        return time[-1] + step
+    return time[bisect_right(time, second) - 1]
+
+
+def _timeframe(chart: ChartData) -> Timeframe:
+    return cast(Timeframe, chart.timeframe)
+
+
+def _phases(bars: Bars, shown: int) -> tuple[ChartPhase, ...]:
+    """Return runs of one phase among the last `shown` bars; neutral ones are left out."""
+    found: list[ChartPhase] = []
+    seen = zip(bars.time[-shown:].tolist(), detect_phases(bars)[-shown:], strict=True)
+    for name, run in groupby(seen, key=lambda bar: bar[1]):
+        phase, times = Phase(name), [time for time, _ in run]
+        if phase is not Phase.NEUTRAL:
+            found.append(ChartPhase(phase=cast(DrawnPhase, phase.value), start=times[0], end=times[-1]))
+    return tuple(found)
 
 
 def _trend(close: float, fast: float, slow: float, strength: float) -> Literal["up", "down", "sideways"]:
@@ -203,6 +266,7 @@ def _chart(
             for name, values in lines.items()
         ),
         levels=tuple(levels),
+        phases=_phases(bars, len(shown)),
     )
 
 

@@ -51,8 +51,34 @@ class ChartLevel(Result):
     label: str = ""
 
 
+DrawnPhase = Literal["accumulation", "manipulation", "distribution"]
+
+
+class ChartPhase(Result):
+    """A fill on the account; `time` is the open time of the bar in which it fell, which may still form."""
+
+    phase: DrawnPhase
+    start: int
+    end: int
+
+
+class ChartFill(Result):
+    """A fill on the account; `time` is the open time of the bar in which it fell, the one that still forms included."""
+
+    time: int
+    side: Literal["buy", "sell"]
+    quantity: Decimal
+    price: Decimal
+    book: str
+
+
 class ChartData(Result):
-    """Everything a picture of bars needs; `time` is open time in seconds since the epoch."""
+    """Everything a picture of bars needs; `time` is open time in seconds since the epoch.
+
+    Attributes:
+        phases: Oldest first, as each bar saw it then; a phase never changes afterwards.
+        fills: Of every book, oldest first, from the first drawn bar on.
+    """
 
     symbol: str
     timeframe: str
@@ -64,6 +90,8 @@ class ChartData(Result):
     volume: tuple[float, ...]
     lines: tuple[ChartLine, ...]
     levels: tuple[ChartLevel, ...]
+    phases: tuple[ChartPhase, ...] = ()
+    fills: tuple[ChartFill, ...] = ()
 
 
 class SignalResult(Result):

@@ -31,8 +31,8 @@ def build_toolbox(
     """Return all tools, wired."""
     return Toolbox(
         [
-            Tool("get_signal", "read", SignalTool(market, signals)),
-            Tool("analyze_chart", "read", ChartTool(market)),
+            Tool("get_signal", "read", SignalTool(market, signals, desk)),
+            Tool("analyze_chart", "read", ChartTool(market, desk)),
             Tool("check_portfolio", "read", PortfolioTool(desk)),
             Tool("run_backtest", "read", BacktestTool(market)),
             Tool("list_alerts", "read", alerts.list_alerts),

@@ -4,16 +4,18 @@ import dataclasses
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from plotly.graph_objects import Figure
 
 from copilot.charts import build_equity_figure, build_figure
 from copilot.events import Language
+from copilot.pictures import chart_picture
 from engine.domain.signals import Direction, ExpectedRange, Phase, PhaseEvidence, Signal
 from tests.copilot.web.fakes import BARS, NOW, make_chart
 from tests.copilot.wording import samples
-from tools.results import BacktestResult, ChartLevel, ChartLine, EquityCurve
+from tools.results import BacktestResult, ChartData, ChartFill, ChartLevel, ChartLine, ChartPhase, EquityCurve
 
 
 def make_signal(symbol: str = "BTC/USDT", direction: Direction = Direction.LONG) -> Signal:
@@ -212,3 +214,48 @@ def test_equity_figure_is_transparent_and_finite(dark: bool | None) -> None:
     figure = build_equity_figure(backtest(), dark=dark)
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
     assert json.loads(figure.to_json(), parse_constant=pytest.fail)["data"]
+
+
+def make_marked_chart() -> ChartData:
+    chart = make_chart()
+    step = chart.time[1] - chart.time[0]
+    return chart.model_copy(
+        update={
+            "phases": (
+                ChartPhase(phase="accumulation", start=chart.time[10], end=chart.time[40]),
+                ChartPhase(phase="distribution", start=chart.time[41], end=chart.time[50]),
+            ),
+            "fills": (
+                ChartFill(time=chart.time[30], side="buy", quantity=Decimal("0.05"), price=Decimal(61000), book="main"),
+                ChartFill(
+                    time=chart.time[-1] + step, side="sell", quantity=Decimal("0.05"), price=Decimal(66000), book="nova"
+                ),
+            ),
+        }
+    )
+
+
+def test_phases_are_regions_and_fills_are_points() -> None:
+    chart = make_marked_chart()
+    figure = build_figure(chart, language="es")
+    regions = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert [(region.x0, region.x1, region.layer) for region in regions] == [
+        (moment(chart.time[10] - 7200), moment(chart.time[40] + 7200), "below"),
+        (moment(chart.time[41] - 7200), moment(chart.time[50] + 7200), "below"),
+    ]
+    named = {trace.name: trace for trace in figure.data}
+    assert {"acumulación", "distribución"} <= named.keys()
+    assert "manipulación" not in named
+    assert named["comprado"].text == ("comprado 0,05 a 61.000,00",)
+    assert named["vendido"].text == ("vendido 0,05 a 66.000,00 · Nova",)
+    assert figure.layout.yaxis.range[1] > 66_000
+
+
+def moment(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def test_picture_marks_phases_and_fills_too() -> None:
+    chart = make_marked_chart()
+    plain = chart_picture(make_chart(), "en")
+    assert len({plain, chart_picture(chart, "en"), chart_picture(chart.model_copy(update={"fills": ()}), "en")}) == 3

@@ -1,5 +1,6 @@
 """`analyze_chart`: what is said of bars is true of them, and the picture fits them."""
 
+from decimal import Decimal
 from typing import get_args
 
 import numpy as np
@@ -7,9 +8,13 @@ import numpy.typing as npt
 import pytest
 from pydantic import TypeAdapter
 
+from agents.execution.values import SettledFill
 from engine.domain.market import Bars, utc_from_seconds
+from engine.domain.orders import Fill, Side
+from engine.domain.signals import Phase
+from engine.ml.amd import detect_phases
 from tests.tools.place import CONTEXT, Place
-from tools.chart import BARS_NEEDED, BARS_SHOWN, describe
+from tools.chart import BARS_NEEDED, BARS_SHOWN, describe, with_fills
 from tools.results import ChartResult, ToolResult, Unavailable
 from tools.schema import Indicator
 
@@ -152,3 +157,27 @@ async def test_too_few_bars_are_told_instead_of_read(place: Place) -> None:
     result = await place.toolbox.run("analyze_chart", {"symbol": "BTC/USDT", "timeframe": "1m"}, CONTEXT)
     assert isinstance(result, Unavailable)
     assert str(BARS_NEEDED - 1) in result.params["detail"]
+
+
+def test_phases_are_those_of_each_bar() -> None:
+    bars = bars_of(1000 + np.random.default_rng(5).normal(0, 2, 400).cumsum())
+    phases = analyse(bars).chart.phases
+    found = dict(zip(bars.time.tolist(), detect_phases(bars), strict=True))
+    told = {time: run.phase for run in phases for time in range(run.start, run.end + 1, HOUR_S)}
+    assert phases
+    assert told == {time: phase for time, phase in [*found.items()][-BARS_SHOWN:] if phase != Phase.NEUTRAL}
+
+
+def test_fills_stand_at_their_bars() -> None:
+    chart = analyse(waves()).chart
+    start, end = chart.time[0], chart.time[-1]
+    moments = (start - 1, start, start + HOUR_S + 59, end + HOUR_S + 5, end + 2 * HOUR_S)
+    marked = with_fills(chart, [settled(at) for at in reversed(moments)])
+    assert [fill.time for fill in marked.fills] == [start, start + HOUR_S, end + HOUR_S]
+    assert {(fill.side, fill.price, fill.book) for fill in marked.fills} == {("buy", Decimal(1000), "main")}
+
+
+def settled(second: int) -> SettledFill:
+    at = utc_from_seconds(second)
+    fill = Fill("f", "o", "BTC/USDT", Side.BUY, Decimal("0.1"), Decimal(1000), Decimal(0), False, at)
+    return SettledFill(1, fill, Decimal(0), "owner")
