@@ -10,6 +10,7 @@ import pytest
 
 from copilot.bootstrap import open_runtime
 from copilot.settings import Settings, load_settings
+from tests.sharing import made_once
 
 
 def settings_for(data_dir: Path, **others: object) -> Settings:
@@ -20,14 +21,12 @@ def settings_for(data_dir: Path, **others: object) -> Settings:
 @pytest.fixture(scope="session")
 def prepared_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder after a first start; read it, or copy it before changing it."""
-    folder = tmp_path_factory.mktemp("prepared") / "data"
 
-    async def start_once() -> None:
+    async def start_once(folder: Path) -> None:
         async with await open_runtime(settings_for(folder), lambda _done, _what: None):
             pass
 
-    asyncio.run(start_once())
-    return folder
+    return made_once(tmp_path_factory, "prepared", lambda folder: asyncio.run(start_once(folder)))
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
-"""The command line: exit statuses, what goes to which stream, and one line for what is wrong."""
+"""The command line: exit statuses, what goes to which stream, and one line for what is wrong.
+
+Most cases run the program's `main` in this process, with streams of its own, because a start takes seconds; the cases
+in `test_cli_processes.py` start it as a person does.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ from typer.testing import CliRunner
 
 from copilot.cli import app
 from copilot.passwords import PasswordFile
+from tests.copilot.command_line import COLUMNS, bars_file, call
 
-LIMIT_S = 180
-"""Far beyond what is needed, for machines that do other work too."""
 COMMANDS = (
     "run",
     "api",
@@ -42,41 +40,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("COPILOT_") and name != "COPILOT_MARKET"]:
         monkeypatch.delenv(name)
-
-
-def start(*args: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "copilot", *args],
-        env={**os.environ, **environment},
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def call(*args: str, said: str = "", **environment: str) -> tuple[int, str, str]:
-    process = start(*args, **environment)
-    out, err = process.communicate(said, timeout=LIMIT_S)
-    return process.returncode, out, err
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return line
-    raise AssertionError(f"it ended without saying {text!r}: {process.stderr and process.stderr.read()}")
-
-
-def bars_file(path: Path, rows: int = 48) -> Path:
-    lines = ["date,o,h,l,c,v"]
-    lines += [f"2024-01-{1 + n // 24:02} {n % 24:02}:00,{100 + n},{101 + n},{99 + n},{100 + n},5" for n in range(rows)]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-COLUMNS = "time=date,open=o,high=h,low=l,close=c,volume=v"
 
 
 def test_without_arguments_the_help_is_shown() -> None:
@@ -118,15 +81,6 @@ def test_a_password_of_the_database_is_not_shown() -> None:
     assert status == 2
     assert "127.0.0.1:1/copilot" in err
     assert "s3cret" not in err
-
-
-def test_ingest_maps_columns_and_prints_pure_json_lines() -> None:
-    file = bars_file(Path("BTCUSDT_1h.csv"))
-    status, out, err = call("ingest", str(file), str(file), "--columns", COLUMNS, "--json")
-    first, second = (json.loads(line) for line in out.splitlines())
-    assert (status, err) == (0, "")
-    assert (first["symbol"], first["timeframe"], first["added"]) == ("BTC/USDT", "1h", 48)
-    assert (second["added"], second["unchanged"]) == (0, 48)
 
 
 def test_ingest_keeps_the_files_before_a_bad_one_and_says_so() -> None:
@@ -176,20 +130,6 @@ def test_route_keeps_order_ids_and_takes_history() -> None:
     assert not Path("data").exists()
 
 
-def test_route_answers_each_line_before_the_next_comes() -> None:
-    with start("route") as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for number in (1, 2):
-            process.stdin.write(json.dumps({"id": number, "text": "hello"}) + "\n")
-            process.stdin.flush()
-            assert json.loads(process.stdout.readline())["id"] == number
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-
-
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -208,12 +148,6 @@ def test_route_names_a_line_that_it_cannot_read(bad: bytes, reason: str) -> None
     assert reason in str(ran.exception)
 
 
-def test_route_gives_characters_back_that_cannot_be_encoded() -> None:
-    status, out, _ = call("route", said='{"id": "\\ud800", "text": "hola"}\n', PYTHONIOENCODING="ascii")
-    assert status == 0
-    assert json.loads(out)["id"] == "\ud800"
-
-
 def test_route_takes_plain_messages_too() -> None:
     ran = CliRunner().invoke(app, ["route", "--text"], input="signal for gold\n")
     assert json.loads(ran.stdout)["calls"][0]["tool"] == "get_signal"
@@ -226,7 +160,7 @@ def test_an_unknown_model_is_refused() -> None:
 
 
 def utterances(path: Path) -> Path:
-    right = {"id": "1", "text": "signal for gold", "lang": "en", "tags": []}
+    right: dict[str, object] = {"id": "1", "text": "signal for gold", "lang": "en", "tags": []}
     right["expect"] = {"calls": [{"tool": "get_signal", "args": {"symbol": "XAUUSD"}}]}
     wrong = {"id": "2", "text": "buy 1 bitcoin", "lang": "en", "tags": [], "expect": {"ask": True}}
     path.write_text(json.dumps(right) + "\n" + json.dumps(wrong) + "\n")
@@ -267,54 +201,3 @@ def test_password_is_kept_as_a_hash() -> None:
     ran = CliRunner().invoke(app, ["password"], input="correct horse\ncorrect horse\n")
     assert ran.exit_code == 0
     assert PasswordFile(Path("data")).verify("correct horse")
-
-
-def test_run_prints_the_login_link_and_ends_when_interrupted(data_dir: Path) -> None:
-    with start("run", "--port", "0", COPILOT_DATA_DIR=str(data_dir)) as process:
-        link = read_until(process, "/enter?token=")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=LIMIT_S)
-    assert "http://127.0.0.1:" in link
-    assert (process.returncode, err) == (130, "")
-
-
-def test_a_port_in_use_stops_with_one_line(data_dir: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        status, out, err = call("run", "--port", str(port), COPILOT_DATA_DIR=str(data_dir))
-    assert (status, out) == (2, "")
-    assert err.startswith(f"trading-copilot: COPILOT_PORT is {port}")
-    assert err.count("\n") == 1
-
-
-def test_chat_in_two_programs_on_one_folder(data_dir: Path) -> None:
-    place = {"COPILOT_DATA_DIR": str(data_dir)}
-    outs = []
-    with start("chat", **place) as first, start("chat", **place) as second:
-        for process in (first, second):
-            out, err = process.communicate("buy 0.01 bitcoin with a 2% stop\na\n", timeout=LIMIT_S)
-            assert (process.returncode, err) == (0, "")
-            outs.append(out)
-    _, out, _ = call("chat", said="positions\n", COPILOT_DATA_DIR=str(data_dir))
-    assert "| BTC/USDT | 0.02 |" in out
-
-
-def test_chat_ends_at_once_when_interrupted_while_it_waits(data_dir: Path) -> None:
-    with start("chat", COPILOT_DATA_DIR=str(data_dir)) as process:
-        read_until(process, "simulated")
-        interrupted_at = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT_S) == 130
-        assert time.monotonic() - interrupted_at < LIMIT_S / 4
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-
-
-def test_training_ends_when_interrupted(data_dir: Path) -> None:
-    with start("train", COPILOT_DATA_DIR=str(data_dir)) as process:
-        time.sleep(4)  # nothing tells from outside when it begins; any moment will do
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=LIMIT_S)
-    assert (process.returncode, out, err) == (130, "", "")
