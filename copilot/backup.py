@@ -5,6 +5,9 @@ in SQLite can be restored into MySQL and the other way round. Beside it stand th
 file), trained models, the owner's own agents and the small files of `data_dir`. Left out on purpose: what can be made
 again (the simulated market, the page's folder), keys of sessions, and conversations in Redis, which Redis saves itself.
 
+A backup holds one world (which venue on which prices): the one that the copilot runs in. It names it, and goes back
+into that world alone; the owner's permission for real money stays behind, and is typed anew.
+
 A backup is written beside its final name and renamed when it is whole; a restore takes only an empty place, checks
 every file against its hash first, and puts the rows in within one transaction.
 """
@@ -41,10 +44,12 @@ from sqlalchemy.types import TypeEngine
 
 from copilot.database import metadata, open_database
 from copilot.settings import Settings
+from copilot.world_in_use import in_world, other_worlds, settle_world
+from engine.data.files import write_atomically
 from engine.domain.errors import ConfigError
 
 Report = Callable[[float, str], None]
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "manifest.json"
 _FOLDERS = ("models", "agents")
 _FILES = ("password.argon2", "replay.json")
@@ -70,7 +75,8 @@ class Manifest(BaseModel):
 
     Attributes:
         revision: Of the database's tables.
-        left_out: Codes of what it does not hold: `bars`, `redis`.
+        world: Whose account it is; empty in backups of before there were several.
+        left_out: Codes of what it does not hold: `bars`, `redis`, and `world:NAME` for accounts of other worlds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +84,7 @@ class Manifest(BaseModel):
     format: int
     made_at: datetime
     revision: str
+    world: str = ""
     parts: dict[str, StoredFile]
     left_out: tuple[str, ...]
 
@@ -97,6 +104,7 @@ def back_up(settings: Settings, path: Path, made_at: datetime, report: Report, *
     """
     if path.exists():
         raise ConfigError(f"{path} exists; choose another name, a backup is never overwritten")
+    settings = settle_world(settings)
     database = open_database(settings.database)
     draft = path.with_name(f".{path.name}.part")
     try:
@@ -109,8 +117,14 @@ def back_up(settings: Settings, path: Path, made_at: datetime, report: Report, *
                 report(_ROWS_SHARE + (1 - _ROWS_SHARE) * number / len(files), name)
             if not has_bars and (settings.data_dir / _BARS).exists():
                 left_out.append("bars")
+            left_out += [f"world:{name}" for name in other_worlds(settings)]
             manifest = Manifest(
-                format=FORMAT, made_at=made_at, revision=revision, parts=parts, left_out=tuple(left_out)
+                format=FORMAT,
+                made_at=made_at,
+                revision=revision,
+                world=settings.world,
+                parts=parts,
+                left_out=tuple(left_out),
             )
             archive.writestr(_MANIFEST, manifest.model_dump_json(indent=1))
         draft.rename(path)
@@ -127,22 +141,45 @@ def restore(settings: Settings, path: Path, report: Report) -> Manifest:
     """Put a backup back into an empty place.
 
     Raises:
-        ConfigError: The file is no whole backup, was made by a newer version, or the place is not empty.
+        ConfigError: The file is no whole backup, was made by a newer version or in a world that the settings cannot
+            mean, or the place is not empty.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = _checked(archive, path, report)
+            settings = _place_of(settings, manifest)
+            settings.world_dir.mkdir(parents=True, exist_ok=True)
             database = open_database(settings.database)
             try:
                 _refuse_used(settings, database, manifest)
                 _restore_files(archive, settings, manifest)
                 _restore_rows(archive, database, manifest, report)
+                _note_market(settings, manifest)
             finally:
                 database.dispose()
     except (OSError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be read as a backup ({error})") from error
     report(1.0, "")
     return manifest
+
+
+def _place_of(settings: Settings, manifest: Manifest) -> Settings:
+    """Return the settings in the world of a backup."""
+    if not manifest.world:
+        return settle_world(settings)
+    found = in_world(settings, manifest.world)
+    if found is None:
+        raise ConfigError(
+            f"the backup holds an account of {manifest.world!r}, and the settings say {settings.world!r}; set "
+            "COPILOT_MARKET and COPILOT_VENUE to what they were when it was made"
+        )
+    return found
+
+
+def _note_market(settings: Settings, manifest: Manifest) -> None:
+    """Note what `auto` has come to, so that commands find the account before the first start."""
+    if manifest.world in ("simulated", "binance-paper") and not settings.market_file.exists():
+        write_atomically(settings.market_file, lambda draft: draft.write_text(settings.market_kind))
 
 
 def _write_rows(archive: zipfile.ZipFile, database: Engine, report: Report) -> tuple[dict[str, StoredFile], str]:

@@ -48,7 +48,7 @@ def examine(settings: Settings) -> list[Part]:
         ConfigError: The data folder cannot be written.
     """
     prepare_data_dir(settings)
-    settled = settle_market(settings)
+    settled = settle_market(settings, is_noted=False)
     settings = settled.settings
     return [
         _chat_model(settings),

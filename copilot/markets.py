@@ -55,13 +55,20 @@ class Settled:
     reason: str
 
 
-def settle_market(settings: Settings) -> Settled:
-    """Decide what `auto` means now and note it for other commands; anything else stays as it is set."""
+def settle_market(settings: Settings, *, is_noted: bool = True) -> Settled:
+    """Decide what `auto` means now; anything else stays as it is set.
+
+    Args:
+        settings: As the owner wrote them.
+        is_noted: Whether commands take this market from now on: only what trades on it may say so, for the network may
+            be gone for a moment while the copilot goes on.
+    """
     if settings.venue != "paper" or settings.market != "auto":
         return Settled(settings.model_copy(update={"market": settings.market_kind}), "set")
     url = f"{settings.binance_url}{_PING}" if settings.binance_url else NETWORKS["binance"].ping_url
     choice = choose_market("auto", lambda: reachable(url))
-    write_atomically(settings.market_file, lambda draft: draft.write_text(choice.kind))
+    if is_noted:
+        write_atomically(settings.market_file, lambda draft: draft.write_text(choice.kind))
     return Settled(settings.model_copy(update={"market": choice.kind}), choice.reason)
 
 

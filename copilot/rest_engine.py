@@ -37,7 +37,7 @@ async def serve_engine(settings: Settings, report: Report, say: Callable[[str], 
             "set COPILOT_API_TOKEN, or keep COPILOT_HOST at 127.0.0.1"
         )
     prepare_data_dir(settings)
-    settings = settle_market(settings).settings
+    settings = settle_market(settings, is_noted=False).settings
     async with running_market(settings, lambda done: report(done, "market")) as market:
         signals = await prepare_signals(settings, market, report)
         broadcaster = Broadcaster(market, signals)

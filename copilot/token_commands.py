@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from copilot.settings import Settings, load_settings
+from copilot.world_in_use import settle_world
 from engine.domain.errors import ConfigError, InvalidRequest
 from prompts import load_words
 
@@ -125,7 +126,7 @@ def _open() -> Iterator[_Desk]:
     from copilot.database import open_database
     from copilot.rest.tokens import TokenStore
 
-    settings = load_settings()
+    settings = settle_world(load_settings())
     prepare_data_dir(settings)
     database = open_database(settings.database)
     try:
