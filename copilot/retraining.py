@@ -1,7 +1,8 @@
 """Trains again when the model in use has grown old; the new one is used only if it beats it out of sample.
 
 The work is done beside the event loop, one timeframe at a time, by the leader among the processes that share a
-database. Whoever reads signals notices a promoted model by itself.
+database. Whoever reads signals notices a promoted model by itself. The owner hears of a promotion, and of a market in
+which a model has fallen silent because it is unlike what it learned from.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from agents.supervisor.values import Pulse
 from engine.domain.errors import DataUnavailable
 from engine.domain.protocols import MarketData, Notifier
 from engine.domain.symbols import Timeframe, find_timeframe
+from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
+from engine.ml.drift import WINDOW
 from engine.ml.registry import Manifest, ModelRegistry, Offer
+from engine.ml.signal import BARS_READ
 from engine.ml.training import train_on_market
 
 LOOK_EVERY_S = 60.0
+_WATCH_EVERY = timedelta(hours=1)
 _BEAT_S = 10.0
 """A training takes minutes, and a worker that gives no sign of life for two of them counts as hung."""
 Kind = tuple[Timeframe, tuple[str, ...]]
@@ -59,12 +66,17 @@ class Retraining:
         self._every = every
         self._now = now
         self._tried: dict[Kind, datetime] = {}
+        self._drifted: set[tuple[str, str]] = set()
+        self._watched_at: datetime | None = None
 
     async def run(self, pulse: Pulse) -> None:
         """Look again and again until cancelled, while the term stands."""
         while True:
             pulse.require_term()
             await self.look(pulse.beat)
+            if self._watched_at is None or self._now() - self._watched_at >= _WATCH_EVERY:
+                self._watched_at = self._now()
+                await asyncio.to_thread(self.watch_drift)
             for _ in range(int(LOOK_EVERY_S / _BEAT_S)):
                 pulse.beat()
                 await asyncio.sleep(_BEAT_S)
@@ -89,6 +101,27 @@ class Retraining:
                 self._tell(offer)
                 offers.append(offer)
         return offers
+
+    def watch_drift(self) -> None:
+        """Tell the owner, once a model and symbol, where the market has left what the model in use learned from."""
+        for manifest in self._registry.in_use():
+            strange = [symbol for symbol in manifest.symbols if self._is_strange(manifest, symbol)]
+            new = [symbol for symbol in strange if (manifest.id, symbol) not in self._drifted]
+            if new:
+                self._drifted |= {(manifest.id, symbol) for symbol in new}
+                params = {"model": manifest.id, "timeframe": manifest.timeframe, "symbols": ", ".join(new)}
+                self._notifier.notify(self._owner, "model_drifted", params)
+
+    def _is_strange(self, manifest: Manifest, symbol: str) -> bool:
+        timeframe = find_timeframe(manifest.timeframe)
+        if timeframe is None or symbol not in self._market.instruments() or manifest.features != FEATURE_NAMES:
+            return False
+        try:
+            bars = self._market.bars(symbol, timeframe, BARS_READ)
+        except DataUnavailable:
+            return False
+        recent = feature_matrix(bars).values[WARMUP:][-WINDOW:] if len(bars) > WARMUP else np.empty((0, 0))
+        return not np.isnan(recent).any() and manifest.drift.is_strange(recent)
 
     async def _try(self, kind: Kind, beat: Callable[[], None]) -> Offer | None:
         timeframe, listed = kind[0], self._market.instruments()

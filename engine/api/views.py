@@ -97,7 +97,7 @@ class SignalView(View):
     symbol: str
     timeframe: Timeframe
     direction: Direction = Field(description="`none` is the usual answer: no edge after costs.")
-    reason: str = Field(description="Why there is or is not a trade: `edge`, `no_edge`, `stale`, `phase`, `range`.")
+    reason: str = Field(description="Why there is or is not a trade: edge, no_edge, stale, phase, range or drift.")
     close: Number
     entry: Number
     stop: Number

@@ -64,7 +64,7 @@ class Signal:
         probability: Calibrated probability that the target is hit before the stop within the horizon.
         breakeven_probability: Probability at which the expected value after costs is zero.
         expected_value_ratio: Expected profit after costs as a multiple of the risk (distance to stop).
-        reason: Stable code why there is or is not a trade: `edge`, `no_edge`, `stale`, `phase`, `range`.
+        reason: Stable code why there is or is not a trade: `edge`, `no_edge`, `stale`, `phase`, `range`, `drift`.
         drivers: What moved the probability most, strongest first.
         model_version: Id of the registered model that spoke.
         bar_at: Open time of the last closed bar used; `price_at`: when it closed.

@@ -135,7 +135,7 @@ class SignalGenerator:
         if best.value < MIN_EDGE or not self._model.is_proven(target_name(best.side, best.reward_risk)):
             return "no_edge"
         if self._model.manifest.drift.is_strange(recent):
-            return "no_edge"
+            return "drift"
         if reach < best.reward_risk:
             return "range"
         return "phase" if _speaks_against(phase, best.side, close) else "edge"

@@ -84,6 +84,21 @@ async def test_what_changed_its_kind_by_training_is_not_trained_again_and_again(
     assert await retraining.look() == []
 
 
+def test_a_market_that_left_what_was_learned_is_told_once(trained: Path, tmp_path: Path) -> None:
+    first = ModelRegistry(trained).latest("1h", "BTC/USDT")
+    assert first is not None
+    told, untold = Told(), Told()
+    ModelRegistry(tmp_path).save(
+        replace(first, manifest=replace(first.manifest, drift=replace(first.manifest.drift, limit=1e-9)))
+    )
+    strange = make(tmp_path, FIRST, told)
+    strange.watch_drift()
+    strange.watch_drift()
+    assert told.kinds == ["model_drifted"]
+    make(trained, FIRST, untold).watch_drift()
+    assert untold.kinds == [], "too few windows to tell what is strange"
+
+
 def test_each_kind_of_model_has_its_own_age(trained: Path) -> None:
     one = ModelRegistry(trained).manifests()[0]
     other = replace(one, symbols=("EURUSD",), created_at=FIRST + timedelta(days=5))

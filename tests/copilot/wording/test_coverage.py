@@ -186,11 +186,14 @@ def test_every_phase(phase: Phase, language: Language) -> None:
     assert load_words(language, "answers")["phase"][phase.value] in render_answer([signal(phase=evidence)], language)
 
 
+REASONS = ("no_edge", "stale", "phase", "range", "drift")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("reason", ["no_edge", "stale", "phase", "range"])
+@pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_for_no_trade_reads_differently(reason: str, language: Language) -> None:
-    texts = {each: render_answer([signal(reason=each)], language) for each in ("no_edge", "stale", "phase", "range")}
-    assert len(set(texts.values())) == 4
+    texts = {each: render_answer([signal(reason=each)], language) for each in REASONS}
+    assert len(set(texts.values())) == len(REASONS)
     first = {"en": "**No trade.**", "es": "**Sin operación.**"}[language]
     assert first in texts[reason]
 

@@ -128,8 +128,8 @@ def test_signal_falls_silent_in_a_strange_market(bars: Bars, model: TrainedModel
         now = utc_from_seconds(int(market.time[-1]) + 3600)
         signal = SignalGenerator(eager).signal(market[-WARMUP - 200 :], cost_ratio=0.0, now=now, is_simulated=True)
         reasons.append(signal.reason)
-    assert reasons[0] != "no_edge"
-    assert reasons[1] == "no_edge"
+    assert reasons[0] not in ("no_edge", "drift")
+    assert reasons[1] == "drift"
 
 
 def gone_wild(bars: Bars) -> Bars:
