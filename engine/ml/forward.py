@@ -46,7 +46,7 @@ Progress = Callable[[float, str], None]
 Arrays = Mapping[str, FloatArray]
 
 HORIZONS = (1, 4, 12, 24)
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raised whenever the same data and parameters give other forecasts: folds of another version are not reused."""
 WORKERS = 2
 _BARRIERS = "odds"
