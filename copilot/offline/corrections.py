@@ -37,13 +37,34 @@ def _replace(tokens: list[Token], marker: int) -> tuple[list[Token], int]:
     old = _start_of_request(tokens, marker) if found == "verb" else _last_of(tokens, marker, found)
     if old is None:
         return tokens, marker
+    if found == "verb" and _repeats_verb_alone(tokens, marker):
+        return _with_other_verb(tokens, old, marker)
     if found == "verb":
         return tokens[:old] + tokens[marker + 1 :], old - 1
+    _keep_unit(tokens[old], next((t for t in tokens[marker + 1 :] if t.is_number), None))
     kept = tokens[:old] + tokens[old + 1 : marker] + tokens[marker + 1 :]
     while len(kept) > marker - 1 > 0 and kept[marker - 2].text in (",", ";", "...", "…", "—", "-"):
         del kept[marker - 2]
         marker -= 1
     return kept, marker - 2
+
+
+def _repeats_verb_alone(tokens: Sequence[Token], marker: int) -> bool:
+    """Tell whether only the verb is said anew ("sell eth, I mean buy, 0.9"): the instrument stands before it alone."""
+    named = [any(t.get("sym") for t in part) for part in (tokens[:marker], tokens[marker + 1 :])]
+    return named == [True, False]
+
+
+def _with_other_verb(tokens: list[Token], start: int, marker: int) -> tuple[list[Token], int]:
+    right = next(i for i in range(marker + 1, len(tokens)) if tokens[i].has(*_VERBS))
+    kept = [token for token in tokens[start:marker] if not token.has(*_VERBS) and any(map(str.isalnum, token.text))]
+    return [*tokens[:start], tokens[right], *kept, *tokens[right + 1 :]], start
+
+
+def _keep_unit(old: Token, new: Token | None) -> None:
+    """Let a sum that is said anew without its currency be a sum still ("300 dollars, no, 350")."""
+    if new is not None and old.is_number and old.unit == "money" and new.unit == "":
+        new.unit, new.payload = old.unit, old.payload
 
 
 def _what_follows(tokens: Sequence[Token], marker: int) -> str | None:

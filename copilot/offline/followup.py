@@ -22,7 +22,7 @@ from copilot.offline.requests import Args, Context, build, days_of, period_of, t
 from copilot.offline.shapes import shape
 from copilot.offline.stance import is_reported
 from copilot.offline.tokens import Language, Token, detect_language, tokenize
-from copilot.offline.trade import Terms, contradiction, plain, read_terms
+from copilot.offline.trade import Terms, contradiction, plain, read_terms, unknown_word
 from copilot.offline.values import ArgumentValue, Question, Turn
 
 _OPEN_CODES = ("unclear", "buy_or_sell", "how_much")
@@ -123,7 +123,7 @@ def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
         "configure_agent",
         "run_backtest",
     ):
-        return features.isdisjoint({"status.word", "per", "why"}) and len(clause.tokens) <= 7
+        return features.isdisjoint({"status", "status.word", "status.strong", "per", "why"}) and len(clause.tokens) <= 7
     if current.tool == "run_backtest" and past.frame.tool == "run_backtest":
         brief = "sym" not in features and len(clause.tokens) <= _FEW and "strat" in features
         return brief or ("backtest" not in features and (current.question is not None or "simulate" not in features))
@@ -140,7 +140,7 @@ def _is_elliptic(current: Frame, clause: Clause, past: _Past) -> bool:
 
 def _lacks_agent(current: Frame, clause: Clause, past: _Past) -> bool:
     """Tell whether an agent is told something without its name, and the request before has it."""
-    open_ = current.tool == "control_agent" and current.question is not None
+    open_ = current.tool == "control_agent" and current.question is not None and unknown_word(clause) is None
     return open_ and not clause.all("agent") and past.frame.clause.first("agent") is not None
 
 
@@ -167,6 +167,8 @@ def _fill(current: Frame, clause: Clause, past: _Past) -> Frame | None:
     if current.tool == "run_backtest" and past.frame.tool == "run_backtest":
         return None
     if asks not in ("which_symbol", "which_agent", "unclear") and not needs_agent:
+        return None
+    if asks == "which_agent" and unknown_word(clause) is not None:
         return None
     old = past.frame.clause
     before = past.frame.calls[0] if past.frame.calls else {}

@@ -336,7 +336,7 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
     """Tell whether a piece repeats the request for another instrument or agent ("and 2 link", "and nova")."""
     features = piece.features
     if current.tool == TRADE:
-        if _is_another_step(current, piece):
+        if _is_another_step(current, piece) or _is_another_order(current, piece):
             return True
         sized = not features.isdisjoint({"number", "all"})
         sides = {"sl", "tp", "limit", "if", "market"}
@@ -349,6 +349,13 @@ def _lists_another(current: Clause, piece: Clause) -> bool:
     if current.tool == "cancel_alert":
         return False
     return False
+
+
+def _is_another_order(current: Clause, piece: Clause) -> bool:
+    """Tell whether a piece orders the same instrument at another price ("and another 1 eth at 2,950")."""
+    same = piece.first("sym") is not None and piece.first("sym") == current.first("sym")
+    priced = {"numbers2", "at"} <= piece.features and {"numbers2", "at"} <= current.features
+    return same and priced and "another" in piece.features and piece.features.isdisjoint({"sl", "tp", "if", "or"})
 
 
 def _waits_for(lead: Clause, piece: Clause) -> bool:
@@ -393,6 +400,9 @@ def _supports(current: Clause, piece: Clause) -> bool:
         if decided is not None:
             return decided
     apart = "agent" in piece.features and "agent" in current.features
+    asks = not piece.features.isdisjoint({"show", "question"})
+    if asks and (current.tool, piece.tool) in (("cancel_order", "check_portfolio"), ("control_agent", "agent_status")):
+        return False
     return (current.tool, piece.tool) in _MERGES and not apart
 
 

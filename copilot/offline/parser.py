@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
@@ -44,9 +45,20 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
     language = detect_language(screened.text) or detect_language(text) or fallback
     if screened.is_untrusted:
         return Decision((), None, "quoted", language, is_certain=True)
-    tokens = shape(apply_corrections(tokenize(screened.text, language)), language)
+    spoken = tokenize(screened.text, language)
+    tokens = shape(apply_corrections(_after_dismissal(spoken) if screened.quoted else spoken), language)
     decision = _read(screened, tokens, history, language)
     return replace(decision, is_certain=is_certain(decision, tokens, quoted=screened.quoted))
+
+
+def _after_dismissal(tokens: list[Token]) -> list[Token]:
+    """Return what a person says after waving a quotation aside ("nah. buy 30 link"), or everything."""
+    ends = [-1, *(index for index, token in enumerate(tokens) if token.text in word_set("ends") or token.text == ",")]
+    for first, second in reversed(list(pairwise(ends))):
+        said = " ".join(token.text for token in tokens[first + 1 : second])
+        if said in word_set("dismissals"):
+            return tokens[second + 1 :]
+    return tokens
 
 
 def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], language: Language) -> Decision:

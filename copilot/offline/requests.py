@@ -447,6 +447,8 @@ def _agent_status(clause: Clause, context: Context) -> Outcome:
 def _control(clause: Clause, context: Context) -> Outcome:
     actions = _actions(clause)
     agents = _agents(clause)
+    if any(token.text.startswith("lift") for token in clause.tokens):
+        return Question("unclear")
     if not agents and _means_all(clause):
         agents = ["all"]
     if "one_of" in clause.features:

@@ -21,6 +21,7 @@ _LONGEST_LEAD = 4
 _MARKS = (",", ".", "!", ";", ":")
 _CONVERTS = ("convi", "convert", "cambi", "pas", "swap", "turn", "change", "exchang", "traspas", "transform")
 _LETTERS = {"B": "buy", "L": "buy", "S": "sell"}
+_FIRST_LETTERS = {"b": "buy", "l": "buy", "s": "sell", "c": "buy", "v": "sell"}
 _NOT_LEFT = frozenset(
     {"alert", "notify", "agents", "order", "if", "question", "chart", "signal", "watch", "cancel", "past"}
 )
@@ -33,6 +34,11 @@ def shape(tokens: list[Token], language: Language) -> list[Token]:
     _read_done(tokens)
     _read_initial(tokens, language)
     _read_letters(tokens)
+    _read_switch(tokens)
+    _read_told_name(tokens)
+    _read_bought_it(tokens)
+    _read_wish(tokens)
+    _read_free_cash(tokens)
     _read_tail(tokens)
     _read_moves(tokens)
     _read_conversions(tokens)
@@ -40,7 +46,7 @@ def shape(tokens: list[Token], language: Language) -> list[Token]:
     _read_bet_against(tokens)
     _read_risk(tokens)
     _read_exit(tokens)
-    return _read_condition(_join_halves(_drop_holdings(tokens)))
+    return _read_condition(_join_halves(_drop_holdings(_read_arrow(tokens))))
 
 
 def _read_initial(tokens: list[Token], language: Language) -> None:
@@ -58,6 +64,9 @@ def _read_letters(tokens: list[Token]) -> None:
     """Read the letter of a dealer's note beside its amount or instrument ("S 0.25 BTC", "xrp B 1100")."""
     if any(token.has(*_VERBS, "agent", "alert", "chart") for token in tokens):
         return
+    if len(tokens) > _LEAST and tokens[0].text in _FIRST_LETTERS and _is_counted_name(tokens[1], tokens[2]):
+        tokens[0].labels = frozenset({_FIRST_LETTERS[tokens[0].text]})
+        return
     for index, token in enumerate(tokens):
         ahead = tokens[index + 1] if index + 1 < len(tokens) else None
         behind = tokens[index - 1] if index else None
@@ -66,6 +75,73 @@ def _read_letters(tokens: list[Token]) -> None:
         if token.raw in _LETTERS and counted and starts and any(t.get("sym") for t in tokens):
             token.labels = frozenset({_LETTERS[token.raw]})
             return
+
+
+def _is_counted_name(first: Token, second: Token) -> bool:
+    """Tell whether a count and an instrument stand side by side, in either order."""
+    return (first.is_number and second.get("sym") is not None) or (second.is_number and first.get("sym") is not None)
+
+
+def _read_arrow(tokens: list[Token]) -> list[Token]:
+    """Read a sum sent to an instrument as a purchase ("$80 -> xrp", "500 usd > btc")."""
+    if any(token.has(*_VERBS, "agent", "alert", "notify", "if") for token in tokens):
+        return tokens
+    for index in range(len(tokens) - _LEAST):
+        money, arrow, thing = tokens[index : index + 3]
+        if money.is_number and money.unit == "money" and arrow.text in word_set("arrows") and thing.get("sym"):
+            verb = Token("into", "into", frozenset({"buy"}))
+            return [*tokens[:index], verb, money, Token("of", "of", frozenset({"of"})), *tokens[index + 2 :]]
+    return tokens
+
+
+def _read_bought_it(tokens: list[Token]) -> None:
+    """Read "buy it" behind a count and an instrument as the order that it is, and not as a yes."""
+    counted = any(t.get("sym") for t in tokens) and any(t.is_number or t.text in word_set("articles") for t in tokens)
+    for token in tokens:
+        if counted and token.has("confirm") and token.text == "buy it":
+            token.labels = frozenset({"buy"})
+
+
+def _read_switch(tokens: list[Token]) -> None:
+    """Read "turn orion off" and "boot all the agents" as stopping and starting them."""
+    if not any(t.has("agent", "agents", "it") for t in tokens) or any(t.is_number or t.get("sym") for t in tokens):
+        return
+    verb = next((i for i, t in enumerate(tokens) if t.text in word_set("switches")), None)
+    if verb is None:
+        return
+    behind = [token for token in tokens[verb + 1 : verb + 5]]
+    on = next((t for t in behind if t.text in word_set("switched_on")), None)
+    off = next((t for t in behind if t.text in word_set("switched_off")), None)
+    if (off or on) is not None or tokens[verb].text == "boot":
+        tokens[verb].labels = frozenset({"stop" if off is not None else "start"})
+
+
+def _read_told_name(tokens: list[Token]) -> None:
+    """Read "decime Nacho" as a name: nothing but a capital word stands behind it."""
+    said = [t for t in tokens if t.text not in _MARKS]
+    if len(said) == _LEAST and said[0].text in word_set("told_name") and said[1].raw[:1].isupper() and not said[1].labels:
+        said[0].labels = frozenset({"name_word"})
+
+
+def _read_wish(tokens: list[Token]) -> None:
+    """Read the past of a polite wish as an order ("I'd be obliged if you sold a dozen solana")."""
+    for index in range(1, len(tokens)):
+        token, before = tokens[index], [t.text for t in tokens[max(0, index - 3) : index]]
+        side = next((side for side in ("buy", "sell") if token.has(f"{side}.past")), "")
+        polite = any(t.has("polite") for t in tokens[:index]) or not word_set("wishes").isdisjoint(before)
+        if side and before[-1] in ("you", "we") and polite:
+            token.labels = frozenset({side})
+            for earlier in tokens[max(0, index - 3) : index]:
+                earlier.labels = earlier.labels - {"if", "hypothetical"}
+
+
+def _read_free_cash(tokens: list[Token]) -> None:
+    """Read "all the spare cash" as all of it where an instrument is named ("use up all the spare cash on bitcoin")."""
+    if not any(t.get("sym") for t in tokens) or any(t.is_number for t in tokens):
+        return
+    for index, token in enumerate(tokens):
+        if token.has("cash") and any(t.has("all") for t in tokens[max(0, index - 4) : index]):
+            token.labels = frozenset({"allfree"})
 
 
 def _read_tail(tokens: list[Token]) -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from rapidfuzz.distance import OSA
 
 from copilot.offline.clauses import Clause
-from copilot.offline.lexicon import load_lexicon, word_set
+from copilot.offline.lexicon import load_lexicon, typical_price, word_set
 from copilot.offline.tokens import Token, Unit
 from copilot.offline.values import ArgumentValue, Question
 
@@ -27,6 +27,7 @@ _DEAR = ("XAUUSD", "BTC/USDT", "ETH/USDT")
 _CHEAP = Decimal(100)
 _PLURAL_FROM = 5
 _STRANGERS = 2
+_FAR, _VERY_FAR = 2.0, 8.0
 _CLOSE_BY = 4
 _DIGITS = 18
 _TOO_LARGE = Decimal(10**_DIGITS)
@@ -578,7 +579,7 @@ class _Reader:
     def _plain_role(self, index: int, token: Token) -> str:
         after = self._tokens[index + 1] if index + 1 < len(self._tokens) else None
         if self._role == "if":
-            after_move = after is not None and after.has("up", "down", "break", "reach")
+            after_move = after is not None and self._moves(after)
             return "trigger" if after_move or after is None or after.text in (",", "is", "se") else "amount"
         if after is not None and after.has("each"):
             return "at"
@@ -587,6 +588,13 @@ class _Reader:
         if self._role == "" and self._corrects and self._last in ("price", "trigger", "at", "stop", "target"):
             return self._last
         return self._role or "amount"
+
+    def _moves(self, after: Token) -> bool:
+        """Tell whether a word behind a price says what it does ("if 27.40 gives way"), and note where it goes."""
+        if after.text not in word_set("gives_in"):
+            return after.has("up", "down", "break", "reach")
+        self._terms.breaks = True
+        return True
 
     def _is_share(self, index: int, token: Token) -> bool:
         """Tell whether it is a part of a holding ("take profits on 20% of avax") and so never a distance or a price."""
@@ -641,6 +649,8 @@ class _Reader:
 
     def _put(self, slot: str, token: Token) -> None:
         old: Token | None = getattr(self._terms, slot)
+        if old is not None and slot == "amount" and old.unit == "money" and token.unit == "":
+            token.unit, token.payload = old.unit, old.payload
         if old is not None and (old.value != token.value or old.unit != token.unit):
             if self._either:
                 self._terms.ask("two_prices")
@@ -691,7 +701,7 @@ def _settle_unsized(clause: Clause, terms: Terms) -> None:
         terms.side = "close"
     elif terms.side == "buy" and "allfree" in features:
         terms.amount = number_token(_HUNDRED, "percent")
-    elif terms.side in ("buy", "sell") and has_article(clause):
+    elif terms.side in ("buy", "sell") and (has_article(clause) or _means_one_of(clause)):
         terms.amount = number_token(Decimal(1), "")
     elif terms.side == "buy" and (features.isdisjoint({"buy", "buy.noun"}) or "all" in features):
         terms.ask("how_much" if "all" in features else "buy_or_sell")
@@ -700,6 +710,11 @@ def _settle_unsized(clause: Clause, terms: Terms) -> None:
 def number_token(value: Decimal, unit: Unit) -> Token:
     """Return a number that was said in other words."""
     return Token(str(value), str(value), value=value, unit=unit, is_number=True)
+
+
+def _means_one_of(clause: Clause) -> bool:
+    """Tell whether one coin of those held is meant ("sell one of the ethers")."""
+    return any(first.has("one_of") and second.get("sym") for first, second in pairwise(clause.tokens))
 
 
 def _is_article(tokens: Sequence[Token], index: int) -> bool:
@@ -737,6 +752,10 @@ def _settle_fraction(clause: Clause, terms: Terms, amount: Token, value: Decimal
     if terms.side == "buy" and not share and _is_part_of_something(ahead):
         terms.ask("how_much")
     behind = clause.tokens[index - 1].text if index else ""
+    counted = len(ahead) > 1 and ahead[0].text in word_set("articles") and ahead[1].get("sym") is not None
+    if terms.side == "close" and counted:
+        terms.side = "sell"
+        return
     if terms.side == "close" or (terms.side == "sell" and behind in ("by", "en")):
         share = not any(token.has("unit") for token in ahead[:1])
     if (
@@ -816,7 +835,7 @@ def order_arguments(terms: Terms) -> dict[str, ArgumentValue] | Question:
     if terms.side is None:
         return Question("buy_or_sell")
     _fix_fx_prices(terms)
-    if _prices_an_amount(terms):
+    if _prices_an_amount(terms) or _is_changed_over(terms):
         terms.amount, terms.price = terms.price, terms.amount
     args: dict[str, ArgumentValue] = {"symbol": terms.symbol, "side": terms.side}
     question = _add_amount(args, terms) or _add_price(args, terms) or _add_exits(args, terms)
@@ -861,6 +880,17 @@ def _prices_an_amount(terms: Terms) -> bool:
     if terms.symbol not in _FX or price is None or amount is None or amount.unit or price.value is None:
         return False
     return price.value >= _FX_PRICE_LIMIT and amount.value is not None and amount.value < _FX_PRICE_LIMIT / 10
+
+
+def _is_changed_over(terms: Terms) -> bool:
+    """Tell whether the amount is what the instrument costs and the price is nowhere near ("eth 3000, limit buy 0.5")."""
+    usual, price, amount = typical_price(terms.symbol), terms.price, terms.amount
+    if usual is None or price is None or amount is None or amount.unit or amount.is_fraction:
+        return False
+    if price.value is None or amount.value is None or price.value <= 0:
+        return False
+    fits, far = float(amount.value) / usual, float(price.value) / usual
+    return 1 / _FAR < fits < _FAR and not 1 / _VERY_FAR < far < _VERY_FAR
 
 
 def _add_amount(args: dict[str, ArgumentValue], terms: Terms) -> Question | None:
