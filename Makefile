@@ -46,7 +46,7 @@ doctor: install
 	$(BIN)/trading-copilot doctor
 
 test: install-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not benchmark and not prove"
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not benchmark and not prove"
 
 check: install-dev
 	$(BIN)/ruff format --check .

@@ -13,13 +13,36 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.parts import find_program, missing
+from tests.parts import REPOSITORY, find_program, missing
 
 LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
 # A busy machine is no counterexample.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+LONG_FILES = (
+    "copilot/test_cli_processes.py",
+    "copilot/web/test_browser.py",
+    "engine/dashboard/test_browser.py",
+    "copilot/test_kill.py",
+    "ollama/test_weak_model.py",
+    "agents/fleet/test_soak.py",
+    "agents/fund/test_kill.py",
+    "tools/agents/test_kill.py",
+    "copilot/memory/test_processes.py",
+    "agents/supervisor/test_processes.py",
+    "engine/ml/test_training.py",
+    "engine/ml/test_honesty.py",
+    "copilot/test_bootstrap.py",
+)
+"""Files under `tests/` whose tests are few and long: begun last, one would keep a worker busy when all else is done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files; the order is otherwise that of the folders."""
+    rank = {REPOSITORY / "tests" / name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(autouse=True)
