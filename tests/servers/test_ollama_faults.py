@@ -227,7 +227,7 @@ def hello() -> dict[str, Any]:
 
 
 async def until(claim: Callable[[], bool]) -> None:
-    for _ in range(200):
+    for _ in range(3000):
         if claim():
             return
         await asyncio.sleep(0.01)

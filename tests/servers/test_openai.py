@@ -24,7 +24,7 @@ def body(**more: Any) -> dict[str, Any]:
 
 
 def ask(fake: FakeOpenAI, **more: Any) -> httpx.Response:
-    return httpx.post(f"{fake.url}/v1/chat/completions", json=body(**more), timeout=10)
+    return httpx.post(f"{fake.url}/v1/chat/completions", json=body(**more), timeout=60)
 
 
 def events(answer: httpx.Response) -> list[str]:

@@ -83,7 +83,7 @@ async def test_who_leaves_the_line_keeps_nobody_from_the_model() -> None:
     await asyncio.sleep(0)
     is_done.set()
     await first
-    async with asyncio.timeout(1), line.place(lambda ahead: None):
+    async with asyncio.timeout(30), line.place(lambda ahead: None):
         pass
     assert second.cancelled()
 

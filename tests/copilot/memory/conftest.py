@@ -52,13 +52,13 @@ class RedisServer:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, password=self.password or None)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with self.client() as client:
                 try:

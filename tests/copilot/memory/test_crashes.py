@@ -90,7 +90,7 @@ async def test_a_killed_talker_leaves_every_acknowledged_turn(memory_url: str, a
 async def test_killed_inside_a_put_the_state_before_it_stands(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'memory.db'}"
     with _talker(url, "at-commit") as talker:
-        assert talker.wait(30) == -SIGKILL
+        assert talker.wait(120) == -SIGKILL
     assert await _history(url) == ["before"]
 
 

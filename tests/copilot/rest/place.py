@@ -122,7 +122,7 @@ def parse_events(text: str) -> list[Heard]:
 
 async def until(is_so: Any) -> None:
     """Wait until something is so, and not for ever."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0.01)
 

@@ -52,10 +52,10 @@ def serve(path: Path, settings: RestSettings = FAST) -> Iterator[Service]:
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     try:
-        assert ready.wait(30), "the service did not start"
+        assert ready.wait(120), "the service did not start"
         yield found[0]
     finally:
         for server in stop:
             server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listener.close()

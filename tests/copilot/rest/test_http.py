@@ -179,7 +179,7 @@ async def test_notices_come_as_events(place: Place) -> None:
     place.world.notices.notify(OWNER, "ticket_unsent", {"symbol": "XAUUSD"})
     await asyncio.sleep(0.2)
     place.tokens.revoke(token.id)
-    response = await asyncio.wait_for(listening, 5)
+    response = await asyncio.wait_for(listening, 30)
     assert [event.data["params"]["symbol"] for event in parse_events(response.text)] == ["BTC/USDT", "XAUUSD"]
     assert ": heartbeat" in response.text
 

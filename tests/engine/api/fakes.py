@@ -121,7 +121,7 @@ class FakeSignals:
 
     def signal(self, symbol: str, timeframe: str) -> Signal:
         self.calls.append((symbol, timeframe))
-        assert self.gate.wait(10), "nobody opened the gate"
+        assert self.gate.wait(60), "nobody opened the gate"
         if symbol in self.failures:
             raise self.failures[symbol]
         if timeframe != "1h":

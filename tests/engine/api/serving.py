@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from engine.api import Authenticate, Broadcaster, StreamSettings, create_api
 from tests.engine.api.fakes import FakeMarket, FakeShelf, FakeSignals
 
-PATIENCE_S = 10
+PATIENCE_S = 30
 SMALL_BUFFER = 4096
 """Bytes of a socket's buffer, so that a client that does not read is noticed after some frames, not megabytes."""
 Frame = dict[str, Any]

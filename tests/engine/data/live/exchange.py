@@ -159,7 +159,7 @@ def make_market(local: Local, folder: Path, *, limits: LiveLimits = QUICK, **opt
     return market
 
 
-async def until(is_true: Callable[[], bool], within_s: float = 5.0) -> None:
+async def until(is_true: Callable[[], bool], within_s: float = 30.0) -> None:
     """Wait until something is true, or fail."""
     async with asyncio.timeout(within_s):
         while not is_true():  # noqa: ASYNC110 - whatever it is, it need not be an event

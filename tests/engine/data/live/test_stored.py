@@ -99,7 +99,7 @@ async def test_the_refresher_runs_while_it_is_open_and_its_failures_are_survived
     market = StoreMarket(store, "broker", [GOLD], clock=clock, refresh=refresh, refresh_s=0.02, look_s=0.02)
     await market.open()
     assert market.source_of(GOLD).last_bar_at == WEDNESDAY
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while market.source_of(GOLD).last_bar_at != clock.at:  # noqa: ASYNC110 - a thread changes it
             await asyncio.sleep(0.01)
     await market.close()
