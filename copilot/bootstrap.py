@@ -24,6 +24,7 @@ from agents.risk.values import RiskLimits
 from agents.supervisor import Job, Repeat, Supervisor, Worker, term_fence
 from copilot.agent_side import AgentSide, open_agent_side
 from copilot.background import Background
+from copilot.brain.choosing import ChosenBrain
 from copilot.brain.opening import open_brain
 from copilot.brain.situation import OpenSymbols, Situation
 from copilot.brain.values import Brain
@@ -179,7 +180,10 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
     situation = Situation(
         market, profiles, agents.decisions.open_for, _held_by(desk), memory.facts.list, memory.context, clock.now
     )
-    brain = await open_brain(settings, situation, agents=[name for name in agents.fleet.names if name not in AGENTS])
+    own_agents = [name for name in agents.fleet.names if name not in AGENTS]
+    brain = await ChosenBrain.open(
+        lambda chat_model: open_brain(settings, situation, chat_model, agents=own_agents), settings
+    )
     closing.push_async_callback(brain.close)
     graph = build_graph(Nodes(brain, toolbox, agents.decisions), memory)
     copilot = Copilot(
@@ -193,6 +197,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         market_reason=settled.reason,
         remembering=Remembering(memory, profiles, clock.now, erase=Threads(database, clock.now).forget),
         speaker=lambda: brain.speaker,
+        chosen_brain=brain,
         halt=_halting(desk),
         link_code=telegram.new_code if settings.telegram_users else None,
         alerts=alerts,

@@ -18,7 +18,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 from pydantic import ValidationError
 
-from copilot.brain.values import OFFLINE
+from copilot.brain.choosing import ChosenBrain
+from copilot.brain.values import OFFLINE, ChatModels
 from copilot.events import AnswerToken, AnswerWithdrawn, Event, Language, TicketClosed, TicketOpened, TurnEnded
 from copilot.graph.state import TurnContext, TurnState
 from copilot.remembering import Remembering, read_wish
@@ -87,6 +88,7 @@ class Copilot:
         market_reason: str = "set",
         remembering: Remembering | None = None,
         speaker: Callable[[], str] = lambda: OFFLINE,
+        chosen_brain: ChosenBrain | None = None,
         halt: Callable[[str, str], Awaitable[None]],
         link_code: Callable[[str], str] | None = None,
         alerts: Alerts | None = None,
@@ -105,6 +107,7 @@ class Copilot:
             market_reason: Why this market: `set`, or what a look at the network told.
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
+            chosen_brain: Exchanged by what is chosen in the settings panel; None where it can't be.
             halt: Stops all trading on behalf of an owner, on a surface.
             alerts: Adjusted by what people press.
             forget: Erases what is remembered of one conversation.
@@ -119,6 +122,7 @@ class Copilot:
         self._venue, self._market_reason = venue, market_reason
         self._remembering = remembering
         self._speaker = speaker
+        self._chosen_brain = chosen_brain
         self._halt = halt
         self._link_code = link_code
         self._alerts = alerts
@@ -305,6 +309,22 @@ class Copilot:
             await change(asked, ToolContext(owner, "", self._say(owner)))
         except ValidationError:
             return render_error(InvalidRequest("bad_argument", argument=setting, value=str(value)), self._say(owner))
+        except CopilotError as error:
+            return render_error(error, self._say(owner))
+        return None
+
+    async def chat_models(self) -> ChatModels:
+        """Return which chat model is in use and which may be chosen."""
+        if self._chosen_brain is None:
+            return ChatModels(OFFLINE, (OFFLINE,))
+        return await self._chosen_brain.models()
+
+    async def choose_chat_model(self, owner: str, name: str) -> str | None:
+        """Answer with another chat model from now on; return in words why it can't be, or None."""
+        try:
+            if self._chosen_brain is None:
+                raise InvalidRequest("bad_argument", argument="chat_model", value=name)
+            await self._chosen_brain.choose(name)
         except CopilotError as error:
             return render_error(error, self._say(owner))
         return None

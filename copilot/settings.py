@@ -18,6 +18,8 @@ from engine.domain.errors import ConfigError
 
 PREFIX = "COPILOT_"
 OLLAMA_PORT = 11434
+CHAT_MODEL = r"^(auto|offline|ollama|(ollama|openai):\S{1,200})$"
+"""What names a chat model."""
 SHORTEST_TOKEN = 16
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
     memory_ttl_s: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 0
     retrain_days: Annotated[int, Field(ge=0, le=3650)] = 7
     journal_keep_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    chat_model: Annotated[str, Field(pattern=r"^(auto|offline|ollama|(ollama|openai):\S{1,200})$")] = "auto"
+    chat_model: Annotated[str, Field(pattern=CHAT_MODEL)] = "auto"
     ollama_url: str = Field(
         "", validate_default=True, validation_alias=AliasChoices("COPILOT_OLLAMA_URL", "OLLAMA_HOST")
     )

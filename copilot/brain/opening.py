@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 DEFAULT_MODEL = "llama3.1:8b"
 PREFERRED = ("llama3.1", "llama3", "qwen3", "gpt-oss", "mistral", "llama3.2", "phi3", "codellama")
 """Families that `auto` takes, best first."""
-_PROBE_S = 0.5
+PROBE_S = 0.5
 
 
 async def open_brain(
@@ -63,7 +63,7 @@ async def open_brain(
 async def find_installed(url: str) -> str | None:
     """Return the best model that an Ollama server holds, or None when there is no server or none that we know."""
     try:
-        installed = await installed_models(url, _PROBE_S)
+        installed = await installed_models(url, PROBE_S)
     except Exception as error:
         log.info("no Ollama at %s: %s", url, explain(error))
         return None

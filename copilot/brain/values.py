@@ -13,9 +13,24 @@ from tools.results import ToolResult
 
 OFFLINE = "offline"
 """Name of the brain that is always there."""
+AUTO = "auto"
+"""Name of the choice that leaves the chat model to what is installed."""
 
 Tell = Callable[[Event], None]
 """Shows an event to the person while a brain works."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatModels:
+    """What may answer.
+
+    Attributes:
+        chosen: What is in use, named as the setting names it: `auto`, `offline`, `ollama:NAME`, `openai:NAME`.
+        offered: What may be chosen now, the chosen one included whether its server is there or not.
+    """
+
+    chosen: str
+    offered: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

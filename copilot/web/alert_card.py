@@ -29,13 +29,9 @@ def alert_props(alert: AlertView, language: Language) -> dict[str, Any]:
     return {
         "alertId": alert.alert_id,
         "title": words["title"].format(alert_id=alert.alert_id),
-        "what": _capital(render_condition(told, language).replace("\\", "")),
+        "what": words["when"].format(what=render_condition(told, language).replace("\\", "")),
         "repeats": alert.repeats,
         "language": language,
         "words": {name: str(words[name]) for name in ("often", "every", "once", "remove", "failed")},
         "removal": words["removal"].format(alert_id=alert.alert_id),
     }
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

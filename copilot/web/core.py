@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Literal, Protocol
 
+from copilot.brain.values import ChatModels
 from copilot.events import Event, Language
 from tools.decisions import Asked
 from tools.profile import Profile, Setting
@@ -70,6 +71,14 @@ class Core(Protocol):
 
     async def change_setting(self, owner: str, setting: Setting, value: object) -> str | None:
         """Keep one setting of the owner's profile; return in words why it can't be kept, or None."""
+        ...
+
+    async def chat_models(self) -> ChatModels:
+        """Return which chat model is in use and which may be chosen."""
+        ...
+
+    async def choose_chat_model(self, owner: str, name: str) -> str | None:
+        """Answer with another chat model from now on; return in words why it can't be, or None."""
         ...
 
     async def forget_conversation(self, owner: str, conversation_id: str) -> None:

@@ -161,11 +161,14 @@ class Page:
         browser, owner = self._browser(session), owner_of(session)
         changed = changed_settings(panel, self._core.profile(owner), browser.language)
         refused = [await self._core.change_setting(owner, setting, value) for setting, value in changed.items()]
+        chosen = panel.chat_model
+        if chosen is not None and chosen != (await self._core.chat_models()).chosen:
+            refused.append(await self._core.choose_chat_model(owner, chosen))
         words = self._words(browser.language)["settings"]
         for why in filter(None, refused):
             await self.tell(why)
-        if None in refused or not changed:
-            await chainlit.context.emitter.send_toast(words["saved" if changed else "unchanged"], "success")
+        if None in refused or not refused:
+            await chainlit.context.emitter.send_toast(words["saved" if refused else "unchanged"], "success")
         if "language" in changed and panel.language is not None:
             browser.speaking.language = self._core.language(owner, panel.language)
             await chainlit.context.emitter.emit("reload", {})
@@ -290,7 +293,8 @@ class Page:
 
     async def _show_settings(self, session: WebsocketSession) -> None:
         profile = self._core.profile(owner_of(session))
-        inputs = panel_inputs(profile, self._core.instruments(), self._browser(session).language)
+        models = await self._core.chat_models()
+        inputs = panel_inputs(profile, self._core.instruments(), models, self._browser(session).language)
         await chainlit.ChatSettings(inputs).send()
 
     async def _show_notices(self, session: WebsocketSession) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from copilot.brain.values import AUTO, OFFLINE, ChatModels
 from copilot.events import Language
 from copilot.web.typed_numbers import plain_number
 from prompts import LANGUAGES, load_words
@@ -32,9 +33,12 @@ class Panel(BaseModel):
     risk_per_trade_pct: Short | None = None
     base_currency: Short | None = None
     favourites: Annotated[list[Short], Field(max_length=10 * MAX_FAVOURITES)] | None = None
+    chat_model: Annotated[str, StringConstraints(max_length=210)] | None = None
 
 
-def panel_inputs(profile: Profile, instruments: Sequence[str], language: Language) -> list[InputWidget]:
+def panel_inputs(
+    profile: Profile, instruments: Sequence[str], models: ChatModels, language: Language
+) -> list[InputWidget]:
     """Return the panel's fields with what stands now."""
     # Imported late: importing Chainlit reads its folder and its environment.
     from chainlit.input_widget import MultiSelect, Select, TextInput
@@ -57,6 +61,13 @@ def panel_inputs(profile: Profile, instruments: Sequence[str], language: Languag
             description=words["currency_note"],
             initial=profile.base_currency,
         ),
+        Select(
+            id="chat_model",
+            label=words["chat_model"],
+            description=words["chat_model_note"],
+            items={_model_name(code, words): code for code in models.offered},
+            initial_value=models.chosen,
+        ),
     ]
 
 
@@ -78,6 +89,13 @@ def changed_settings(panel: Panel, profile: Profile, language: Language) -> dict
     if panel.language is not None and panel.language != profile.language:
         changed["language"] = panel.language
     return changed
+
+
+def _model_name(code: str, words: Words) -> str:
+    kind, _, name = code.partition(":")
+    if code in (AUTO, OFFLINE):
+        return str(words["chat_models"][code])
+    return f"{name or kind} ({words['chat_models'][kind]})"
 
 
 def _plain(value: Decimal) -> str:

@@ -7,6 +7,7 @@ import { NONE, clock, code, money, moment, number, onLanguage, percent, quantity
 
 const price = (row, value) => (value === null ? NONE : number(value, decimals(row.symbol)));
 const decimals = (symbol) => get(`symbol/${symbol}`)?.decimals ?? 2;
+const MOST_NAMES = 2;
 const newest = (name) => (one, other) => other[name] - one[name];
 const bySymbol = (one, other) => one.symbol.localeCompare(other.symbol);
 
@@ -64,7 +65,7 @@ const TABLES = {
   models: {
     prefix: "model/", sort: bySymbol,
     columns: [
-      ["symbol", (row) => row.symbol, "key"],
+      ["symbol", (row) => learned(row.symbol.split(", ")), "key"],
       ["timeframe", (row) => row.timeframe, "soft"],
       ["state_head", (row) => code("models.state", row.state) + (row.reason ? ` · ${code("reason", row.reason)}` : ""), "", (row) => row.state],
       ["skill", (row) => signedPercent(row.skill_pct, 1), "n", (row) => trend(row.skill_pct)],
@@ -84,6 +85,9 @@ const TABLES = {
 };
 
 const book = (name) => (name === "main" ? word("positions.main") : get(`agent/${name}`)?.title ?? name);
+
+/** Says from which symbols a model learned: by name where there is room for the names. */
+const learned = (symbols) => (symbols.length > MOST_NAMES ? word("models.many", { count: symbols.length }) : symbols.join(", "));
 
 function level(row) {
   if (row.value === null) return "";

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from copilot.brain.values import ChatModels
 from copilot.events import (
     AnswerToken,
     AnswerWithdrawn,
@@ -114,6 +115,7 @@ class FakeCore:
     executed: list[int] = field(default_factory=list)
     pending_notices: list[str] = field(default_factory=list)
     languages: dict[str, Language] = field(default_factory=dict)
+    chat_model: str = "auto"
     profiles: dict[str, Profile] = field(default_factory=dict)
     alerts: dict[str, AlertView] = field(default_factory=dict)
     heard: dict[str, list[str]] = field(default_factory=dict)
@@ -276,6 +278,15 @@ class FakeCore:
     def instruments(self) -> tuple[str, ...]:
         """Return a few."""
         return ("BTC/USDT", "ETH/USDT", "EURUSD", "XAUUSD")
+
+    async def chat_models(self) -> ChatModels:
+        """Return two and one that was chosen."""
+        return ChatModels(self.chat_model, ("auto", "offline", "ollama:qwen3:8b"))
+
+    async def choose_chat_model(self, owner: str, name: str) -> str | None:
+        """Choose it."""
+        self.chat_model = name
+        return None
 
     async def change_setting(self, owner: str, setting: Setting, value: Any) -> str | None:
         """Keep a setting as the real profile does, or refuse it."""
