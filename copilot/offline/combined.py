@@ -43,6 +43,7 @@ NO_ORDER = (
 )
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "contradiction", "two_prices"})
 _MISREAD = frozenset({"unknown_instrument", "contradiction", "two_prices"})
+_REREAD = _MISREAD | {"which_price"}
 _PORTFOLIO = "check_portfolio"
 _TERMS = ("symbol", "side", "amount", "unit")
 _REFUSED = frozenset({"quoted", "negated", "past"})
@@ -92,9 +93,15 @@ def _decide(
 
 def _overrules(opinion: Opinion, grammar: Decision, history: Sequence[Turn], sure: Thresholds) -> bool:
     """Tell whether the model is surer of one other tool than a grammar can be that knew every word."""
-    if history or opinion.name in (ASK, SEVERAL, PLAIN, TRADE) or grammar.question is not None:
+    if grammar.question is not None:
+        misread = grammar.question.code in _MISREAD and not history
+        return misread and opinion.name == TRADE and opinion.probability >= sure.over_certain
+    if history or opinion.name in (ASK, SEVERAL, PLAIN, TRADE):
         return False
-    return {call.tool for call in grammar.calls} not in (set(), {opinion.name}) and opinion.probability >= sure.over_certain
+    return {call.tool for call in grammar.calls} not in (
+        set(),
+        {opinion.name},
+    ) and opinion.probability >= sure.over_certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,11 @@ class _Second:
     def _read_other(self, trade: Call) -> Decision | None:
         """Return the learned reading of a trade whose price the grammar took for another kind of price."""
         order = self._order()
-        if order is None or not order.calls or any(trade.args.get(name) != order.calls[0].args.get(name) for name in _TERMS):
+        if (
+            order is None
+            or not order.calls
+            or any(trade.args.get(name) != order.calls[0].args.get(name) for name in _TERMS)
+        ):
             return None
         if order.calls[0].args == trade.args or "price" not in trade.args:
             return None
@@ -191,9 +202,7 @@ class _Second:
 
     def _weigh_question(self, question: Question) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability
-        if name == TRADE and question.code == "which_price":
-            return None
-        if name == TRADE and question.code in _MISREAD:
+        if name == TRADE and question.code in _REREAD:
             order = self._order()
             return order if order is not None and order.calls else None
         if question.code in _DEFINITE and (probability < self.sure.definite or name in ACTS):

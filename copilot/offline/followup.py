@@ -28,15 +28,16 @@ from copilot.offline.values import ArgumentValue, Question, Turn
 _OPEN_CODES = ("unclear", "buy_or_sell", "how_much")
 _UNIT_ANSWER = 2
 _DEPTH = 3
+_PAIR = 2
 _FINEST = Decimal("0.00000001")
 _LONGEST = 12
 _FEW = 5
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
-_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s)"
+_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s|\s\()"
 _LISTED = {
     "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
-    "alert": re.compile(r"(?:alert|alerta)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
+    "alert": re.compile(r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _NUMBERED, re.IGNORECASE),
     "trade": re.compile(r"(?:trade|operación|operacion)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
 }
 
@@ -315,6 +316,10 @@ def _identifiers(clause: Clause) -> list[str]:
 
 def _cancel_listed(clause: Clause, past: _Past, noun: str) -> Frame | None:
     tool, key = f"cancel_{noun}", f"{noun}_id"
+    said = " ".join(token.text for token in clause.tokens)
+    both = _numbers_listed(noun, past.answer)
+    if len(both) == _PAIR and any(said.endswith(word) for word in word_set("both")):
+        return Frame(tool, clause, calls=[{key: identifier} for identifier in both])
     named = _identifiers(clause)
     if named:
         return Frame(tool, clause, calls=[{key: identifier} for identifier in named])

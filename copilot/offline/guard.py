@@ -14,7 +14,7 @@ from copilot.offline.lexicon import fold, load_lexicon
 
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u180e\u034f\U000e0000-\U000e007f]")
 _QUOTES = re.compile(
-    r"\"[^\"]{2,}\"|“[^”]{2,}”|«[^»]{2,}»|„[^“”]{2,}[“”]|(?<!\w)'[^']{6,}'(?!\w)|‘[^’]{6,}’|`[^`]+`|(?<!\w)\*[^*]{2,}\*(?!\w)"
+    r"\"[^\"]{2,}\"|“[^”]{2,}”|«[^»]{2,}»|„[^“”]{2,}[“”]|(?<!\w)'[^']{6,}'(?!\w)|‘[^’]{6,}’|「[^」]+」|`[^`]+`|(?<!\w)\*[^*]{2,}\*(?!\w)"
 )
 _FOREIGN_SCRIPTS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
 _HEADLINE = re.compile(r"^\W*([A-ZÁÉÍÓÚÑ][A-ZÁÉÍÓÚÑ _-]{3,})\s*[:>\]]")

@@ -295,11 +295,17 @@ def _cancel_alert(clause: Clause, context: Context) -> Outcome:
     return _cancel(clause, context, noun="alert", key="alert_id", question="which_alert")
 
 
+_SHOWN = frozenset({"show", "show.weak", "question", "mine", "listword", "all", "alertid", "open", "left"})
+
+
 def _list_alerts(clause: Clause, context: Context) -> Outcome:
     unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
     symbol = clause.first("sym")
+    single = any(token.has("alert") and not token.text.endswith("s") for token in clause.tokens)
+    if single and len(clause.tokens) <= _SHORT_CANCEL + 1 and clause.features.isdisjoint(_SHOWN):
+        return Question("alert_condition")
     return [{"symbol": symbol} if symbol else {}]
 
 
@@ -346,7 +352,7 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
             )
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
-        if _means_alert(clause, index):
+        if _means_alert(clause, index) or _counts_alerts(clause, index):
             continue
         direction = _turn_behind(clause, index, direction)
         if not rsi and token.unit != "percent":
@@ -365,6 +371,11 @@ def _means_alert(clause: Clause, index: int) -> bool:
     """Tell whether "one" stands for the alert itself beside its value ("set a new one at 165")."""
     others = sum(t.is_number and t.unit != "time" for t in clause.tokens)
     return clause.tokens[index].text in word_set("alert_pronouns") and others > 1
+
+
+def _counts_alerts(clause: Clause, index: int) -> bool:
+    """Tell whether a number says how many alerts there shall be ("two alerts: ...")."""
+    return index + 1 < len(clause.tokens) and clause.tokens[index + 1].has("alert") and index < _LEAST_BEFORE
 
 
 def _counts_percent(clause: Clause, index: int) -> bool:
@@ -579,7 +590,8 @@ def _explain(clause: Clause, context: Context) -> Outcome:
     unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
-    return [args] if args else Question("unclear")
+    latest = any(token.text in word_set("latest") for token in clause.tokens)
+    return [args] if args or latest else Question("unclear")
 
 
 def _backtest(clause: Clause, context: Context) -> Outcome:

@@ -21,7 +21,7 @@ _LONGEST_LEAD = 4
 _MARKS = (",", ".", "!", ";", ":")
 _CONVERTS = ("convi", "convert", "cambi", "pas", "swap", "turn", "change", "exchang", "traspas", "transform")
 _LETTERS = {"B": "buy", "L": "buy", "S": "sell"}
-_FIRST_LETTERS = {"b": "buy", "l": "buy", "s": "sell", "c": "buy", "v": "sell"}
+_FIRST_LETTERS = {"b": "buy", "s": "sell", "c": "buy", "v": "sell"}
 _NOT_LEFT = frozenset(
     {"alert", "notify", "agents", "order", "if", "question", "chart", "signal", "watch", "cancel", "past"}
 )
@@ -34,6 +34,7 @@ def shape(tokens: list[Token], language: Language) -> list[Token]:
     _read_done(tokens)
     _read_initial(tokens, language)
     _read_letters(tokens)
+    _read_prepositions(tokens)
     _read_switch(tokens)
     _read_told_name(tokens)
     _read_bought_it(tokens)
@@ -46,6 +47,7 @@ def shape(tokens: list[Token], language: Language) -> list[Token]:
     _read_bet_against(tokens)
     _read_risk(tokens)
     _read_exit(tokens)
+    tokens = _join_mixed(tokens)
     return _read_condition(_join_halves(_drop_holdings(_read_arrow(tokens))))
 
 
@@ -102,6 +104,15 @@ def _read_bought_it(tokens: list[Token]) -> None:
             token.labels = frozenset({"buy"})
 
 
+def _read_prepositions(tokens: list[Token]) -> None:
+    """Read "para" in front of an instrument as "for", and "on" in front of a number as no switch."""
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if token.text == "para" and after.get("sym") and not before.has("also", "then") and before.text not in _MARKS:
+            token.labels = token.labels - {"stop", "sl"}
+        if token.text in ("on", "al") and after.is_number:
+            token.labels = token.labels - {"start"}
+
+
 def _read_switch(tokens: list[Token]) -> None:
     """Read "turn orion off" and "boot all the agents" as stopping and starting them."""
     if not any(t.has("agent", "agents", "it") for t in tokens) or any(t.is_number or t.get("sym") for t in tokens):
@@ -119,7 +130,12 @@ def _read_switch(tokens: list[Token]) -> None:
 def _read_told_name(tokens: list[Token]) -> None:
     """Read "decime Nacho" as a name: nothing but a capital word stands behind it."""
     said = [t for t in tokens if t.text not in _MARKS]
-    if len(said) == _LEAST and said[0].text in word_set("told_name") and said[1].raw[:1].isupper() and not said[1].labels:
+    if (
+        len(said) == _LEAST
+        and said[0].text in word_set("told_name")
+        and said[1].raw[:1].isupper()
+        and not said[1].labels
+    ):
         said[0].labels = frozenset({"name_word"})
 
 
@@ -287,6 +303,17 @@ def _drop_holdings(tokens: list[Token]) -> list[Token]:
         owned = owner.has("mine", "holder") and link.text in ("of", "de", "out of")
         if owned and part.value is not None and held.value is not None and part.value <= held.value:
             return [*tokens[: index + 3], *tokens[index + 4 :]]
+    return tokens
+
+
+def _join_mixed(tokens: list[Token]) -> list[Token]:
+    """Read a whole number and a part behind it as one ("buy 2 1/2 eth")."""
+    for index in range(len(tokens) - 1):
+        whole, part = tokens[index : index + 2]
+        is_whole = whole.is_number and not whole.is_fraction and whole.unit == "" and whole.raw.isdigit()
+        if is_whole and part.is_fraction and "/" in part.raw and whole.value is not None and part.value is not None:
+            whole.value += part.value
+            return [*tokens[: index + 1], *tokens[index + 2 :]]
     return tokens
 
 

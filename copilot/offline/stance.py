@@ -152,7 +152,10 @@ def _is_advice(clause: Clause) -> bool:
     if first is None:
         return False
     index = clause.tokens.index(first)
-    soft = not clause.asked and "number" in clause.features and index > 3
+    urged = first.text in word_set("urges") or any(t.text in word_set("urges") for t in clause.tokens[:index])
+    soft = not clause.asked and "number" in clause.features and (index > 3 or urged)
+    if urged and soft:
+        return False
     return not soft or first.text.startswith(("or ", "o "))
 
 
@@ -161,7 +164,7 @@ def _is_question(clause: Clause) -> bool:
     if "polite" in features and not features.isdisjoint({"number", "all", "money", "percent", "mine", "close"}):
         return False
     if clause.tokens and clause.tokens[0].text in word_set("auxiliaries"):
-        return True
+        return not _opens_condition(clause)
     starts = bool(clause.tokens) and clause.tokens[0].has("question") and not clause.tokens[0].has("if", "all")
     if clause.asked:
         return (
@@ -174,6 +177,15 @@ def _is_question(clause: Clause) -> bool:
         not in ("que", "como", "a", "hay", "do", "have", "tengo", "esta", "alguna", "any", "what", "q")
         and not _has_order_verb(clause)
     )
+
+
+def _opens_condition(clause: Clause) -> bool:
+    """Tell whether "should" supposes a price, and an order follows it ("should litecoin reach 92, sell 11")."""
+    if clause.asked or not clause.tokens[0].has("if"):
+        return False
+    price = next((i for i, t in enumerate(clause.tokens) if t.is_number), len(clause.tokens))
+    moves = any(t.has("up", "down", "reach", "break") for t in clause.tokens[:price])
+    return moves and any(t.has("buy", "sell", "close", "dispose") for t in clause.tokens[price:])
 
 
 def _imperative_first(clause: Clause) -> bool:

@@ -41,6 +41,7 @@ _HYPHENATED = re.compile(r"\b([^\W\d_]+)-([^\W\d_]+)\b")
 _WRITTEN = re.compile(r"(?<![\w.,/])(?<!\d\s)\w+(?:['’/]\w*)?(?![\w/])")
 _PLURAL_OWNER = re.compile(r"(?<=\w)s['’] ")
 _GLUED = re.compile(r"\b(buy|sell|compra|vende)(?=\d)", re.IGNORECASE)
+_FOR_ME = re.compile(r"\b4 (?=(?:me|us)\b)", re.IGNORECASE)
 _SUB = re.compile(r"\bsub[- ](?=\d)", re.IGNORECASE)
 _DOTTED = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_]{2})")
 _SLASHED = re.compile(r"\w+(?:/\w+)+")
@@ -139,7 +140,7 @@ def tokenize(text: str, language: Language) -> list[Token]:
 def _open_text(text: str) -> str:
     """Open what is written together: "dollars' worth", "sub-100", "atlas.size", "momentum/doge"."""
     text = _PLURAL_OWNER.sub("s ", text)
-    text = _GLUED.sub(r"\1 ", _SUB.sub("below ", text))
+    text = _GLUED.sub(r"\1 ", _SUB.sub("below ", _FOR_ME.sub("for ", text)))
     text = _DOTTED.sub(" ", text)
     return _SLASHED.sub(_open_slashes, text)
 
@@ -524,8 +525,15 @@ class _WordReader:
             return self._fraction(position, Decimal(1))
         if self._language == "es" and first.text in ("un", "una") and not self._follows_number(position + 1):
             return position
-        end = self._integer(position)
+        end = self._dozens(self._integer(position))
         return self._tail(position, end)
+
+    def _dozens(self, end: int) -> int:
+        """Read the dozens that were counted ("two dozen", "tres docenas")."""
+        if end < len(self._tokens) and self._tokens[end].text.startswith(("dozen", "docena")):
+            self.value *= 12
+            return end + 1
+        return end
 
     def _word(self, position: int, *roles: str) -> bool:
         return position < len(self._tokens) and _is_word(self._tokens[position], self._own, *roles)
@@ -535,7 +543,7 @@ class _WordReader:
 
     def _scale_digits(self, position: int) -> int:
         token = self._tokens[position]
-        scales = self._own.numbers["scales"]
+        scales = {**self._own.numbers["scales"], "hundred": "100"}
         following = self._tokens[position + 1].text if position + 1 < len(self._tokens) else ""
         if (
             following in scales

@@ -135,9 +135,17 @@ def _without_currencies(tokens: Sequence[Token], symbols: list[str]) -> list[str
 
 
 def _has_unknown(clause: Clause, has_symbol: bool) -> bool:
-    if any(token.has("unknown") and not token.get("sym") for token in clause.tokens):
-        return True
+    for index, token in enumerate(clause.tokens):
+        if token.has("unknown") and not token.get("sym") and not (has_symbol and _is_purpose(clause.tokens, index)):
+            return True
     return any(_looks_like_pair(token) for token in clause.tokens)
+
+
+def _is_purpose(tokens: Sequence[Token], index: int) -> bool:
+    """Tell whether a word only says what for or where ("sell 0.05 btc for the vet"), behind a counted instrument."""
+    before = [token.text for token in tokens[max(0, index - 2) : index]]
+    told = len(before) > 1 and before[0] in word_set("purposes") and before[1] in ("the", "la", "el", "mi", "my")
+    return told and any(_counts_thing(tokens, place) for place in range(index) if tokens[place].is_number)
 
 
 def _looks_like_pair(token: Token) -> bool:
@@ -806,8 +814,7 @@ def is_ambiguous(clause: Clause, terms: Terms, amount: Token) -> bool:
         return False
     if any(t.get("sym") and t.raw.lower().endswith("s") and len(t.raw) > _PLURAL_FROM for t in ahead):
         return False
-    mine = ahead[1].has("mine") and len(ahead) > 2 and ahead[2].get("sym")
-    return ahead[1].get("sym") is not None or bool(mine)
+    return ahead[1].get("sym") is not None and terms.symbol not in _FX
 
 
 def _odd_unit(clause: Clause, amount: Token) -> bool:
@@ -853,6 +860,8 @@ def _fix_grouped_prices(terms: Terms) -> None:
 def read_price(symbol: str | None, token: Token) -> Decimal | None:
     """Return the price that a number means for an instrument: "2.280" is no price of gold, 2280 is."""
     value = token.value
+    if symbol in _FX and value is not None and value >= _FX_PRICE_LIMIT and re.fullmatch(r"\d[.,]\d{3}", token.raw):
+        return value / 1000
     if symbol in _DEAR and value is not None and value < _CHEAP and re.fullmatch(r"\$?\d{1,2}\.\d{3}", token.raw):
         return value * 1000
     return value

@@ -83,7 +83,7 @@ def read_order(
         return None
     side = _side(clause, judgement, sure)
     roles = _roles(clause.tokens, symbols[0], judgement, sure)
-    if side is None or roles is None:
+    if side is None or roles is None or _misses_exit(clause, roles):
         return None
     terms = _terms(clause, symbols[0], side, roles)
     if terms.amount is None and not _is_unsized(terms, judgement, sure):
@@ -109,6 +109,19 @@ def _side(clause: Clause, judgement: Judgement, sure: Thresholds) -> str | None:
         return side.name
     is_sure = judgement.of(TOOL).of(TRADE) >= sure.bare_order and side.probability >= sure.bare_side
     return side.name if is_sure and _says_more_than_names(clause) else None
+
+
+def _misses_exit(clause: Clause, roles: Roles) -> bool:
+    """Tell whether a stop or a target was spoken of, and no number is one ("sell 3 sol with a stop")."""
+    exits = {"sl": ("stop_loss", "stop_loss_pct"), "tp": ("take_profit", "take_profit_pct")}
+    wanting = [names for label, names in exits.items() if any(t.has(label) for t in clause.tokens)]
+    return (
+        bool(wanting) and not any(name in roles for names in wanting for name in names) and "price" not in _kinds(roles)
+    )
+
+
+def _kinds(roles: Roles) -> set[str]:
+    return {role.partition(":")[0] for role in roles}
 
 
 def _says_more_than_names(clause: Clause) -> bool:
