@@ -262,5 +262,8 @@ def test_the_tuning_part_covers_every_tool_and_argument(language: Language) -> N
     for line in load(language, "dev"):
         for call in line.expect.get("calls", []):
             used.setdefault(call["tool"], set()).update(call["args"])
-    missing = {tool: set(contract_arguments(tool, model.model_fields)) - used.get(tool, set()) for tool, model in ARGUMENTS.items()}
+    missing = {
+        tool: set(contract_arguments(tool, model.model_fields)) - used.get(tool, set())
+        for tool, model in ARGUMENTS.items()
+    }
     assert {tool: names for tool, names in missing.items() if names} == {}
