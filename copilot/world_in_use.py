@@ -3,16 +3,13 @@
 With `COPILOT_MARKET=auto` each start of the copilot decides anew whether it looks at Binance or at invented prices,
 and notes it. A command that acts on the account must never decide for itself, for the network may have come or gone
 since: it takes the world in which some process lives, else the one that was noted last. Where the owner names a
-database, what that database holds decides.
+database, what that database holds decides. The database's library is imported where it is needed, so that commands
+that need none start at once.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-
-from sqlalchemy import Engine, create_engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from copilot.settings import Settings
 from engine.domain.errors import DataUnavailable
@@ -58,11 +55,12 @@ def other_worlds(settings: Settings) -> list[str]:
 
 def _is_alive(settings: Settings, now: datetime) -> bool:
     """Tell whether a process trades in a world; a file that cannot be read tells of none."""
+    if not (settings.world_dir / "copilot.db").is_file():
+        return False
+    from sqlalchemy import create_engine
+
     from agents.supervisor.heartbeats import Heartbeats
 
-    path = Path(settings.world_dir) / "copilot.db"
-    if not path.is_file():
-        return False
     database = create_engine(settings.database)
     try:
         return any(process.is_alive for process in Heartbeats(database, alive_s=_ALIVE_S).read(now))
@@ -73,12 +71,16 @@ def _is_alive(settings: Settings, now: datetime) -> bool:
 
 
 def _kept_world(url: str) -> str | None:
+    from sqlalchemy import create_engine, select
+    from sqlalchemy.exc import SQLAlchemyError
+
     from copilot.worlds import account_world
 
-    database: Engine = create_engine(url)
+    database = create_engine(url)
     try:
         with database.connect() as connection:
-            return connection.scalar(select(account_world.c.world))
+            world: str | None = connection.scalar(select(account_world.c.world))
+            return world
     except SQLAlchemyError:
         return None
     finally:

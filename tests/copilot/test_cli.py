@@ -32,6 +32,12 @@ COMMANDS = (
     "eval",
     "doctor",
     "password",
+    "status",
+    "stop",
+    "lift",
+    "backup",
+    "restore",
+    "live",
 )
 
 
@@ -54,6 +60,29 @@ def test_every_command_explains_itself(command: str) -> None:
     assert shown.exit_code == 0
     assert "Usage" in shown.output
     assert len(shown.output.split()) > 15
+    assert "Example:" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("trading-copilot ag", "agents"),
+        ("trading-copilot agents pa", "pause"),
+        ("trading-copilot backup --js", "--json"),
+    ],
+)
+def test_the_shell_completes_commands_and_options(typed: str, wanted: str) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    status, out, _ = call(_TRADING_COPILOT_COMPLETE="complete_bash", **words)
+    assert (status, out.split()) == (0, [wanted])
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_off_a_terminal_nothing_is_coloured(language: str) -> None:
+    for command in (["doctor"], ["token", "list"]):
+        _, out, err = call(*command, COPILOT_LANGUAGE=language, COPILOT_DATA_DIR="here")
+        assert "\x1b" not in out + err
+        assert out or err
 
 
 @pytest.mark.parametrize(
