@@ -11,7 +11,7 @@ as the grammar left them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
@@ -29,7 +29,7 @@ from copilot.offline.requests import Context
 from copilot.offline.shapes import shape
 from copilot.offline.stance import ACTS, is_reported
 from copilot.offline.tokens import Token, detect_language, tokenize
-from copilot.offline.values import Call, Decision, Language, Question, Turn
+from copilot.offline.values import ArgumentValue, Call, Decision, Language, Question, Turn
 
 NO_ORDER = (
     PLAIN,
@@ -43,6 +43,7 @@ NO_ORDER = (
 )
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "contradiction", "two_prices"})
 _MISREAD = frozenset({"unknown_instrument", "contradiction", "two_prices"})
+_VIEWS = ("get_signal", "analyze_chart")
 _REREAD = _MISREAD | {"which_price"}
 _PORTFOLIO = "check_portfolio"
 _TERMS = ("symbol", "side", "amount", "unit")
@@ -197,7 +198,12 @@ class _Second:
 
     def _keep(self, tool: str) -> Decision | None:
         """Drop what a message only seems to ask to see beside the one thing it is about; never drop an action."""
-        calls = tuple(call for call in self.grammar.calls if call.tool == tool or call.tool in ACTS)
+        frames = [
+            call.args["timeframe"] for call in self.grammar.calls if call.tool in _VIEWS and "timeframe" in call.args
+        ]
+        calls = tuple(
+            _with_timeframe(call, frames) for call in self.grammar.calls if call.tool == tool or call.tool in ACTS
+        )
         return Decision(calls, None, None, self.grammar.language) if len(calls) < len(self.grammar.calls) else None
 
     def _weigh_question(self, question: Question) -> Decision | None:
@@ -256,6 +262,12 @@ class _Second:
 
     def _talk(self, code: str) -> Decision:
         return Decision((), None, code, self.grammar.language)
+
+
+def _with_timeframe(call: Call, frames: Sequence[ArgumentValue]) -> Call:
+    """Return a view or an alert with the timeframe that was read as a view of its own ("signal of gold, 4h bars")."""
+    takes = call.tool in _VIEWS or call.args.get("condition") == "signal_change"
+    return replace(call, args={**call.args, "timeframe": frames[0]}) if takes and len(frames) == 1 else call
 
 
 def _context(history: Sequence[Turn]) -> Context:

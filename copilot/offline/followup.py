@@ -34,7 +34,7 @@ _LONGEST = 12
 _FEW = 5
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
-_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s|\s\()"
+_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s|\s\(|\s(?:buys?|sells?|compra|vende)\b)"
 _LISTED = {
     "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
     "alert": re.compile(r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _NUMBERED, re.IGNORECASE),

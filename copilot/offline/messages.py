@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from copilot.offline.clauses import TRADE, Clause, split_pieces, split_sentences
 from copilot.offline.guard import refuses
-from copilot.offline.requests import Args, Context, build
+from copilot.offline.requests import Args, Context, build, timeframe_of
 from copilot.offline.stance import ACTS, judge
 from copilot.offline.tokens import Token
 from copilot.offline.values import Question
@@ -117,7 +118,19 @@ def read_message(
         _remember(context, clause)
         if frame is not None:
             frames.append(frame)
+    _share_timeframe(frames)
     return Message(_without_chatter(frames), clauses, context)
+
+
+def _share_timeframe(frames: Sequence[Frame]) -> None:
+    """Let the timeframe at the end count for the views listed before it ("chart gold and cable daily")."""
+    for first, second in pairwise(frames):
+        views = first.tool in _VIEWED and second.tool in _VIEWED and len(first.calls) == len(second.calls) == 1
+        if not views or "timeframe" in first.calls[0] or "timeframe" not in second.calls[0]:
+            continue
+        alike = first.tool == second.tool or first.calls[0].get("symbol") == second.calls[0].get("symbol")
+        if alike and timeframe_of(first.clause, long=True) is None:
+            first.calls[0]["timeframe"] = second.calls[0]["timeframe"]
 
 
 _ALERTS = ("set_alert", "cancel_alert", "list_alerts")
@@ -368,6 +381,9 @@ def _carry_on(current: Clause, piece: Clause) -> None:
     """Let a verb govern what is listed behind it ("delete all my orders and all my alerts too")."""
     if current.tool == "run_backtest" and piece.tool == "agent_status" and "longtime" in piece.features:
         piece.tool = "run_backtest"
+    about_agent = current.tool == "control_agent" and "agent" in current.features
+    if about_agent and piece.tool == "check_portfolio" and "pnl" in piece.features and "mine" not in piece.features:
+        piece.tool = "agent_status"
     told = piece.features.isdisjoint({"show", "show.weak", "question", "notify", "set"})
     nouns = {"list_alerts": "cancel_alert", "check_portfolio": "cancel_order"}
     is_noun = piece.tool == "list_alerts" or (piece.tool == "check_portfolio" and "order" in piece.features)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from copilot.offline.clauses import Clause, is_identifier, noun_before
-from copilot.offline.lexicon import word_set
+from copilot.offline.lexicon import load_lexicon, word_set
 from copilot.offline.tokens import Token
 from copilot.offline.trade import order_arguments, plain, read_price, read_terms, unknown_word
 from copilot.offline.values import ArgumentValue, Question
@@ -150,6 +150,8 @@ def _market_view(clause: Clause, context: Context) -> Outcome:
         return symbol
     symbols = clause.all("sym") or [symbol]
     timeframe = timeframe_of(clause, long=True) or (context.timeframe if not clause.all("sym") else None)
+    if timeframe is None and any(token.text in word_set("weeks") for token in clause.tokens):
+        timeframe = "1w"
     indicators = tuple(clause.all("ind")) if clause.tool == "analyze_chart" else ()
     calls: list[Args] = []
     for one in symbols:
@@ -348,7 +350,10 @@ def _conditions(clause: Clause) -> list[tuple[str, Decimal]] | Question:
     for index, token in enumerate(clause.tokens):
         if not (direction and token.has("than") and _counts_percent(clause, index)):
             direction = (
-                _turn(token) or direction or ("up" if token.has("break") or token.text in word_set("reaches") else "")
+                _turn(token)
+                or ("down" if token.has("break") and token.text in word_set("falls") else "")
+                or direction
+                or ("up" if token.has("break") or token.text in word_set("reaches") else "")
             )
         if not token.is_number or token.unit == "time" or (token.payload == "m" and rsi):
             continue
@@ -445,6 +450,8 @@ def _agent_status(clause: Clause, context: Context) -> Outcome:
         and not any(t.text.endswith("s") and t.has("agents") for t in clause.tokens)
     ):
         return Question("which_agent")
+    if not agents and context.agent and "pnl" in clause.features:
+        agents = [context.agent]
     period = period_of(clause) or _TIMEFRAME_PERIODS.get(clause.first("tf") or "")
     calls: list[Args] = []
     for agent in agents or ["all"]:
@@ -590,7 +597,7 @@ def _explain(clause: Clause, context: Context) -> Outcome:
     unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
-    latest = any(token.text in word_set("latest") for token in clause.tokens)
+    latest = any(not word_set("latest").isdisjoint(t.text.split(" ")) for t in clause.tokens)
     return [args] if args or latest else Question("unclear")
 
 
@@ -613,6 +620,8 @@ def _backtest(clause: Clause, context: Context) -> Outcome:
     if days == 1 and timeframe == "1d":
         days = None
     symbols: list[str | None] = list(clause.all("sym")) or [None]
+    if len(targets) == len(symbols) > 1 and "backtest" in clause.features:
+        return [_backtest_args(target, one, timeframe, days) for target, one in zip(targets, symbols, strict=True)]
     return [_backtest_args(target, symbol, timeframe, days) for target in targets for symbol in symbols]
 
 
@@ -662,8 +671,17 @@ def _currency(clause: Clause) -> Outcome:
     codes = clause.all("cur")
     codes = [code for code in codes if code in [t.raw for t in clause.tokens]] or codes
     if not codes:
+        codes = [code for token in clause.tokens if token.has("base_currency") for code in _codes_within(token)]
+    if not codes:
         codes = [_CURRENCY_OF[s] for s in clause.all("sym") if s in _CURRENCY_OF]
     return [{"setting": "base_currency", "value": codes[-1]}] if codes else Question("which_value")
+
+
+def _codes_within(token: Token) -> list[str]:
+    """Return the currencies that are part of a longer phrase ("use dollars")."""
+    shared = load_lexicon().shared.phrases
+    labels = [label for word in token.text.split(" ") for label in shared.get(word, ())]
+    return [label.removeprefix("cur:") for label in labels if label.startswith("cur:")]
 
 
 def _risk(clause: Clause) -> Outcome:

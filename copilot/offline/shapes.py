@@ -115,7 +115,9 @@ def _read_prepositions(tokens: list[Token]) -> None:
 
 def _read_switch(tokens: list[Token]) -> None:
     """Read "turn orion off" and "boot all the agents" as stopping and starting them."""
-    if not any(t.has("agent", "agents", "it") for t in tokens) or any(t.is_number or t.get("sym") for t in tokens):
+    if not any(t.get("agent") or t.has("agents", "it") for t in tokens) or any(
+        t.is_number or t.get("sym") for t in tokens
+    ):
         return
     verb = next((i for i, t in enumerate(tokens) if t.text in word_set("switches")), None)
     if verb is None:

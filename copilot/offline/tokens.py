@@ -279,7 +279,7 @@ def _match(plain: Sequence[Token], position: int, lexicon: Lexicon, language: La
             return joined, width
     if first.is_number or first.has("id"):
         if first.has("id") and not any(c.isdigit() for c in first.text[:1]):
-            first.labels |= own.phrases.get(first.text, frozenset())
+            first.labels |= own.phrases.get(first.text) or other.phrases.get(first.text, frozenset())
         return first, 1
     first.labels = first.labels | _single(first, lexicon, language)
     if first.repaired and (

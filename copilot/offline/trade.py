@@ -892,7 +892,7 @@ def _prices_an_amount(terms: Terms) -> bool:
 
 
 def _is_changed_over(terms: Terms) -> bool:
-    """Tell whether the amount is what the instrument costs and the price is nowhere near ("eth 3000, limit buy 0.5")."""
+    """Tell whether the amount is about what a unit costs, and the price far from it ("eth 3000, limit buy 0.5")."""
     usual, price, amount = typical_price(terms.symbol), terms.price, terms.amount
     if usual is None or price is None or amount is None or amount.unit or amount.is_fraction:
         return False
