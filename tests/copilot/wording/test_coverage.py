@@ -82,7 +82,15 @@ def requests() -> dict[str, list[set[str]]]:
 
 
 def decided_codes() -> set[str]:
-    return {code for call in calls("Decided", "tools") for code in literals(call) if "_" in code}
+    return refusals() | {code for call in calls("Decided", "tools") for code in literals(call) if "_" in code}
+
+
+def refusals() -> set[str]:
+    """Return what the one function can say that tells why a decision cannot stand."""
+    tree = ast.parse((REPOSITORY / "tools" / "asked_rows.py").read_text("utf-8"))
+    (function,) = (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == "refusal")
+    answers = [each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value is not None]
+    return {code for answer in answers for code in literals(answer)}
 
 
 def reasons() -> set[str]:
