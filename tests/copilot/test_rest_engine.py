@@ -39,7 +39,7 @@ async def answers(data_dir: Path, **others: object) -> list[tuple[int, str]]:
 
 async def ask(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
     """Ask until the service has read its first bars: until then it says that it is starting."""
-    for _ in range(100):
+    for _ in range(300):
         answer = await client.get(path, headers=headers)
         if answer.status_code != 503:
             break
