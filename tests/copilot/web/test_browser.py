@@ -401,6 +401,17 @@ def test_agents_button_speaks_and_what_it_asks_for_is_a_ticket(visit: Visit) -> 
     assert visit.running.order("look") == [1_000_000_003]
 
 
+def test_what_is_typed_while_the_page_connects_stays(visit: Visit) -> None:
+    visit.running.order("ticket")
+    visit.window.goto("/", wait_until="commit")
+    composer = visit.window.locator("#chat-input")
+    composer.fill("half a sentence")
+    expect(visit.card()).to_be_visible()
+    expect(composer).to_have_value("half a sentence")
+    visit.say("half a sentence and its end")
+    expect(composer).to_have_value("")
+
+
 def test_alert_is_told_how_often_to_speak(visit: Visit) -> None:
     visit.say("alert me when eth is above 4000")
     card = visit.window.locator("[data-alert='9']")
