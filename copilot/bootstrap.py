@@ -397,6 +397,7 @@ def open_rest(runtime: Runtime) -> ASGIApp:
             supervisor_probe(runtime.supervisor),
         ),
         fallback=runtime.settings.language,
+        lift=lambda owner: runtime.desk.lift(None, owner),
     )
 
 

@@ -26,7 +26,7 @@ from engine.api.problems import ApiError, problem_response, try_later
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/health", "/openapi.json"})
+OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What may be read without a token: whether the service is well, and how to talk to it."""
 UNLIMITED = frozenset({("POST", "/stop")})
 """What is never refused for its number: stopping everything."""

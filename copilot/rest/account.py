@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from copilot.rest.asking import NO_BODY, NO_QUERY, Reader, Trader, answer, refusal, run_tool
+from copilot.rest.asking import NO_BODY, NO_QUERY, Admin, Reader, Trader, answer, language_of, refusal, run_tool
 from copilot.rest.core import SURFACE, RestParts
 from copilot.rest.market import Asked
-from copilot.rest.problems import plain
-from copilot.rest.views import OrdersView, StoppedView, TradesView
+from copilot.rest.problems import plain, told
+from copilot.rest.views import LiftedView, OrdersView, StoppedView, TradesView
+from engine.domain.errors import CopilotError
+from prompts import load_words
 from tools.results import OrdersCancelled, PortfolioResult
 from tools.schema import Period
 
@@ -66,5 +68,17 @@ def account_routes(parts: RestParts) -> APIRouter:
     async def stop(token: Trader) -> Response:
         """Stop all trading at once: the kill switch. It is never refused for the number of requests."""
         return answer(StoppedView(answer=plain(await parts.core.stop_everything(token.owner, SURFACE))))
+
+    @routes.post("/lift", response_model=LiftedView, dependencies=[NO_QUERY, NO_BODY])
+    async def lift(token: Admin) -> Response:
+        """Let trading go on after a stop; agents that were halted are let go on one by one."""
+        language = language_of(parts, token)
+        if parts.lift is None:
+            raise refusal(parts, token, "lift_not_here")
+        try:
+            await parts.lift(token.owner)
+        except CopilotError as error:
+            raise told(error, language) from error
+        return answer(LiftedView(answer=load_words(language, "rest")["lifted"]))
 
     return routes

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from copilot.events import Language
@@ -24,7 +24,7 @@ from copilot.rest.agents import agent_routes
 from copilot.rest.alerts import alert_routes
 from copilot.rest.backtests import backtest_routes
 from copilot.rest.chat import chat_routes, ticket_routes
-from copilot.rest.core import AlertBook, Clock, NoticeBook, RestCore, RestParts, Tools
+from copilot.rest.core import AlertBook, Clock, Lift, NoticeBook, RestCore, RestParts, Tools
 from copilot.rest.document import TITLE, VERSION, Document, write_document
 from copilot.rest.health import Probe
 from copilot.rest.jobs import BacktestJobs
@@ -37,8 +37,12 @@ from copilot.rest.service import service_routes, token_routes
 from copilot.rest.settings import RestSettings
 from copilot.rest.tokens import TokenStore
 from copilot.rest.turns import Turns
+from engine.api.page import write_page
 from engine.api.problems import ApiError, UnforeseenErrors, problem_response
 
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
 _NO_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
@@ -88,6 +92,7 @@ def build_rest(
     gauges: Mapping[str, Gauge] | None = None,
     fallback: Language = "en",
     settings: RestSettings | None = None,
+    lift: Lift | None = None,
 ) -> FastAPI:
     """Return the service.
 
@@ -103,9 +108,12 @@ def build_rest(
         gauges: Further figures of `/metrics`.
         fallback: Language of owners who chose none.
         settings: Bounds.
+        lift: Lets trading go on after a stop; None where only the owner's terminal may.
     """
     bounds = settings or RestSettings()
-    parts = RestParts(core, tokens, tools, alerts, notices, jobs, now, probes, dict(gauges or {}), fallback, bounds)
+    parts = RestParts(
+        core, tokens, tools, alerts, notices, jobs, now, probes, dict(gauges or {}), fallback, bounds, lift
+    )
     metrics = Metrics()
     turns = Turns(bounds, metrics, time.monotonic)
     app = _Rest(title=TITLE, version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -128,6 +136,10 @@ def build_rest(
     @app.get("/openapi.json", include_in_schema=False)
     async def read_document(request: Request) -> Response:
         return JSONResponse({**app.document, "servers": [{"url": request.scope.get("root_path", "") or "/"}]})
+
+    @app.get("/docs", include_in_schema=False)
+    async def read_page() -> Response:
+        return HTMLResponse(write_page(app.document), headers={"content-security-policy": _PAGE_POLICY})
 
     # The last that is added is the outermost.
     app.add_middleware(_JsonOnly)

@@ -20,7 +20,8 @@ from copilot.rest.asking import NO_QUERY, Reader, Trader, address, answer, refus
 from copilot.rest.core import SURFACE, AnyTicket, RestParts
 from copilot.rest.problems import plain
 from copilot.rest.streams import EVENT_STREAM, HEARTBEAT, JSON, EventStream, choose, last_event_number, write_event
-from copilot.rest.tokens import Scope, Token
+from copilot.rest.ticket_stream import follow_tickets, shown
+from copilot.rest.tokens import Token
 from copilot.rest.turns import Turn, Turns
 from copilot.rest.views import (
     Decide,
@@ -80,8 +81,10 @@ def ticket_routes(parts: RestParts, turns: Turns) -> APIRouter:
     routes = APIRouter(tags=["tickets"], dependencies=[NO_QUERY])
 
     @routes.get("/tickets", response_model=TicketsView)
-    async def list_tickets(token: Reader) -> Response:
-        """List what waits for a decision."""
+    async def list_tickets(request: Request, token: Reader) -> Response:
+        """List what waits for a decision, or follow as a stream what opens and closes on every surface."""
+        if choose(request, JSON, EVENT_STREAM) == EVENT_STREAM:
+            return EventStream(follow_tickets(parts, token), parts.settings.stall_s)
         return answer(TicketsView(tickets=[shown(each, token) for each in parts.core.open_tickets(token.owner)]))
 
     @routes.get("/tickets/{ticket_id}", response_model=AnyTicket)
@@ -123,11 +126,6 @@ def conversation_id(owner: str, name: str) -> str:
     """Return the conversation that an owner means by a name; no other owner can mean it."""
     digest = hashlib.sha256("\0".join((owner, name)).encode("utf-8", "replace")).hexdigest()
     return f"{SURFACE}-{digest[:40]}"
-
-
-def shown(ticket: AnyTicket, token: Token) -> AnyTicket:
-    """Return a ticket as a token may see it."""
-    return ticket if Scope.TRADE in token.scopes else ticket.model_copy(update={"nonce": ""})
 
 
 def tell_turn(turn: Turn, events: Sequence[Event]) -> TurnView:

@@ -5,7 +5,7 @@ The owner is always an argument, taken from the token and never from what a clie
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -26,6 +26,8 @@ SURFACE = "rest"
 """The service's name in decisions; with a token's id, in notices."""
 
 AnyTicket = Asked
+Lift = Callable[[str], Awaitable[object]]
+"""Lets trading go on after a stop, on behalf of an owner."""
 Events = AsyncGenerator[Event, None] | AsyncIterator[Event]
 
 
@@ -114,3 +116,4 @@ class RestParts:
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     fallback: Language = "en"
     settings: RestSettings = field(default_factory=RestSettings)
+    lift: Lift | None = None

@@ -26,8 +26,8 @@ _DESCRIPTION = """\
 Talk to the copilot, decide on its tickets, and read prices, the account, agents, alerts and backtests.
 
 - Every request carries `Authorization: Bearer TOKEN`; cookies are not looked at. A token holds some of the scopes
-  `read` (look), `trade` (talk, decide, cancel, set alerts, steer agents, stop) and `admin` (tokens); none of them holds
-  another.
+  `read` (look), `trade` (talk, decide, cancel, set alerts, steer agents, stop) and `admin` (tokens, and letting trading
+  go on after a stop); none of them holds another.
 - Nothing is sent to a venue without a ticket that a caller approved by its nonce. An approval is carried out once,
   however often and wherever it is asked.
 - Times are ISO 8601 in UTC; money and quantities are text of plain digits. In a path a symbol's slash is a dash.
@@ -48,6 +48,10 @@ A client that leaves does not end the turn: `GET /chat/{turn_id}` with `Last-Eve
 """
 _NOTICES = (
     "Server-sent events named `notice`, each with a `NoticeView`; `id` is `notice-<id>`. It goes on until closed."
+)
+_TICKETS = (
+    "Server-sent events `ticket_opened` {ticket} and `ticket_closed` {ticket}, wherever it was opened or "
+    "decided; first what waits now. A new version of a ticket is opened again. It goes on until closed."
 )
 _FAILURES: Mapping[str, str] = {
     "400": "The body is no JSON.",
@@ -71,6 +75,7 @@ _CONFLICTS = frozenset(
         ("post", "/alerts"),
         ("patch", "/alerts/{alert_id}"),
         ("post", "/tokens"),
+        ("post", "/lift"),
     }
 )
 _TICKET_CONFLICTS = frozenset(
@@ -86,6 +91,7 @@ _STREAMED: Mapping[tuple[str, str], str] = {
     ("post", "/tickets/{ticket_id}/approve"): _STREAM,
     ("post", "/tickets/{ticket_id}/reject"): _STREAM,
     ("get", "/notices"): _NOTICES,
+    ("get", "/tickets"): _TICKETS,
 }
 _CHARTS = ("get", "/charts/{symbol}")
 _LOCATED = frozenset(

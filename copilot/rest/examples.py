@@ -116,6 +116,7 @@ ALERT: Example = {
     "told_at": None,
 }
 STOPPED: Example = {"answer": "All trading is stopped."}
+LIFTED: Example = {"answer": "Trading may go on."}
 NOTICE: Example = {
     "id": 41,
     "kind": "alert_price_above",

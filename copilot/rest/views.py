@@ -327,6 +327,14 @@ class StoppedView(Answer):
     answer: str
 
 
+class LiftedView(Answer):
+    """Trading may go on."""
+
+    model_config = _example(examples.LIFTED)
+
+    answer: str
+
+
 class NoticeView(Answer):
     """Something that happened: a code with values, and the sentence in the owner's language."""
 

@@ -68,6 +68,7 @@ def make_app(
         probes=(database_probe(world.database), market_probe(world.market)),
         gauges={"open_tickets": lambda: float(len(world.tickets.open_for(OWNER)))},
         settings=settings,
+        lift=lambda owner: world.desk.lift(None, owner),
     )
 
 

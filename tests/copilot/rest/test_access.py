@@ -34,6 +34,7 @@ CALLS: list[tuple[str, str, Any, Scope]] = [
     ("DELETE", "/orders/1", None, Scope.TRADE),
     ("GET", "/trades", None, Scope.READ),
     ("POST", "/stop", None, Scope.TRADE),
+    ("POST", "/lift", None, Scope.ADMIN),
     ("GET", "/agents", None, Scope.READ),
     ("POST", "/agents/nova/stop", None, Scope.TRADE),
     ("GET", "/alerts", None, Scope.READ),
@@ -161,7 +162,7 @@ async def test_answers_are_for_nobody_else(place: Place) -> None:
 
 async def test_health_needs_no_token_and_tells_no_detail(place: Place) -> None:
     client = place.client(secret="")
-    assert {"/health", "/openapi.json"} == OPEN_PATHS
+    assert {"/health", "/openapi.json", "/docs"} == OPEN_PATHS
     told = await client.get("/health")
     assert told.json() == {
         "status": "ok",

@@ -128,6 +128,7 @@ async def test_answers_are_as_told(place: Place, document: Json) -> None:
         ("get", "/tokens", "/tokens", None),
         ("get", "/health", "/health", None),
         ("post", "/stop", "/stop", None),
+        ("post", "/lift", "/lift", None),
     ]
     for method, template, path, body in calls:
         response = await client.request(method, path, json=body)

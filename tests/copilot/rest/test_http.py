@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from copilot.rest.tokens import Scope
 from engine.domain.signals import Direction
 from tests.copilot.rest.place import ALL, Place, fill_history, parse_events
 from tests.tools.world import OWNER
@@ -227,3 +228,20 @@ async def test_figures_are_prometheus_text_with_closed_labels(place: Place) -> N
     assert counts[-1] == int(figures[f'{name}_count{{route="/chat"}}']) == 1
     for line in lines:
         assert not line.startswith("# TYPE") or line.split()[3] in ("counter", "gauge", "histogram")
+
+
+async def test_only_an_admin_lets_trading_go_on(place: Place) -> None:
+    await place.world.desk.kill(OWNER, "asked:test")
+    assert (await place.client(Scope.READ, Scope.TRADE).post("/lift")).status_code == 403
+    assert place.world.desk.state().state.value == "halted"
+    done = await place.client(Scope.ADMIN).post("/lift")
+    assert (done.status_code, done.json()["answer"][:15]) == (200, "Trading may go ")
+    assert place.world.desk.state().state.value == "active"
+
+
+async def test_the_document_is_a_page_that_loads_nothing(place: Place) -> None:
+    page = await place.client(secret="").get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "POST /tickets/{ticket_id}/approve" in page.text
+    assert not [word for word in ("<script", "http://", "https://", "//cdn") if word in page.text]

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from copilot.events import AnswerToken, Event, TurnEnded
+from copilot.rest.tokens import Scope
 from copilot.rest.turns import EVENT_NAMES
 from tests.copilot.rest.place import FAST, Place, make_app, parse_events, place_at, until
 from tests.tools.world import OWNER
@@ -254,3 +255,24 @@ async def test_a_form_that_nobody_has_is_refused_before_anything_is_done(place: 
 
 def test_events_of_a_turn_have_a_name_each() -> None:
     assert set(EVENT_NAMES) == set(get_args(Event))
+
+
+async def test_tickets_are_followed_whoever_decides(place: Place) -> None:
+    ticket = await place.world.propose()
+    secret, token = place.tokens.create("follower", [Scope.READ], OWNER)
+    client = place.client(secret=secret)
+    following = asyncio.create_task(client.get("/tickets", headers={"accept": "text/event-stream"}))
+    await asyncio.sleep(0.1)
+    await place.world.tickets.reject(ticket.ticket_id, ticket.nonce, OWNER, "web")
+    await asyncio.sleep(0.1)
+    other = await place.world.propose()
+    await asyncio.sleep(0.1)
+    place.tokens.revoke(token.id)
+    told = parse_events((await asyncio.wait_for(following, 30)).text)
+    heard = [(event.name, event.data["ticket"]["ticket_id"], event.data["ticket"]["state"]) for event in told]
+    assert heard == [
+        ("ticket_opened", ticket.ticket_id, "pending"),
+        ("ticket_closed", ticket.ticket_id, "rejected"),
+        ("ticket_opened", other.ticket_id, "pending"),
+    ]
+    assert {event.data["ticket"]["nonce"] for event in told} == {""}
