@@ -14,6 +14,7 @@ from importlib.resources import files
 
 import yaml
 
+from copilot.offline.allotments import allotment_of
 from copilot.offline.lexicon import word_set
 from copilot.offline.tokens import Token
 
@@ -209,6 +210,9 @@ def features_of(tokens: Sequence[Token], asked: bool) -> frozenset[str]:
     if len(tokens) <= _BRIEF:
         found.add("brief")
     found.update(_relations(tokens))
+    allotted = allotment_of(tokens)
+    if allotted is not None:
+        found.add("mandates" if allotted == "shown" else "allots")
     if any(t.signed and t.unit == "percent" for t in tokens):
         found.add("condition")
     if not found.isdisjoint({"up", "down", "reach"}) and not found.isdisjoint({"number", "percent", "money"}):

@@ -10,6 +10,7 @@ as the grammar left them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,7 @@ from copilot.offline.learned.model import ASK, PLAIN, SEVERAL, Judgement, Model,
 from copilot.offline.learned.orders import read_order
 from copilot.offline.learned.slots import checked_call, read_slots
 from copilot.offline.learned.thresholds import CHOSEN, Thresholds
-from copilot.offline.lexicon import knowing
+from copilot.offline.lexicon import knowing, word_set
 from copilot.offline.parser import parse
 from copilot.offline.requests import Context
 from copilot.offline.shapes import shape
@@ -43,6 +44,30 @@ NO_ORDER = (
 )
 _DEFINITE = frozenset({"bad_number", "unknown_instrument", "amount_ambiguous", "contradiction", "two_prices"})
 _MISREAD = frozenset({"unknown_instrument", "contradiction", "two_prices"})
+_FEW = 5
+_PIECES = re.compile(r"(?<=[,;.!])\s+")
+_WEIGHTY = (
+    "neg",
+    "neg_end",
+    "if",
+    "reported",
+    "reported.weak",
+    "third",
+    "hypothetical",
+    "future",
+    "past",
+    "howto",
+    "advice",
+    "unsure",
+    "or",
+    "alert",
+    "notify",
+    "order",
+    "cancel",
+    "sl",
+    "tp",
+    "lang_other",
+)
 _VIEWS = ("get_signal", "analyze_chart")
 _REREAD = _MISREAD | {"which_price"}
 _PORTFOLIO = "check_portfolio"
@@ -88,8 +113,41 @@ def _decide(
         return grammar
     tokens = shape(apply_corrections(spoken), grammar.language)
     reported = "\n" in screened.text.strip() or is_reported(tokens)
+    if not trades and not reported and judgement.of(TOOL).of(TRADE) >= thresholds.core and not history:
+        core = _core_order(screened.text, grammar.language)
+        if core is not None:
+            return core
     second = _Second(grammar, judgement, judgement.of(TOOL), tokens, tuple(history), thresholds, reported=reported)
     return second.weigh() or grammar
+
+
+def _core_order(text: str, language: Language) -> Decision | None:
+    """Return the order that stands in the last pieces of a message, when only harmless talk stands around it.
+
+    "On this lazy afternoon, sweet as sugar, buy me 0.25 ether, because I feel like it": the pieces in front and an
+    aside behind must hold no name, number, negation, condition or report, and the order alone must be understood whole.
+    """
+    pieces = _PIECES.split(text)
+    while len(pieces) > 1 and pieces[-1].split(" ")[0].lower() in word_set("asides"):
+        if not _is_harmless(pieces[-1], language):
+            return None
+        pieces.pop()
+    for start in range(len(pieces)):
+        core = parse(" ".join(pieces[start:]), (), language)
+        if len(core.calls) == 1 and core.calls[0].tool == TRADE and core.is_certain:
+            named = any(token.get("sym") for token in tokenize(" ".join(pieces[start:]), language))
+            return core if named else None
+        if not _is_harmless(pieces[start], language):
+            return None
+    return None
+
+
+def _is_harmless(piece: str, language: Language) -> bool:
+    """Tell whether a piece of talk can neither order, deny, suppose, report nor name anything."""
+    tokens = tokenize(piece, language)
+    if any(t.text == ":" for t in tokens) or (len(tokens) <= _FEW and any(t.has("unknown") for t in tokens)):
+        return False
+    return not any(t.is_number or t.get("sym") or t.get("agent") or t.has(*_WEIGHTY) for t in tokens)
 
 
 def _overrules(opinion: Opinion, grammar: Decision, history: Sequence[Turn], sure: Thresholds) -> bool:
@@ -204,7 +262,8 @@ class _Second:
         calls = tuple(
             _with_timeframe(call, frames) for call in self.grammar.calls if call.tool == tool or call.tool in ACTS
         )
-        return Decision(calls, None, None, self.grammar.language) if len(calls) < len(self.grammar.calls) else None
+        dropped = len(self.grammar.calls) - len(calls)
+        return Decision(calls, None, None, self.grammar.language) if dropped == 1 and len(calls) == 1 else None
 
     def _weigh_question(self, question: Question) -> Decision | None:
         name, probability = self.opinion.name, self.opinion.probability

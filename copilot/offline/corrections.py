@@ -13,6 +13,7 @@ from copilot.offline.lexicon import load_lexicon
 from copilot.offline.tokens import Token
 
 _REACH = 4
+_LEAST = 2
 _NAMES = ("sym", "agent", "strat", "tf", "ind")
 _VERBS = ("buy", "sell", "close", "dispose")
 _ENDS = frozenset({".", "!", "?"})
@@ -23,10 +24,18 @@ def apply_corrections(tokens: Sequence[Token]) -> list[Token]:
     kept = list(tokens)
     position = 0
     while position < len(kept):
-        if kept[position].has("correct") and position:
+        if position and (kept[position].has("correct") or _takes_back(kept, position)):
             kept, position = _replace(kept, position)
         position += 1
     return kept
+
+
+def _takes_back(tokens: Sequence[Token], position: int) -> bool:
+    """Tell whether a bare "no" between two numbers takes the first one back ("80k, no, 82k")."""
+    if tokens[position].text not in ("no", "nah") or position < _LEAST or tokens[position - 1].text != ",":
+        return False
+    behind = tokens[position + 1 : position + 1 + _REACH]
+    return tokens[position - 2].is_number and any(token.is_number for token in behind)
 
 
 def _replace(tokens: list[Token], marker: int) -> tuple[list[Token], int]:
@@ -62,8 +71,8 @@ def _with_other_verb(tokens: list[Token], start: int, marker: int) -> tuple[list
 
 
 def _keep_unit(old: Token, new: Token | None) -> None:
-    """Let a sum that is said anew without its currency be a sum still ("300 dollars, no, 350")."""
-    if new is not None and old.is_number and old.unit == "money" and new.unit == "":
+    """Let a sum that is said anew without its currency be a sum still ("300 dollars, no, 350"), days be days."""
+    if new is not None and old.is_number and old.unit in ("money", "time") and new.unit == "":
         new.unit, new.payload = old.unit, old.payload
 
 
@@ -91,13 +100,22 @@ def _passes(token: Token) -> bool:
 def _last_of(tokens: Sequence[Token], marker: int, kind: str) -> int | None:
     for index in range(marker - 1, -1, -1):
         token = tokens[index]
-        if kind == "number" and token.is_number and token.unit != "time":
+        if (
+            kind == "number"
+            and token.is_number
+            and (token.unit != "time" or index == marker - 1 or _is_mark_behind(tokens, index, marker))
+        ):
             return index
         if kind != "number" and token.get(kind):
             return index
         if token.text in _ENDS:
             return None
     return None
+
+
+def _is_mark_behind(tokens: Sequence[Token], index: int, marker: int) -> bool:
+    """Tell whether only marks stand between a length of time and the word that corrects it."""
+    return all(not any(map(str.isalnum, token.text)) for token in tokens[index + 1 : marker])
 
 
 def _start_of_request(tokens: Sequence[Token], marker: int) -> int | None:

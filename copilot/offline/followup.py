@@ -34,10 +34,12 @@ _LONGEST = 12
 _FEW = 5
 _STRONG = 58.0
 _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)", re.IGNORECASE)
-_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s|\s\(|\s(?:buys?|sells?|compra|vende)\b)"
+_NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s)"
+_DESCRIBED = _NUMBERED + r"|(?<![\w.,/#])(\d+)(?=\s\(|\s(?:buys?|sells?|compra|vende)\b)|(?<=:\s)(\d{2,6})(?=,\s)"
+_PAIRED = re.compile(r"(?<![\w.,/#])(\d{1,6}) (?:and|y(?: la)?) (\d{1,6})(?=[,.]? |\.?$)")
 _LISTED = {
-    "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
-    "alert": re.compile(r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _NUMBERED, re.IGNORECASE),
+    "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _DESCRIBED, re.IGNORECASE),
+    "alert": re.compile(r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _DESCRIBED, re.IGNORECASE),
     "trade": re.compile(r"(?:trade|operación|operacion)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
 }
 
@@ -317,7 +319,8 @@ def _identifiers(clause: Clause) -> list[str]:
 def _cancel_listed(clause: Clause, past: _Past, noun: str) -> Frame | None:
     tool, key = f"cancel_{noun}", f"{noun}_id"
     said = " ".join(token.text for token in clause.tokens)
-    both = _numbers_listed(noun, past.answer)
+    pair = _PAIRED.search(past.answer)
+    both = [*pair.groups()] if pair is not None else _numbers_listed(noun, past.answer)
     if len(both) == _PAIR and any(said.endswith(word) for word in word_set("both")):
         return Frame(tool, clause, calls=[{key: identifier} for identifier in both])
     named = _identifiers(clause)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
+from copilot.offline.allotments import allotment_of, money_of
 from copilot.offline.clauses import Clause, is_identifier, noun_before
 from copilot.offline.lexicon import load_lexicon, word_set
 from copilot.offline.tokens import Token
@@ -306,7 +307,7 @@ def _list_alerts(clause: Clause, context: Context) -> Outcome:
         return Question("unknown_instrument", {"symbol": unknown})
     symbol = clause.first("sym")
     single = any(token.has("alert") and not token.text.endswith("s") for token in clause.tokens)
-    if single and len(clause.tokens) <= _SHORT_CANCEL + 1 and clause.features.isdisjoint(_SHOWN):
+    if single and symbol and len(clause.tokens) <= _SHORT_CANCEL + 1 and clause.features.isdisjoint(_SHOWN):
         return Question("alert_condition")
     return [{"symbol": symbol} if symbol else {}]
 
@@ -475,9 +476,26 @@ def _control(clause: Clause, context: Context) -> Outcome:
         agents = [context.agent]
     if not agents:
         return Question("which_agent")
-    if actions == {"start", "stop"}:
+    if actions == {"start", "stop"} and "allots" not in clause.features:
         return Question("contradiction")
+    if "allots" in clause.features:
+        return [{"agent": agent, **_allotment(clause)} for agent in agents]
     return [{"agent": agent, "action": _action(clause, actions)} for agent in agents]
+
+
+def _allotment(clause: Clause) -> Args:
+    """Return what happens to an agent's money or mandate, and with how much."""
+    kind, amount = allotment_of(clause.tokens), money_of(clause.tokens)
+    args: Args = {"action": "start" if kind == "endowed" else str(kind)}
+    if amount is not None and amount.value is not None and kind != "revoke":
+        args["amount"] = plain(amount.value)
+    if kind == "permit":
+        if clause.all("sym"):
+            args["pairs"] = tuple(clause.all("sym"))
+        days = days_of(clause)
+        if isinstance(days, int) and days > 1:
+            args["days"] = days
+    return args
 
 
 def _means_all(clause: Clause) -> bool:

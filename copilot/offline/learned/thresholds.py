@@ -28,6 +28,7 @@ class Thresholds:
         view: To show another part of the portfolio than the grammar read.
         call: To put another tool in the place of a call.
         call_to_trade: To ask about a trade instead of calling something else.
+        core: To read the order among pieces of mere talk.
         over_certain: To name another tool where the grammar knew every word.
         keep: To drop what is read out beside the one thing that a message is about.
         several: Less probable than this must several requests be then.
@@ -63,6 +64,7 @@ class Thresholds:
     view: float = 0.5
     call: float = 0.6
     call_to_trade: float = 0.95
+    core: float = 0.8
     over_certain: float = 0.85
     keep: float = 0.6
     several: float = 0.2
