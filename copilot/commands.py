@@ -19,6 +19,7 @@ from engine.data.quality import QualityReport
 from engine.domain.errors import ConfigError
 from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
 from engine.ml.registry import Manifest, Offer
+from engine.ml.spread import open_spread
 from engine.ml.training import train_on_market
 
 Progress = Callable[[float, str], None]
@@ -63,15 +64,24 @@ def ingest_files(
         )
 
 
-def train_model(settings: Settings, symbol: str | None, timeframe: str, progress: Progress) -> Offer:
+def train_model(
+    settings: Settings, symbol: str | None, timeframe: str, progress: Progress, *, dask: str | None = None
+) -> Offer:
     """Train on the market at hand and register the model; it is used only if it beats the one in use.
 
+    Args:
+        settings: Which market, and where models are kept.
+        symbol: One, or None for a model of all together.
+        timeframe: Of the bars.
+        progress: Told the share that is done, and what is being done.
+        dask: Address of a Dask scheduler whose workers fit; None fits here.
+
     Raises:
-        ConfigError: The timeframe or the symbol is unknown.
+        ConfigError: The timeframe or the symbol is unknown, or no scheduler answers.
         DataUnavailable: There are too few bars.
     """
     prepare_data_dir(settings)
-    with held_market(settings, lambda done: progress(0.2 * done, "market")) as market:
+    with open_spread(dask) as spread, held_market(settings, lambda done: progress(0.2 * done, "market")) as market:
         wanted = _timeframe(timeframe)
         if symbol is not None and symbol not in market.instruments():
             raise ConfigError(f"--symbol {symbol!r} is not on this market; it lists {', '.join(market.instruments())}")
@@ -81,6 +91,7 @@ def train_model(settings: Settings, symbol: str | None, timeframe: str, progress
             symbols=None if symbol is None else (symbol,),
             created_at=datetime.now(UTC),
             progress=lambda done, what: progress(0.2 + 0.8 * done, what),
+            spread=spread,
         )
     return open_registry(settings).offer(model)
 

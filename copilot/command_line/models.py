@@ -28,6 +28,9 @@ def train(
         str | None, typer.Option(help="One symbol; without it one model for all of them together.")
     ] = None,
     timeframe: Annotated[str, typer.Option(help="Timeframe of the bars.")] = "1h",
+    dask: Annotated[
+        str | None, typer.Option(help="Fit on the workers of a Dask cluster: the address of its scheduler.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's manifest as JSON.")] = False,
 ) -> None:
     """Train on the market at hand by purged walk-forward and register the model with its out-of-sample figures.
@@ -38,7 +41,7 @@ def train(
 
     with progress() as report:
         settings = settings_in_use()
-        offer = train_model(settings, symbol, timeframe, report)
+        offer = train_model(settings, symbol, timeframe, report, dask=dask)
     verdict = command_words(settings)["promoted" if offer.is_promoted else "not_promoted"]
     print_lines([*offer.manifest.lines(), f"  {verdict}: {offer.reason}"], to_json(offer), as_json)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +26,7 @@ from engine.ml.economics import MIN_EDGE, expected_value, payoff_z
 from engine.ml.labels import HORIZON
 from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
 from engine.ml.registry import Manifest, TrainedModel
+from engine.ml.spread import Spread, Threads
 from engine.ml.tpsl import Calibration, TPSLClassifier, brier_skill, calibrate, calibration_error
 from engine.ml.walkforward import Split, expanding_splits
 
@@ -35,7 +35,6 @@ Progress = Callable[[float, str], None]
 FOLDS = 4
 MAX_ROWS = 40_000
 BARS_PER_SYMBOL = 26_000
-WORKERS = 2
 _PARAMETERS: dict[str, float] = {
     "eta": 0.06,
     "max_depth": 4,
@@ -66,6 +65,7 @@ def train_on_market(
     symbols: Sequence[str] | None = None,
     created_at: datetime,
     progress: Progress,
+    spread: Spread | None = None,
 ) -> TrainedModel:
     """Train on the bars that a market has, on all its symbols together unless some are named.
 
@@ -79,11 +79,16 @@ def train_on_market(
             bars_by_symbol[symbol] = market.bars(symbol, timeframe, BARS_PER_SYMBOL * (4 if len(chosen) == 1 else 1))
         except DataUnavailable:
             continue
-    return train(bars_by_symbol, timeframe, created_at=created_at, progress=progress)
+    return train(bars_by_symbol, timeframe, created_at=created_at, progress=progress, spread=spread)
 
 
 def train(
-    bars_by_symbol: Mapping[str, Bars], timeframe: Timeframe, *, created_at: datetime, progress: Progress
+    bars_by_symbol: Mapping[str, Bars],
+    timeframe: Timeframe,
+    *,
+    created_at: datetime,
+    progress: Progress,
+    spread: Spread | None = None,
 ) -> TrainedModel:
     """Train one model on some symbols together.
 
@@ -92,6 +97,7 @@ def train(
         timeframe: That of all the bars.
         created_at: Goes into the model's id and manifest.
         progress: Told a fraction (0–1) and what is being done.
+        spread: Where the fits are done; threads of this process by default.
 
     Raises:
         DataUnavailable: There are too few bars.
@@ -101,7 +107,7 @@ def train(
     embargo = HORIZON * TIMEFRAME_S[timeframe]
     splits = list(expanding_splits(data.start, data.end, folds=FOLDS, embargo=embargo))
     everything = Split(np.arange(len(data)), np.empty(0, np.int64))
-    fitted = _fit_all(data, [*splits, everything], progress)
+    fitted = _fit_all(data, [*splits, everything], progress, spread or Threads())
     *folds, final = fitted
     tests = [split.test for split in splits]
     metrics: dict[str, float] = {}
@@ -133,22 +139,20 @@ def train(
     return TrainedModel(manifest, TPSLClassifier(boosters, calibrations), ranges)
 
 
-def _fit_all(data: Dataset, splits: Sequence[Split], progress: Progress) -> list[_Fitted]:
+def _fit_all(data: Dataset, splits: Sequence[Split], progress: Progress, spread: Spread) -> list[_Fitted]:
     done = 0
-    total = len(splits) * (len(TARGETS) + 2)
     lock = threading.Lock()
 
     def step() -> None:
         nonlocal done
         with lock:
             done += 1
-            progress(0.05 + 0.9 * done / total, "models")
+            progress(0.05 + 0.9 * done / len(splits), "models")
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda split: _fit(data, split, step), splits))
+    return spread.map(_fit, data, splits, step)
 
 
-def _fit(data: Dataset, split: Split, step: Callable[[], None]) -> _Fitted:
+def _fit(data: Dataset, split: Split) -> _Fitted:
     """Fit every target on one split; the binned matrix is made once and only its label changes."""
     matrix = xgb.QuantileDMatrix(data.X[split.train], max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
     X_test = data.X[split.test]
@@ -159,14 +163,12 @@ def _fit(data: Dataset, split: Split, step: Callable[[], None]) -> _Fitted:
         boosters[name] = xgb.train({**_PARAMETERS, "objective": "binary:logistic"}, matrix, _ROUNDS)
         if len(X_test):
             raw[name] = boosters[name].inplace_predict(X_test, predict_type="margin").astype(np.float64)
-        step()
     for name, actual in (("up", data.up), ("down", data.down)):
         matrix.set_label(actual[split.train])
         quantile = {"objective": "reg:quantileerror", "quantile_alpha": list(QUANTILES)}
         boosters[name] = xgb.train({**_PARAMETERS, **quantile}, matrix, _RANGE_ROUNDS)
         if len(X_test):
             raw[name] = boosters[name].inplace_predict(X_test).astype(np.float64)
-        step()
     return _Fitted(boosters, raw)
 
 

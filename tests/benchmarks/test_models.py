@@ -20,7 +20,7 @@ import xgboost as xgb
 from sklearn.metrics import roc_auc_score
 
 from engine.domain.market import FloatArray, utc_from_seconds
-from engine.ml import training
+from engine.ml import spread, training
 from engine.ml.registry import TrainedModel
 from engine.ml.signal import BARS_READ, SignalGenerator
 from engine.ml.trees import flatten_trees
@@ -114,7 +114,7 @@ def in_our_way(X: FloatArray, y: FloatArray) -> FloatArray:
         fitted = xgb.train(parameters, matrix, ROUNDS)
         return np.asarray(fitted.inplace_predict(X[test]), dtype=np.float64)
 
-    with ThreadPoolExecutor(training.WORKERS) as pool:
+    with ThreadPoolExecutor(spread.WORKERS) as pool:
         return np.concatenate(list(pool.map(one, folds())))
 
 
