@@ -1,13 +1,14 @@
-"""Read what is said about an agent's money and its mandate: "give nova 500 more", "retira el mandato de atlas".
+"""Read what is said of an agent's money and mandate: "give nova 500 more", "retira el mandato de atlas".
 
-Only messages that name an agent (or all of them) are read. A number is an amount of money when it is no percentage and
-no length of time, and when no instrument, limit, order or alert is spoken of; small bare numbers stay open, for they may
-be meant for any setting.
+Only messages that name an agent (or all of them) are read. A number is an amount of money when it is no percentage
+and no length of time, and when no instrument, limit, order or alert is spoken of; small bare numbers stay open, for
+they may be meant for any setting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
@@ -22,9 +23,13 @@ _OTHER = ("size", "maxpos", "drawdown", "rpt", "order", "alert", "backtest", "wh
 def allotment_of(tokens: Sequence[Token]) -> Allotment | None:
     """Return what happens to an agent's money or mandate, "endowed" for a start with money, or `None`."""
     said = {token.text for token in tokens}
+    if any(token.has("neg", "neg_end", "neg_start") for token in tokens):
+        return None
     if not said.isdisjoint(word_set("mandate_words")):
         return _of_mandate(tokens, said)
-    if not any(_is_agent(token) for token in tokens) or any(token.has(*_OTHER) or token.get("strat") for token in tokens):
+    if not any(_is_agent(token) for token in tokens) or any(
+        token.has(*_OTHER) or token.get("strat") for token in tokens
+    ):
         return None
     if not said.isdisjoint(word_set("unattended")) and money_of(tokens) is not None:
         return "permit"
@@ -35,6 +40,10 @@ def allotment_of(tokens: Sequence[Token]) -> Allotment | None:
 
 def _is_agent(token: Token) -> bool:
     return token.get("agent") is not None or token.has("agents")
+
+
+def _is_other(token: Token) -> bool:
+    return token.has(*_OTHER) or token.get("strat") is not None
 
 
 def _of_mandate(tokens: Sequence[Token], said: set[str]) -> Allotment | None:
@@ -70,6 +79,18 @@ def _has_link(tokens: Sequence[Token], amount: Token) -> bool:
     return _leads(tokens, place, "endowed_with")
 
 
+def without_report(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens with "mandate" and "without asking" as the person's own words, when nothing else is passed on.
+
+    Those words count as a report elsewhere: pasted texts claim mandates.
+    """
+    own = word_set("mandate_words") | word_set("unattended")
+    others = any(t.has("reported", "reported.weak") and t.text not in own for t in tokens)
+    if others or allotment_of(tokens) is None or any(t.text == ":" for t in tokens):
+        return list(tokens)
+    return [replace(t, labels=t.labels - {"reported"}) if t.text in own else t for t in tokens]
+
+
 def money_of(tokens: Sequence[Token]) -> Token | None:
     """Return the one number of a clause that may be a sum of money; `None` when there is none or several."""
     sums = [t for t in tokens if t.is_number and t.unit in ("", "money") and not t.is_fraction]
@@ -78,4 +99,4 @@ def money_of(tokens: Sequence[Token]) -> Token | None:
     return sums[0] if fits else None
 
 
-__all__ = ["Allotment", "allotment_of", "money_of"]
+__all__ = ["Allotment", "allotment_of", "money_of", "without_report"]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from copilot.offline.allotments import allotment_of
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
 from copilot.offline.guard import screen
@@ -108,6 +109,8 @@ def _decide(
     if screened.is_untrusted or screened.quoted:
         return grammar
     spoken = tokenize(screened.text, grammar.language)
+    if grammar.calls and not trades and allotment_of(spoken) is not None:
+        return grammar
     judgement = judge_message(spoken, history, model)
     if grammar.is_certain and not trades and not _overrules(judgement.of(TOOL), grammar, history, thresholds):
         return grammar

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from copilot.offline.allotments import without_report
 from copilot.offline.certainty import is_certain, numbers_are_placed
 from copilot.offline.clauses import TRADE
 from copilot.offline.corrections import apply_corrections
@@ -47,6 +48,7 @@ def parse(text: str, history: Sequence[Turn] = (), fallback: Language = "en") ->
         return Decision((), None, "quoted", language, is_certain=True)
     spoken = tokenize(screened.text, language)
     tokens = shape(apply_corrections(_after_dismissal(spoken) if screened.quoted else spoken), language)
+    tokens = tokens if screened.quoted else without_report(tokens)
     decision = _read(screened, tokens, history, language)
     return replace(decision, is_certain=is_certain(decision, tokens, quoted=screened.quoted))
 

@@ -615,8 +615,19 @@ def _explain(clause: Clause, context: Context) -> Outcome:
     unknown = next((t.raw for t in clause.tokens if t.has("unknown") and not t.get("sym")), None)
     if unknown:
         return Question("unknown_instrument", {"symbol": unknown})
+    if args:
+        args |= _what_is_explained(clause.features)
     latest = any(not word_set("latest").isdisjoint(t.text.split(" ")) for t in clause.tokens)
     return [args] if args or latest else Question("unclear")
+
+
+def _what_is_explained(features: frozenset[str]) -> Args:
+    """Return which side of a trade is meant, or that it is one which was not made ("why didn't it buy?")."""
+    if not features.isdisjoint({"neg", "neg_end"}):
+        return {"outcome": "refused"}
+    bought = not features.isdisjoint({"buy", "buy.past"})
+    sold = not features.isdisjoint({"sell", "sell.past"})
+    return {"side": "buy" if bought else "sell"} if bought != sold else {}
 
 
 def _backtest(clause: Clause, context: Context) -> Outcome:

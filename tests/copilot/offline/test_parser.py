@@ -267,7 +267,7 @@ def test_concepts_are_explained() -> None:
         ("start vega", "control_agent", {"agent": "vega", "action": "start"}),
         ("pausa vega", "control_agent", {"agent": "vega", "action": "pause"}),
         ("how is blue moon doing?", "agent_status", {"agent": "blue_moon"}),
-        ("¿por qué no compró vega?", "explain_trade", {"agent": "vega"}),
+        ("¿por qué no compró vega?", "explain_trade", {"agent": "vega", "outcome": "refused"}),
         ("backtest vega on btc", "run_backtest", {"target": "vega", "symbol": "BTC/USDT"}),
     ],
 )
@@ -275,3 +275,31 @@ def test_an_owners_own_agents_are_known_where_they_are_named(text: str, tool: st
     decision = decide(text, agents=("vega", "blue_moon"))
     assert [(call.tool, dict(call.args)) for call in decision.calls] == [(tool, args)]
     assert "vega" not in str(decide(text).calls)
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("start atlas with 1000", {"agent": "atlas", "action": "start", "amount": Decimal(1000)}),
+        ("give nova 500 more", {"agent": "nova", "action": "fund", "amount": Decimal(500)}),
+        ("dale 500 más a nova", {"agent": "nova", "action": "fund", "amount": Decimal(500)}),
+        ("quítale 200 a atlas", {"agent": "atlas", "action": "withdraw", "amount": Decimal(200)}),
+        ("take everything from atlas", {"agent": "atlas", "action": "withdraw"}),
+        (
+            "let atlas trade BTC unattended up to 500 a day for a week",
+            {"agent": "atlas", "action": "permit", "amount": Decimal(500), "pairs": ("BTC/USDT",), "days": 7},
+        ),
+        ("retira el mandato de atlas", {"agent": "atlas", "action": "revoke"}),
+    ],
+)
+def test_an_agents_money_and_mandate(text: str, args: dict[str, object]) -> None:
+    assert [(call.tool, dict(call.args)) for call in decide(text).calls] == [("control_agent", args)]
+
+
+@pytest.mark.parametrize("text", ["don't give nova 500 more", "did you take 200 from atlas?", "give nova 5"])
+def test_an_agents_money_stays_where_nobody_asks_to_move_it(text: str) -> None:
+    assert all(call.tool == "agent_status" for call in decide(text).calls)
+
+
+def test_mandates_are_shown() -> None:
+    assert [call.tool for call in decide("which mandates are there?").calls] == ["agent_status"]
