@@ -240,6 +240,8 @@ class _Second:
             return None
         if order.calls[0].args == trade.args or "price" not in trade.args:
             return None
+        if any(token.has("stop_order") for token in self.tokens) and trade.args.get("order_type") == "stop":
+            return None
         is_exit = "price" not in order.calls[0].args
         return order if is_exit or not any(token.has("up", "down") for token in self.tokens) else None
 

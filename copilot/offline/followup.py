@@ -645,6 +645,11 @@ def _set_number(changes: Args, args: Args, number: Token) -> None:
     ):
         changes["price"] = plain(value)
         return
+    if number.unit == "percent" and args.get("unit") != "percent":
+        distances = [name for name in ("stop_loss_pct", "take_profit_pct") if name in args]
+        if len(distances) == 1:  # "make it 3%", said of an order whose only percentage is how far its stop lies
+            changes[distances[0]] = plain(value)
+            return
     changes["amount"] = plain(value)
     if number.unit == "money":
         changes["unit"] = "quote"

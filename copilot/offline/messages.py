@@ -381,6 +381,9 @@ def _carry_on(current: Clause, piece: Clause) -> None:
     """Let a verb govern what is listed behind it ("delete all my orders and all my alerts too")."""
     if current.tool == "run_backtest" and piece.tool == "agent_status" and "longtime" in piece.features:
         piece.tool = "run_backtest"
+    if _sets_alike(current, piece):
+        piece.tokens = [*(t for t in current.tokens if t.has("size", "drawdown", "maxpos")), *piece.tokens]
+        piece.settle()
     about_agent = current.tool == "control_agent" and "agent" in current.features
     if about_agent and piece.tool == "check_portfolio" and "pnl" in piece.features and "mine" not in piece.features:
         piece.tool = "agent_status"
@@ -389,6 +392,17 @@ def _carry_on(current: Clause, piece: Clause) -> None:
     is_noun = piece.tool == "list_alerts" or (piece.tool == "check_portfolio" and "order" in piece.features)
     if told and is_noun and current.tool in nouns.values() and not piece.features.isdisjoint({"all", "same"}):
         piece.tool = nouns[piece.tool]
+
+
+def _has_own_setting(piece: Clause) -> bool:
+    """Tell whether a setting is told for "it", behind what shall happen to it ("start nova, and give her 2% a trade")."""
+    return {"it", "number"} <= piece.features and not piece.features.isdisjoint({"size", "drawdown", "maxpos"})
+
+
+def _sets_alike(current: Clause, piece: Clause) -> bool:
+    """Tell whether the same setting of another agent follows ("Atlas position size to 3 percent, Orion's to 2")."""
+    listed = current.tool == "configure_agent" and piece.tool == "agent_status" and "agent" in piece.features
+    return listed and "number" in piece.features and piece.features.isdisjoint({"question", "show", "notify"})
 
 
 def _is_another_step(current: Clause, piece: Clause) -> bool:
@@ -416,6 +430,8 @@ def _supports(current: Clause, piece: Clause) -> bool:
         if decided is not None:
             return decided
     apart = "agent" in piece.features and "agent" in current.features
+    if (current.tool, piece.tool) == ("control_agent", "configure_agent") and _has_own_setting(piece):
+        return False
     asks = not piece.features.isdisjoint({"show", "question"})
     if asks and (current.tool, piece.tool) in (("cancel_order", "check_portfolio"), ("control_agent", "agent_status")):
         return False

@@ -44,8 +44,6 @@ def read_digits(text: str, *, comma_decimal: bool) -> Decimal | None:
 
 def _grouped(text: str, separator: str, comma_decimal: bool) -> Decimal | None:
     groups = text.count(separator)
-    if not comma_decimal and re.fullmatch(r"[1-9]\.000", text):
-        return None
     is_decimal_mark = separator == ("," if comma_decimal else ".") and not _is_thousands(text, separator)
     if separator in "'’" or groups > 1:
         return Decimal(text.replace(separator, ""))

@@ -24,6 +24,7 @@ from copilot.offline.guard import Screened, refuses, screen
 from copilot.offline.lexicon import word_set
 from copilot.offline.messages import ACTS, Frame, Message, read_message
 from copilot.offline.requests import Context
+from copilot.offline.retractions import is_corrected_unclearly, takes_all_back
 from copilot.offline.shapes import shape
 from copilot.offline.stance import is_reported
 from copilot.offline.talk import choose_talk, find_concept, is_confirmation
@@ -80,7 +81,7 @@ def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], lang
     decision = _decide(message, tokens, language, quoted=screened.quoted or reported)
     if not any(call.tool == TRADE for call in decision.calls):
         return decision
-    if _forbids(screened.text, tokens):
+    if _forbids(screened.text, tokens) or takes_all_back(tokens):
         return Decision((), None, "negated", language)
     if any(token.get("lang_other") for token in tokens):
         return Decision((), None, "quoted", language)
@@ -93,6 +94,8 @@ def _doubt(decision: Decision, tokens: Sequence[Token]) -> Question | None:
     if any(token.has("unsure") for token in tokens):
         return Question("unclear")
     trades = [call for call in decision.calls if call.tool == TRADE]
+    if len(trades) > 1 and is_corrected_unclearly(tokens):
+        return Question("unclear")
     unsized = any("amount" not in call.args and call.args["side"] != "close" for call in trades)
     return Question("how_much") if unsized and not numbers_are_placed(decision.calls, tokens) else None
 
@@ -122,6 +125,8 @@ def _decide(message: Message, tokens: Sequence[Token], language: Language, *, qu
     if any(frame.talk == "negated" and frame.tool not in ACTS for frame in message.frames) and len(message.frames) > 1:
         blocked = [frame.talk for frame in message.frames if frame.talk is not None and frame.tool in ACTS]
     calls = [Call(frame.tool, args) for frame in message.frames for args in frame.calls]
+    if blocked and set(blocked) == {"negated"} and not any(call.tool in ACTS for call in calls):
+        blocked = blocked if not calls else []
     if blocked and (not calls or blocked[0] == "quoted" or (blocked[0] == "negated" and not _apart(message))):
         return Decision((), None, blocked[0], language)
     calls = _without_repeats(calls)

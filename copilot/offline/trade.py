@@ -685,6 +685,8 @@ def _settle_amount(clause: Clause, terms: Terms) -> None:
         _settle_fraction(clause, terms, amount, amount.value)
     if terms.side == "close" and amount.unit == "percent" and not _closes_plainly(clause):
         terms.side = "sell"
+    if re.fullmatch(r"[$€£]?[1-9]\.000", amount.raw) and amount.value < _AMBIGUOUS_FROM:
+        terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
     if amount.unit == "" and not amount.is_fraction and is_ambiguous(clause, terms, amount):
         terms.ask("amount_ambiguous", amount=str(amount.raw), symbol=terms.symbol or "")
 

@@ -22,6 +22,7 @@ _EXITS = ("sell", "close")
 _PLAIN_SIDES = ("buy", "sell", "close", "dispose", "halve", "buy.noun", "sell.noun")
 _MARKS = frozenset({"?", "!", "¿", "¡", "."})
 _COUNTED = ("base", "quote")
+_PLACES = ("amount", "price", "stop_loss", "take_profit", "stop_loss_pct", "take_profit_pct")
 _HALF = 0.5
 _DEAR = 50.0
 
@@ -37,7 +38,7 @@ def doubt_of(call: Call, tokens: Sequence[Token], judgement: Judgement, sure: Th
     """
     if _is_other_side(call, judgement, sure) or _is_weak_side(call, tokens, judgement, sure):
         return Question("buy_or_sell")
-    if _is_other_unit(call, tokens, judgement, sure):
+    if _is_other_unit(call, tokens, judgement, sure) or _is_other_role(call, tokens, judgement, sure):
         return Question("how_much")
     if call.args.get("amount") is None and _states_amount(call, tokens, judgement, sure):
         return Question("how_much")
@@ -85,6 +86,19 @@ def _is_other_unit(call: Call, tokens: Sequence[Token], judgement: Judgement, su
     role = judgement.of_part(ROLE, role_features(spoken, places[0], str(call.args["symbol"])))
     own = f"amount:{call.args.get('unit', 'base')}"
     return role.name != own and role.name.startswith("amount") and role.probability >= sure.unit
+
+
+def _is_other_role(call: Call, tokens: Sequence[Token], judgement: Judgement, sure: Thresholds) -> bool:
+    """Tell whether the model takes a number of the trade for something else than the grammar does."""
+    spoken = [token for token in tokens if token.text not in _MARKS]
+    for place in number_places(spoken):
+        value = abs(spoken[place].value or 0)
+        own = {name for name in _PLACES if call.args.get(name) == value}
+        role = judgement.of_part(ROLE, role_features(spoken, place, str(call.args["symbol"])))
+        kind = role.name.partition(":")[0]
+        if own and kind not in own and kind in _PLACES and role.probability >= sure.role:
+            return True
+    return False
 
 
 def _costs_about(call: Call, amount: int | Decimal) -> bool:

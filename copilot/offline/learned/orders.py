@@ -113,15 +113,8 @@ def _side(clause: Clause, judgement: Judgement, sure: Thresholds) -> str | None:
 
 def _misses_exit(clause: Clause, roles: Roles) -> bool:
     """Tell whether a stop or a target was spoken of, and no number is one ("sell 3 sol with a stop")."""
-    exits = {"sl": ("stop_loss", "stop_loss_pct"), "tp": ("take_profit", "take_profit_pct")}
-    wanting = [names for label, names in exits.items() if any(t.has(label) for t in clause.tokens)]
-    return (
-        bool(wanting) and not any(name in roles for names in wanting for name in names) and "price" not in _kinds(roles)
-    )
-
-
-def _kinds(roles: Roles) -> set[str]:
-    return {role.partition(":")[0] for role in roles}
+    kinds = {role.partition(":")[0] for role in roles}
+    return any(token.has("sl", "tp") for token in clause.tokens) and kinds.isdisjoint({"price", *_SLOTS})
 
 
 def _says_more_than_names(clause: Clause) -> bool:

@@ -22,6 +22,7 @@ class Thresholds:
         closing: To ask about a sale without amount because such words close.
         weak_side: At least this probable must the side of a trade be that no word says plainly.
         unit: To ask about an amount because such numbers are something else.
+        role: To ask about a trade because one of its numbers is something else in it.
         bought: To ask about a sale because such words buy; sums of money sound like purchases.
         sized: To ask about a trade without amount because such words state one.
         unsized: At least this probable must a trade without amount be when a number of the message found no place.
@@ -58,6 +59,7 @@ class Thresholds:
     closing: float = 0.55
     weak_side: float = 0.85
     unit: float = 0.85
+    role: float = 0.85
     bought: float = 0.93
     sized: float = 0.7
     unsized: float = 0.75
