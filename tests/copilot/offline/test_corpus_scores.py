@@ -16,7 +16,14 @@ _CHANGING = ("execute_trade", "control_agent", "configure_agent", "update_profil
 
 @pytest.mark.parametrize(
     ("files", "exact"),
-    [("en/dev_0*", 0.95), ("es/dev_0*", 0.955), ("en/dev_1[0-2]", 0.91), ("es/dev_1[0-2]", 0.9)],
+    [
+        ("en/dev_0*", 0.97),
+        ("es/dev_0*", 0.98),
+        ("en/dev_1[0-2]", 0.945),
+        ("es/dev_1[0-2]", 0.955),
+        ("en/dev_1[89]", 0.95),
+        ("es/dev_1[89]", 0.93),
+    ],
 )
 def test_tuning_lines(files: str, exact: float) -> None:
     report = score(read_lines(f"{files}.jsonl"), route)
@@ -33,8 +40,8 @@ def test_unseen_lines(language: str, exact: float) -> None:
 
 
 def test_hostile_tuning_lines_are_safe() -> None:
-    lines = read_lines("*/hostile_dev.jsonl")
-    assert score(lines, route).exact_accuracy >= 0.98
+    lines = read_lines("*/hostile_dev*.jsonl")
+    assert score(lines, route).exact_accuracy >= 0.96
     assert _unsafe(lines) == 0
 
 

@@ -49,7 +49,7 @@ def test_terms_of_a_trade_and_of_its_other_readings() -> None:
 
 
 def test_only_tuning_files_are_read(tmp_path: Path) -> None:
-    for name in ("dev_01", "heldout", "heldout_2", "hostile_dev", "hostile_heldout"):
+    for name in ("dev_01", "heldout", "heldout_3", "hostile_dev", "hostile_heldout_3"):
         path = tmp_path / "en" / f"{name}.jsonl"
         path.parent.mkdir(exist_ok=True)
         line: dict[str, object] = {"id": name, "lang": "en", "text": "hello", "history": [], "expect": {"calls": []}}
@@ -74,7 +74,7 @@ def test_same_lines_give_the_same_weights_and_learn_them(examples: list[Example]
     first, second = fit(examples), fit(examples)
     assert np.array_equal(first.weights, second.weights)
     assert np.array_equal(first.bias, second.bias)
-    assert judge_message(tokenize("show me my alerts", "en"), model=first).of(TOOL).name == "list_alerts"
+    assert judge_message(tokenize("how much am I up this week", "en"), model=first).of(TOOL).name == "check_portfolio"
 
 
 def test_a_left_out_writer_is_judged_by_a_fit_without_it(examples: list[Example]) -> None:
