@@ -140,6 +140,8 @@ async def mark_fills(chart: ChartData, source: FillSource | None) -> ChartData:
 
 def with_fills(chart: ChartData, settled: Sequence[SettledFill]) -> ChartData:
     """Return the picture with those fills, of any order, that fall on it; pure."""
+    if not chart.time:
+        return chart
     step = TIMEFRAME_S[_timeframe(chart)]
     first, last = chart.time[0], chart.time[-1] + step
     marks = [

@@ -50,6 +50,11 @@ def _replace(tokens: list[Token], marker: int) -> tuple[list[Token], int]:
         return _with_other_verb(tokens, old, marker)
     if found == "verb":
         return tokens[:old] + tokens[marker + 1 :], old - 1
+    if found == "number" and (named := _renamed(tokens, marker)) is not None:
+        # "5 sol, sorry, 5 avax": the amount and what it is of are both said anew.
+        tokens = [token for index, token in enumerate(tokens) if index != named]
+        marker -= 1
+        old -= old > named
     _keep_unit(tokens[old], next((t for t in tokens[marker + 1 :] if t.is_number), None))
     kept = tokens[:old] + tokens[old + 1 : marker] + tokens[marker + 1 :]
     while len(kept) > marker - 1 > 0 and kept[marker - 2].text in (",", ";", "...", "…", "—", "-"):
@@ -68,6 +73,15 @@ def _with_other_verb(tokens: list[Token], start: int, marker: int) -> tuple[list
     right = next(i for i in range(marker + 1, len(tokens)) if tokens[i].has(*_VERBS))
     kept = [token for token in tokens[start:marker] if not token.has(*_VERBS) and any(map(str.isalnum, token.text))]
     return [*tokens[:start], tokens[right], *kept, *tokens[right + 1 :]], start
+
+
+def _renamed(tokens: Sequence[Token], marker: int) -> int | None:
+    """Return where the instrument stands that a new amount with its own instrument replaces."""
+    behind = tokens[marker + 1 : marker + 1 + _REACH]
+    number = next((index for index, token in enumerate(behind) if token.is_number), None)
+    if number is None or not any(token.get("sym") for token in behind[number + 1 : number + 3]):
+        return None
+    return _last_of(tokens, marker, "sym")
 
 
 def _keep_unit(old: Token, new: Token | None) -> None:

@@ -7,6 +7,7 @@ before it leaves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -32,6 +33,8 @@ from copilot.offline.tokens import Token, detect_language, tokenize
 from copilot.offline.values import ArgumentValue, Call, Decision, Language, Question, Turn
 from tools.schema import ARGUMENTS
 
+_CLOCK = re.compile(r"(?<![\d:.,])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])")
+"""A time of day beside a trade: no order waits for one, and its digits are no amount."""
 _PRIORITY = ("bad_number", "contradiction", "unknown_instrument", "amount_ambiguous", "two_prices")
 
 
@@ -85,7 +88,7 @@ def _read(screened: Screened, tokens: list[Token], history: Sequence[Turn], lang
         return Decision((), None, "negated", language)
     if any(token.get("lang_other") for token in tokens):
         return Decision((), None, "quoted", language)
-    question = _doubt(decision, tokens)
+    question = Question("unclear") if _CLOCK.search(screened.text) else _doubt(decision, tokens)
     return decision if question is None else Decision((), question, None, language)
 
 

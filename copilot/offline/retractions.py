@@ -12,10 +12,12 @@ _LONGEST = 4
 
 
 def takes_all_back(tokens: Sequence[Token]) -> bool:
-    """Tell whether a message ends by taking back what it asked for; the words stand behind a mark, alone."""
+    """Tell whether a message ends by taking back what it asked for, alone behind a mark, or with "just kidding"."""
     said = [token.text for token in tokens]
     while said and said[-1] in _MARKS:
         said.pop()
+    if len(said) > 1 and (said[-1] in word_set("jokes") or " ".join(said[-2:]) in word_set("jokes")):
+        return True
     parts: list[list[str]] = [[]]
     for word in said:
         if word in _MARKS:
