@@ -395,7 +395,7 @@ def _carry_on(current: Clause, piece: Clause) -> None:
 
 
 def _has_own_setting(piece: Clause) -> bool:
-    """Tell whether a setting is told for "it", behind what shall happen to it ("start nova, and give her 2% a trade")."""
+    """Tell whether a setting is told for "it", behind what shall happen to it ("and give her 2%")."""
     return {"it", "number"} <= piece.features and not piece.features.isdisjoint({"size", "drawdown", "maxpos"})
 
 

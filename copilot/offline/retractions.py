@@ -36,7 +36,8 @@ def _is_retraction(words: Sequence[str]) -> bool:
     known = word_set("retractions")
     softeners = word_set("softeners")
     meant = [word for word in words if word not in softeners]
-    return 0 < len(meant) <= _LONGEST and " ".join(meant) in known
+    whole = " ".join(words) in known
+    return whole or (0 < len(meant) <= _LONGEST and " ".join(meant) in known)
 
 
 def is_corrected_unclearly(tokens: Sequence[Token]) -> bool:
