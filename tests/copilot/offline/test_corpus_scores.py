@@ -9,8 +9,8 @@ from copilot.offline.routing import route
 from tests.copilot.offline.corpus import SAMPLE, read_lines, read_sample
 
 # What is reached today on lines that nobody tuned on; to be driven to nought.
-_UNSEEN_WRONG_TRADES = 4
-_UNSEEN_UNSAFE = 2
+_UNSEEN_WRONG_TRADES = 1
+_UNSEEN_UNSAFE = 0
 _CHANGING = ("execute_trade", "control_agent", "configure_agent", "update_profile", "cancel_order", "cancel_alert")
 
 
@@ -32,7 +32,7 @@ def test_tuning_lines(files: str, exact: float) -> None:
     assert report.wrong_trades == 0
 
 
-@pytest.mark.parametrize(("language", "exact"), [("en", 0.83), ("es", 0.78)])
+@pytest.mark.parametrize(("language", "exact"), [("en", 0.82), ("es", 0.83)])
 def test_unseen_lines(language: str, exact: float) -> None:
     report = score(read_lines(f"{language}/heldout_3.jsonl"), route)
     assert report.exact_accuracy >= exact
