@@ -1,30 +1,31 @@
 """What stands behind `trading-copilot backtest`: the chat's own backtest from a shell, with its full reports.
 
 The answer is that of the tool `run_backtest`, word for word. A report needs more than an answer holds (every trade, the
-account bar by bar), so the strategies of the answer are run once more over the very bars that the tool has read. Each
+account bar by bar), so the strategies of the answer are run once more over the very bars that the tool has read (the
+forecasts behind the ML signal are not made again). Each
 strategy of an agent has an account of its own, and so a report of its own; their accounts add up to the answer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from agents.strategies import AGENT_PLANS, STRATEGY_NAMES, Table, TableStrategy, build_strategy, is_altcoin
+from agents.profiles import Profile, load_profiles
+from agents.strategies import AGENT_PLANS, STRATEGY_NAMES, Table
 from agents.strategies.trial import STARTING_CASH, Sleeve, try_strategies
 from copilot.bootstrap import prepare_data_dir
 from copilot.commands import Progress
 from copilot.events import Language
 from copilot.markets import held_market
 from copilot.settings import Settings
+from copilot.wording import target_told
 from engine.backtest import (
     AccountSettings,
     Evaluation,
@@ -42,19 +43,17 @@ from engine.backtest import (
 from engine.backtest import columns as at
 from engine.data.files import write_atomically
 from engine.domain.errors import ConfigError, DataUnavailable, InvalidRequest
-from engine.domain.instruments import typical_spread_bps
-from engine.domain.market import Bars, Instrument, Quote
 from engine.domain.protocols import MarketData
 from engine.domain.strategies import Decisions
-from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
+from engine.domain.symbols import TIMEFRAMES, find_timeframe
 from prompts import load_words
 from tools.backtest import BacktestTool
-from tools.registry import ToolContext
+from tools.backtest_plans import SIGNAL
 from tools.results import BacktestResult
 from tools.schema import RunBacktest
 
-TARGETS = (*STRATEGY_NAMES, *AGENT_PLANS)
-"""What can be named; the ML signal is left to `trading-copilot evaluate`."""
+TARGETS = (*STRATEGY_NAMES, *AGENT_PLANS, SIGNAL)
+"""What can be named, the owner's own agents apart."""
 
 _MARKET_SHARE, _ANSWER_SHARE = 0.4, 0.7
 _INVESTED_RATIO, _STEP = Decimal("0.99"), Decimal("0.0001")
@@ -88,11 +87,11 @@ def backtest(
     has_reports: bool,
     progress: Progress,
 ) -> Backtested:
-    """Backtest an agent or a strategy on the market of the settings.
+    """Backtest an agent, a strategy or the ML signal on the market of the settings.
 
     Args:
         settings: Which market, whose, and in which language errors speak.
-        target: One of `TARGETS`.
+        target: One of `TARGETS`, or an agent of the owner's own.
         symbol: One symbol; None for the target's own.
         timeframe: Length of the bars.
         days: Days up to the market's present, above 0.
@@ -101,41 +100,45 @@ def backtest(
 
     Raises:
         ConfigError: The target or the timeframe is unknown.
-        InvalidRequest: The target is the ML signal, the symbol is unknown, or the market has too little for it.
+        InvalidRequest: The symbol is unknown, or the market has too little for it.
     """
-    arguments = _arguments(target, symbol, timeframe, days, settings.language)
+    profiles = load_profiles(settings.data_dir / "agents")
+    arguments = _arguments(target, symbol, timeframe, days, settings.language, tuple(profiles))
     prepare_data_dir(settings)
     with held_market(settings, lambda done: progress(_MARKET_SHARE * done, "market")) as opened:
         return backtest_market(
-            opened, arguments, settings.owner, settings.language, has_reports=has_reports, progress=progress
+            opened, arguments, settings.owner, has_reports=has_reports, progress=progress, profiles=profiles
         )
 
 
 def backtest_market(
-    opened: MarketData,
+    market: MarketData,
     arguments: RunBacktest,
     owner: str,
-    language: Language,
     *,
     has_reports: bool,
     progress: Progress,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> Backtested:
-    """Backtest an agent or a strategy on a market that is open.
+    """Backtest an agent, a strategy or the ML signal on a market that is open.
 
     Raises:
         InvalidRequest: The symbol is unknown, or the market has too little for it.
     """
-    market = _Remembering(opened)
     progress(_MARKET_SHARE, arguments.target)
+    end = _ANSWER_SHARE if has_reports else 1.0
+
+    def tell(done: float) -> None:
+        if 0 < done < 1:
+            progress(_MARKET_SHARE + (end - _MARKET_SHARE) * done, arguments.target)
+
     try:
-        found = asyncio.run(BacktestTool(market)(arguments, ToolContext(owner, "backtest", language)))
+        tested = BacktestTool(market, profiles).test(arguments, owner, tell)
     except DataUnavailable as error:
         raise InvalidRequest(error.code, **error.params) from error
-    if not isinstance(found, BacktestResult):
-        raise InvalidRequest(found.code, **found.params)
-    reports = _report(found, market, progress) if has_reports else ()
+    reports = _report(tested.sleeves, tested.result, progress) if has_reports else ()
     progress(1.0, "")
-    return Backtested(found, tuple(reports))
+    return Backtested(tested.result, tuple(reports))
 
 
 def to_json(done: Backtested) -> str:
@@ -167,31 +170,6 @@ def write_pictures(done: Backtested, path: Path, language: Language) -> tuple[Pa
     return _write(path, {each.strategy: report_picture(each.run) for each in done.reports}, language)
 
 
-class _Remembering:
-    """A market that keeps what bars it gave, so that a report sees the same ones though time goes on."""
-
-    def __init__(self, market: MarketData) -> None:
-        self._market = market
-        self.name, self.is_simulated = market.name, market.is_simulated
-        self.given: dict[str, Bars] = {}
-
-    def now(self) -> datetime:
-        return self._market.now()
-
-    def instruments(self) -> Mapping[str, Instrument]:
-        return self._market.instruments()
-
-    def quote(self, symbol: str) -> Quote:
-        return self._market.quote(symbol)
-
-    def bars(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
-        self.given[symbol] = self._market.bars(symbol, timeframe, limit)
-        return self.given[symbol]
-
-    def bars_between(self, symbol: str, start: datetime, end: datetime) -> Bars:
-        return self._market.bars_between(symbol, start, end)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decided:
     """What a strategy decided within the period: one table of decisions or more for each symbol."""
@@ -208,33 +186,13 @@ class _Decided:
         return replace(run, listings=tuple(listings), trades=Trades(table, tuple(listings)))
 
 
-def _report(result: BacktestResult, market: _Remembering, progress: Progress) -> Sequence[StrategyReport]:
-    strategies = [_build(name, result, market) for name in result.strategies]
-    sleeves = [sleeve for sleeve in (_sleeve(each, result, market) for each in strategies) if sleeve.listings]
+def _report(sleeves: Sequence[Sleeve], result: BacktestResult, progress: Progress) -> Sequence[StrategyReport]:
     reports = []
     for number, sleeve in enumerate(sleeves):
         done = _ANSWER_SHARE + (1 - _ANSWER_SHARE) * number / len(sleeves)
         progress(done, sleeve.strategy.name)
         reports.append(_judge(sleeve, int(result.start.timestamp()), STARTING_CASH / len(sleeves)))
     return reports
-
-
-def _build(name: str, result: BacktestResult, market: _Remembering) -> TableStrategy:
-    """Return a strategy of an answer on the symbols that the tool gave it."""
-    symbols = tuple(symbol for symbol in market.given if name != "altcoin_rotation" or is_altcoin(symbol))
-    timeframe = find_timeframe(result.timeframe)
-    assert timeframe is not None, "the tool has just used it"
-    shorts = all(market.instruments()[symbol].is_shortable for symbol in symbols)
-    return build_strategy(name, symbols, timeframe, shorts=shorts)
-
-
-def _sleeve(strategy: TableStrategy, result: BacktestResult, market: _Remembering) -> Sleeve:
-    listings = [
-        Listing(market.given[symbol], market.instruments()[symbol], Decimal(repr(typical_spread_bps(symbol))))
-        for symbol in strategy.symbols
-        if symbol in result.symbols
-    ]
-    return Sleeve(strategy, tuple(listings))
 
 
 def _judge(sleeve: Sleeve, start_s: int, cash: Decimal) -> StrategyReport:
@@ -261,12 +219,13 @@ def _from_row(table: Table, row: int) -> Decisions:
     return replace(whole, action=whole.action[row:], price=price, stop=stop, target=target)
 
 
-def _arguments(target: str, symbol: str | None, timeframe: str, days: int, language: Language) -> RunBacktest:
+def _arguments(
+    target: str, symbol: str | None, timeframe: str, days: int, language: Language, own: Sequence[str]
+) -> RunBacktest:
     words = load_words(language, "backtest_report")["command"]
-    if target == "signal":
-        raise InvalidRequest("signal_history_missing")
-    if target not in TARGETS:
-        raise ConfigError(words["unknown_target"].format(target=target, choices=", ".join(TARGETS)))
+    known = tuple(dict.fromkeys((*TARGETS, *own)))
+    if target not in known:
+        raise ConfigError(words["unknown_target"].format(target=target, choices=", ".join(known)))
     wanted = find_timeframe(timeframe)
     if wanted is None:
         raise ConfigError(words["unknown_timeframe"].format(timeframe=timeframe, choices=", ".join(TIMEFRAMES)))
@@ -281,12 +240,11 @@ def _arguments(target: str, symbol: str | None, timeframe: str, days: int, langu
 def _page_words(done: Backtested, report: StrategyReport, language: Language) -> Mapping[str, str]:
     """Return the words of a page, with what was tested and whether its prices are invented in the title."""
     words: Mapping[str, str] = load_words(language, "backtest_report")["page"]
-    answers = load_words(language, "answers")
-    parts = [words["title"], answers["backtest"]["targets"][report.strategy]]
+    parts = [words["title"], target_told(report.strategy, language)]
     if report.strategy != done.result.target:
-        parts.insert(1, answers["backtest"]["targets"][done.result.target])
+        parts.insert(1, target_told(done.result.target, language))
     if done.result.is_simulated:
-        parts.append(answers["simulated_mark"])
+        parts.append(load_words(language, "answers")["simulated_mark"])
     return {**words, "title": " · ".join(parts)}
 
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from agents.execution.desk import Desk
 from agents.execution.kill_file import KillFile
 from agents.feeds.feed import MarketFeed
+from agents.profiles import load_profiles
 from agents.risk.values import RiskLimits
 from agents.supervisor import Job, Repeat, Supervisor, Worker, term_fence
 from copilot.agent_side import AgentSide, open_agent_side
@@ -170,7 +171,10 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         is_alive=_is_led(supervisors),
         journal_keep=timedelta(days=settings.journal_keep_days) if settings.journal_keep_days else None,
     )
-    toolbox = build_toolbox(market, signals, desk, tickets, alerts, profile_tool, agents.tools, agents.explain)
+    toolbox = build_toolbox(
+        market, signals, desk, tickets, alerts, profile_tool, agents.tools, agents.explain,
+        profiles=load_profiles(settings.data_dir / "agents"),
+    )  # fmt: skip
     telegram = TelegramStore(database, clock.now)
     background = Background(venue, desk, agents.decisions, alerts)
     await background.recover()

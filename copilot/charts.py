@@ -19,7 +19,7 @@ from plotly.subplots import make_subplots
 
 from copilot.chart_marks import FILL_COLOURS, PHASE_COLOURS, PHASE_OPACITY, fill_marks, phases_shown
 from copilot.events import Language
-from copilot.wording import format_percent, format_price
+from copilot.wording import format_percent, format_price, target_told
 from engine.domain.signals import Signal
 from engine.domain.symbols import TIMEFRAME_S, Timeframe, is_fx
 from prompts import load_words
@@ -168,7 +168,7 @@ def _falls_pct(percents: Sequence[float]) -> list[float]:
 
 
 def _equity_title(result: BacktestResult, words: Words, language: Language) -> str:
-    target = load_words(language, "answers")["backtest"]["targets"][result.target]
+    target = target_told(result.target, language)
     first, *others = result.symbols
     symbols = words["more_symbols"].format(first=first, count=len(others)) if others else first
     return str(words["title"]).format(

@@ -21,6 +21,15 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolProgressed:
+    """A tool that takes long is `done` by so much (0-1, only growing); short tools never say it."""
+
+    call_id: str
+    tool: str
+    done: float
+
+
+@dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A tool ended with a typed result."""
 
@@ -81,4 +90,14 @@ class TurnEnded:
     trouble: str | None = None
 
 
-Event = ToolStarted | ToolFinished | AnswerToken | AnswerWithdrawn | Waiting | TicketOpened | TicketClosed | TurnEnded
+Event = (
+    ToolStarted
+    | ToolProgressed
+    | ToolFinished
+    | AnswerToken
+    | AnswerWithdrawn
+    | Waiting
+    | TicketOpened
+    | TicketClosed
+    | TurnEnded
+)

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from copilot.chart_marks import FILL_COLOURS, PHASE_COLOURS, PHASE_OPACITY, fill_marks, phases_shown
 from copilot.events import Language
-from copilot.wording import format_percent, format_price
+from copilot.wording import format_percent, format_price, target_told
 from engine.domain.signals import Signal
 from prompts import load_words
 from tools.results import BacktestResult, ChartData, ChartLevel, ChartLine
@@ -68,7 +68,7 @@ def chart_picture(chart: ChartData, language: Language, signal: Signal | None = 
 def equity_picture(result: BacktestResult, language: Language) -> bytes:
     """Return a backtest as PNG: its account and the one that was held, and how far its own lay below its peak."""
     words: Words = load_words(language, "backtest_report")["chart"]
-    target = load_words(language, "answers")["backtest"]["targets"][result.target]
+    target = target_told(result.target, language)
     symbols = ", ".join(result.symbols[:3])
     title = words["title"].format(target=target[:1].upper() + target[1:], symbols=symbols, timeframe=result.timeframe)
     figure, (upper, lower) = _figure([_PRICE_IN * 0.8, _FALL_IN], title)

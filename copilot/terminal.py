@@ -16,7 +16,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.markdown import Markdown
 
-from copilot.events import Event, Language, TicketOpened, ToolFinished, ToolStarted, TurnEnded, Waiting
+from copilot.events import Event, Language, TicketOpened, ToolFinished, ToolProgressed, ToolStarted, TurnEnded, Waiting
 from copilot.service import Copilot
 from copilot.wording import render_ticket, render_voice, render_waiting
 from copilot.wording.agents import render_details, render_proposal_card
@@ -65,6 +65,8 @@ class Terminal:
         async for event in events:
             if isinstance(event, ToolStarted) and self._console.is_terminal:
                 self._console.print(f"[dim]· {event.tool}[/dim]")
+            elif isinstance(event, ToolProgressed) and self._console.is_terminal:
+                self._console.print(f"[dim]· {event.tool} {event.done:.0%}[/dim]", end="\r")
             elif isinstance(event, ToolFinished):
                 results.append(event.result)
             elif isinstance(event, TicketOpened):

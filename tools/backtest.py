@@ -1,25 +1,28 @@
-"""`run_backtest`: an agent or a strategy over the past bars of the market at hand, beside what it is held against.
+"""`run_backtest`: an agent, a strategy or the ML signal over past bars, beside what it is held against.
 
 An agent is its strategies on its symbols with an equal part of the money each. The work runs in a thread, one backtest
-at a time, over a bounded number of bars. Every backtest that somebody asks for counts as a trial against the later
-ones, as long as the program runs: the best of many tries looks good by luck.
+at a time, over a bounded number of bars; it tells how far it is, and ends soon after nobody waits for it any more.
+Every backtest that somebody asks for counts as a trial against the later ones, as long as the program runs: the best of
+many tries looks good by luck.
 
-The ML signal is refused: the models that are kept have learned from all of the past, so that a backtest over it would
-show what they remember and not what they foresee.
+The signal is forecast anew, walk-forward: the models that are kept have learned from all of the past, so that a
+backtest over theirs would show what they remember and not what they foresee.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isnan
 from typing import Literal
 
 import numpy as np
 
-from agents.strategies import AGENT_PLANS, LONG_ONLY_STRATEGIES, TableStrategy, build_strategy, is_altcoin
+from agents.profiles import Profile
+from agents.strategies import TableStrategy
 from agents.strategies.trial import STARTING_CASH, Sleeve, Trial, judge, try_strategies
 from engine.backtest import Listing
 from engine.backtest.statistics import daily_curve
@@ -29,113 +32,106 @@ from engine.domain.market import Bars, FloatArray, utc_from_seconds
 from engine.domain.protocols import MarketData
 from engine.domain.sessions import DAY_S
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
+from tools.backtest_plans import Plan, SignalStrategy, plan_backtest
 from tools.instruments import check_symbol
 from tools.registry import ToolContext
-from tools.results import BacktestResult, EquityCurve, Unavailable
+from tools.results import BacktestResult, EquityCurve
 from tools.schema import RunBacktest
 
-DEFAULT_SYMBOL = "BTC/USDT"
 MOST_BARS = 200_000
 """Bars of all symbols together that one backtest may read: a few seconds of work."""
 LEAST_BARS = 20
 """Bars that a period must have."""
 MOST_POINTS = 180
 """Points of the curve that comes back."""
-_LEAST_COINS = 4
-"""Coins below which a rotation among three has nothing to choose."""
-_ROTATION = "altcoin_rotation"
+_READ, _READ_SIGNAL, _FORETOLD = 0.3, 0.05, 0.85
+"""Shares of the work that are done when the bars are read and when the signals are known."""
 
 Key = tuple[str, str | None, str, int]
+Progress = Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be run: strategies by symbols."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Tested:
+    """A finished backtest: the answer, and what it came from.
 
-    strategies: tuple[TableStrategy, ...]
-    left_out: tuple[str, ...]
+    Attributes:
+        sleeves: The strategies with the very bars that they saw; those without bars are left out.
+    """
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(symbol for strategy in self.strategies for symbol in strategy.symbols))
+    result: BacktestResult
+    sleeves: tuple[Sleeve, ...]
+
+
+class _Unwanted(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class BacktestTool:
-    """Backtests agents and strategies.
+    """Backtests agents, strategies and the ML signal.
 
     Args:
         market: Bars, rules and the present.
+        profiles: The owner's own agents by name.
     """
 
-    def __init__(self, market: MarketData) -> None:
+    def __init__(self, market: MarketData, profiles: Mapping[str, Profile] | None = None) -> None:
         self._market = market
+        self._profiles = dict(profiles or {})
         self._one_at_a_time = asyncio.Semaphore(1)
         self._tried: dict[str, dict[Key, float]] = {}
 
-    async def __call__(self, arguments: RunBacktest, context: ToolContext) -> BacktestResult | Unavailable:
-        """Return the backtest of one agent or strategy.
+    async def __call__(self, arguments: RunBacktest, context: ToolContext) -> BacktestResult:
+        """Return a backtest; cancelled, it ends at the next step of the work.
 
         Raises:
+            InvalidRequest: The market has no such symbol.
+            DataUnavailable: The market has no or too few bars for it.
+        """
+        is_unwanted = threading.Event()
+
+        def tell(done: float) -> None:
+            if is_unwanted.is_set():
+                raise _Unwanted
+            context.progress(done)
+
+        async with self._one_at_a_time:
+            try:
+                return (await asyncio.to_thread(self.test, arguments, context.owner, tell)).result
+            finally:
+                is_unwanted.set()
+
+    def test(self, arguments: RunBacktest, owner: str, progress: Progress) -> Tested:
+        """Return a backtest with what it came from; the caller's thread does the work.
+
+        Args:
+            arguments: What is asked for.
+            owner: Whose trial it is.
+            progress: Told the share that is done (0-1); what it raises ends the work.
+
+        Raises:
+            InvalidRequest: The market has no such symbol.
             DataUnavailable: The market has no or too few bars for it.
         """
         if arguments.symbol is not None:
             check_symbol(self._market, arguments.symbol)
-        if arguments.target == "signal":
-            return Unavailable(tool="run_backtest", code="signal_history_missing")
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(self._run, arguments, context.owner)
-
-    def _run(self, arguments: RunBacktest, owner: str) -> BacktestResult:
-        plan = self._plan(arguments)
+        plan = plan_backtest(arguments, self._market.instruments(), self._profiles)
         days = min(arguments.days, MOST_BARS * TIMEFRAME_S[arguments.timeframe] // DAY_S // len(plan.symbols))
         _check_length(days, arguments.timeframe)
-        bars = self._read(plan, days, arguments.timeframe)
+        read = _READ_SIGNAL if arguments.target == "signal" else _READ
+        bars = self._read(plan, days, arguments.timeframe, _part(progress, 0, read))
         start_s = _start_of(plan, bars, int(self._market.now().timestamp()) - days * DAY_S)
-        sleeves = [self._sleeve(strategy, bars) for strategy in plan.strategies]
-        trial = try_strategies([sleeve for sleeve in sleeves if sleeve.listings], start_s=start_s)
+        strategies = [_foretold(each, bars, start_s, progress) for each in plan.strategies]
+        sleeves = [sleeve for sleeve in (self._sleeve(each, bars) for each in strategies) if sleeve.listings]
+        begun = _FORETOLD if arguments.target == "signal" else read
+        trial = try_strategies(sleeves, start_s=start_s, progress=_part(progress, begun, 1))
         tried = self._tried.setdefault(owner, {})
         tried[arguments.target, arguments.symbol, arguments.timeframe, arguments.days] = trial.daily_sharpe
-        return self._tell(arguments, plan, trial, tuple(bars), days, tuple(tried.values()))
+        learned = next((_learned(each, start_s) for each in sleeves if isinstance(each.strategy, SignalStrategy)), None)
+        told = self._tell(arguments, plan, trial, tuple(bars), days, tuple(tried.values()), learned)
+        return Tested(told, tuple(sleeves))
 
-    def _plan(self, arguments: RunBacktest) -> _Plan:
-        """Return the strategies with their symbols; those that find no symbols are left out.
-
-        Raises:
-            DataUnavailable: None is left.
-        """
-        agent = AGENT_PLANS.get(arguments.target)
-        names = agent.strategies if agent else (arguments.target,)
-        listed = tuple(self._market.instruments())
-        if agent is None:
-            usual: tuple[str, ...] = (DEFAULT_SYMBOL,) if DEFAULT_SYMBOL in listed else listed[:1]
-        else:
-            usual = tuple(symbol for symbol in agent.symbols if symbol in listed) if agent.symbols else listed
-        own = (arguments.symbol,) if arguments.symbol else usual
-        coins = tuple(symbol for symbol in listed if is_altcoin(symbol))
-        found, left_out = [], []
-        for name in names:
-            # Alone, a rotation means all coins, whichever was named; within an agent it keeps to the agent's symbols.
-            symbols = own if name != _ROTATION else coins if agent is None else tuple(s for s in own if s in coins)
-            if len(symbols) < (_LEAST_COINS if name == _ROTATION else 1):
-                left_out.append(name)
-                continue
-            found.append(build_strategy(name, symbols, arguments.timeframe, shorts=self._are_shortable(symbols)))
-        if not found:
-            raise DataUnavailable(
-                f"the market has too few symbols for {arguments.target}",
-                code="too_few_symbols",
-                target=arguments.target,
-                found=", ".join(listed),
-            )
-        return _Plan(tuple(found), tuple(left_out))
-
-    def _sells_short(self, strategy: TableStrategy) -> bool:
-        return strategy.name not in LONG_ONLY_STRATEGIES and self._are_shortable(strategy.symbols)
-
-    def _are_shortable(self, symbols: Sequence[str]) -> bool:
-        return all(self._market.instruments()[symbol].is_shortable for symbol in symbols)
-
-    def _read(self, plan: _Plan, days: int, timeframe: Timeframe) -> dict[str, Bars]:
+    def _read(self, plan: Plan, days: int, timeframe: Timeframe, progress: Progress) -> dict[str, Bars]:
         """Return the bars of the period and of the warm-up before it; symbols with too few are left out.
 
         Raises:
@@ -143,9 +139,10 @@ class BacktestTool:
         """
         most = days * DAY_S // TIMEFRAME_S[timeframe] + 1
         found, short = {}, {}
-        for symbol in plan.symbols:
+        for number, symbol in enumerate(plan.symbols):
+            progress(number / len(plan.symbols))
             warmups = [strategy.warmup for strategy in plan.strategies if symbol in strategy.symbols]
-            bars = self._market.bars(symbol, timeframe, most + max(warmups))
+            bars = self._market.bars(symbol, timeframe, most + max(warmups) + plan.more_bars)
             if len(bars) >= min(warmups) + LEAST_BARS:
                 found[symbol] = bars
             else:
@@ -174,11 +171,12 @@ class BacktestTool:
     def _tell(
         self,
         arguments: RunBacktest,
-        plan: _Plan,
+        plan: Plan,
         trial: Trial,
         symbols: tuple[str, ...],
         days: int,
         tried: tuple[float, ...],
+        learned: int | None,
     ) -> BacktestResult:
         start_s, end_s = int(trial.time[0]), int(trial.time[-1]) + TIMEFRAME_S[arguments.timeframe]
         covered = round((end_s - start_s) / DAY_S)
@@ -195,7 +193,7 @@ class BacktestTool:
             days=covered,
             days_asked=arguments.days,
             shortened_by=_shortening(arguments.days, days, covered),
-            is_long_only=not any(self._sells_short(strategy) for strategy in plan.strategies),
+            is_long_only=not plan.sells_short,
             return_pct=100 * trial.total_return,
             held_pct=100 * trial.held_return,
             random_pct=_known(100 * trial.random_median),
@@ -212,7 +210,27 @@ class BacktestTool:
             curve=_curve(trial),
             market=self._market.name,
             is_simulated=self._market.is_simulated,
+            learned_bars=learned,
         )
+
+
+def _part(progress: Progress, begin: float, end: float) -> Progress:
+    """Return a progress that fills a part of another."""
+    return lambda done: progress(begin + (end - begin) * done)
+
+
+def _foretold(strategy: TableStrategy, bars: Mapping[str, Bars], start_s: int, progress: Progress) -> TableStrategy:
+    """Return a strategy that is ready to be run; the signal's long work is done here."""
+    if not isinstance(strategy, SignalStrategy):
+        return strategy
+    ready = replace(strategy, start_s=start_s, progress=_part(progress, _READ_SIGNAL, _FORETOLD))
+    for own in bars.values():
+        ready.foretell(own)
+    return ready
+
+
+def _learned(sleeve: Sleeve, start_s: int) -> int:
+    return int(np.searchsorted(sleeve.listings[0].bars.time, start_s))
 
 
 def _check_length(days: int, timeframe: Timeframe) -> None:
@@ -227,7 +245,7 @@ def _check_length(days: int, timeframe: Timeframe) -> None:
         )
 
 
-def _start_of(plan: _Plan, bars: Mapping[str, Bars], wanted_s: int) -> int:
+def _start_of(plan: Plan, bars: Mapping[str, Bars], wanted_s: int) -> int:
     """Return the first open time that counts: the one wanted, or the first at which any strategy has its warm-up."""
     ready = [
         int(bars[symbol].time[strategy.warmup - 1])

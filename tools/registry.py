@@ -7,7 +7,7 @@ approve a ticket: approval is a surface's call on the ticket store, out of reach
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -20,13 +20,22 @@ Language = Literal["en", "es"]
 ToolKind = Literal["read", "act", "propose"]
 
 
+def _untold(_done: float) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """On whose behalf a tool runs, and where."""
+    """On whose behalf a tool runs, and where.
+
+    Attributes:
+        progress: Told by a tool that takes long how far it is (0-1); it may be called from any thread.
+    """
 
     owner: str
     conversation_id: str
     language: Language
+    progress: Callable[[float], None] = field(default=_untold, compare=False, repr=False)
 
 
 ToolFunction = Callable[[Any, ToolContext], Awaitable[ToolResult]]

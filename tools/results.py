@@ -405,6 +405,7 @@ class BacktestResult(Result):
         deflated_sharpe: Probability (0–1) that it is real, given the `trials` backtests asked for so far.
         costs_doubled_pct: Return at twice the costs.
         verdict: What it says of an edge.
+        learned_bars: Bars before the period that the ML signal first learned from; None for rules, which learn nothing.
     """
 
     kind: Literal["backtest"] = "backtest"
@@ -436,6 +437,7 @@ class BacktestResult(Result):
     curve: EquityCurve
     market: str
     is_simulated: bool
+    learned_bars: int | None = None
 
 
 class Unavailable(Result):

@@ -41,8 +41,6 @@ Indicator = Literal[
 ]
 AGENTS = ("atlas", "orion", "nova")
 """The agents that come with the program; an owner's own ones are known at run time."""
-BACKTESTED = AGENTS
-"""Those of which a backtest knows the strategies and symbols."""
 AgentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,15}$")]
 AgentOrAll = AgentName
 """The same, or `all`: no agent can be called that."""
@@ -232,7 +230,7 @@ def name_choices(tool: str, argument: str, agents: Sequence[str]) -> tuple[str, 
     (('atlas', 'vega'), ())
     """
     if argument == "target":
-        return (*BACKTESTED, *get_args(StrategyName), "signal")
+        return (*agents, *get_args(StrategyName), "signal")
     if argument == "agent":
         return tuple(agents) if tool == "explain_trade" else ("all", *agents)
     return ()

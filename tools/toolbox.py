@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agents.execution.desk import Desk
+from agents.profiles import Profile
 from engine.domain.protocols import MarketData
 from tools.agents import AgentTools
 from tools.alerts import Alerts
@@ -27,14 +30,16 @@ def build_toolbox(
     profile: ProfileTool,
     agents: AgentTools,
     explain: ExplainTool,
+    *,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> Toolbox:
-    """Return all tools, wired."""
+    """Return all tools, wired; `profiles` are the owner's own agents by name, for backtests of them."""
     return Toolbox(
         [
             Tool("get_signal", "read", SignalTool(market, signals, desk)),
             Tool("analyze_chart", "read", ChartTool(market, desk)),
             Tool("check_portfolio", "read", PortfolioTool(desk)),
-            Tool("run_backtest", "read", BacktestTool(market)),
+            Tool("run_backtest", "read", BacktestTool(market, profiles)),
             Tool("list_alerts", "read", alerts.list_alerts),
             Tool("cancel_order", "act", CancelTool(desk)),
             Tool("set_alert", "act", alerts.set_alert),

@@ -10,7 +10,7 @@ Left out on purpose: an agent's limits of risk. They are about money at stake, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
@@ -34,6 +34,8 @@ _STEP = Decimal("0.0001")
 _ROWS_OF_LUCK = 12_000_000
 """Bars that random entries may run over in all: a few seconds."""
 _DRAWS = (40, 200)
+_RUN, _LUCK = 0.3, 0.9
+"""Shares of the work that are done after the runs and after the random ones; the rest is the run at doubled costs."""
 LUCK_LIMIT = 0.05
 """Share of random runs that may do as well before a result counts as luck."""
 SURE = 0.95
@@ -105,15 +107,25 @@ class Trial:
         return deflated_sharpe(self.daily, np.array(tried))
 
 
-def try_strategies(sleeves: Sequence[Sleeve], *, start_s: int, seed: int = 0) -> Trial:
+def _untold(_done: float) -> None:
+    pass
+
+
+def try_strategies(
+    sleeves: Sequence[Sleeve], *, start_s: int, seed: int = 0, progress: Callable[[float], None] = _untold
+) -> Trial:
     """Run some strategies over the bars from a moment on.
 
     Args:
         sleeves: At least one; all bars of one timeframe.
         start_s: First open time that counts; earlier bars warm up.
         seed: Of the random entries.
+        progress: Told the share that is done (0-1); what it raises ends the trial.
     """
-    parts = [_run(sleeve, start_s, len(sleeves)) for sleeve in sleeves]
+    parts = []
+    for number, sleeve in enumerate(sleeves):
+        progress(_RUN * number / len(sleeves))
+        parts.append(_run(sleeve, start_s, len(sleeves)))
     runs = [part.run for part in parts]
     symbols = {listing.bars.symbol: listing for run in runs for listing in run.listings}
     hold = buy_and_hold(list(symbols.values()), AccountSettings(starting_cash=STARTING_CASH))
@@ -122,7 +134,8 @@ def try_strategies(sleeves: Sequence[Sleeve], *, start_s: int, seed: int = 0) ->
     held, start = _spread(hold, time), float(STARTING_CASH)
     days = daily_curve(time, equity, start).returns
     total = float(equity[-1]) / start - 1
-    luck = _luck(runs, seed)
+    luck = _luck(runs, seed, lambda done: progress(_RUN + (_LUCK - _RUN) * done))
+    progress(_LUCK)
     profit = np.concatenate([run.trades.profit for run in runs])
     doubled = sum(_last(part.with_costs_times(2)) for part in parts)
     return Trial(
@@ -185,7 +198,7 @@ def _run(sleeve: Sleeve, start_s: int, sleeves: int) -> _Part:
     return _Part(run_portfolio(listings, decisions, account), decisions)
 
 
-def _luck(runs: Sequence[Run], seed: int) -> FloatArray:
+def _luck(runs: Sequence[Run], seed: int, progress: Callable[[float], None]) -> FloatArray:
     """Return ascending total returns of random runs of all sleeves together.
 
     Each sleeve's draws come sorted; a shuffle of its own makes them independent again before they are added.
@@ -196,6 +209,7 @@ def _luck(runs: Sequence[Run], seed: int) -> FloatArray:
         return np.empty(0)
     total = np.zeros(draws)
     for number, run in enumerate(runs):
+        progress(number / len(runs))
         own = random_entries(run, seed=seed + number, draws=draws).returns
         if len(own):
             total += np.random.default_rng((seed, number)).permutation(own) / len(runs)

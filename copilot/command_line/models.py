@@ -61,7 +61,9 @@ def rollback(
 
 
 def backtest(
-    target: Annotated[str, typer.Argument(help="Agent (atlas, orion, nova) or strategy (breakout, momentum, grid …).")],
+    target: Annotated[
+        str, typer.Argument(help="Agent (atlas …), strategy (breakout, grid …), or signal (the ML one).")
+    ],
     symbol: Annotated[str | None, typer.Option(help="One symbol; without it those that the target trades.")] = None,
     timeframe: Annotated[str, typer.Option(help="Timeframe of the bars.")] = "1h",
     days: Annotated[int, typer.Option(min=1, help="Days up to the market's present.")] = 365,
@@ -71,7 +73,10 @@ def backtest(
     picture: Annotated[Path | None, typer.Option(help="Write equity and drawdown as a PNG, in the same way.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer and the full reports as JSON.")] = False,
 ) -> None:
-    """Backtest an agent or a strategy on the market at hand, beside holding, chance and doubled costs."""
+    """Backtest an agent, a strategy or the ML signal on the market at hand, beside holding, chance, higher costs.
+
+    The signal is forecast walk-forward: every bar by a model that learned from earlier ones alone.
+    """
     from copilot import backtesting
     from copilot.wording import render_answer
     from prompts import load_words

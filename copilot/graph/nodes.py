@@ -8,7 +8,7 @@ claims it there, once. What the interrupt is resumed with is ignored: only the d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
@@ -18,7 +18,15 @@ from langgraph.types import interrupt
 from pydantic import TypeAdapter
 
 from copilot.brain.values import OFFLINE, Brain, Heard, Spoken, Voice, Withdrawn, Words
-from copilot.events import AnswerToken, AnswerWithdrawn, TicketClosed, TicketOpened, ToolFinished, ToolStarted
+from copilot.events import (
+    AnswerToken,
+    AnswerWithdrawn,
+    TicketClosed,
+    TicketOpened,
+    ToolFinished,
+    ToolProgressed,
+    ToolStarted,
+)
 from copilot.graph.state import PlannedCall, Said, TurnContext, TurnState
 from copilot.offline.values import Turn
 from engine.domain.errors import CopilotError, InvalidRequest
@@ -27,6 +35,8 @@ from tools.decisions import Asked
 from tools.registry import Toolbox, ToolContext, ToolKind
 from tools.results import TicketView, ToolResult, Unavailable
 
+_PROGRESS_STEP = 0.05
+"""Share of a tool's work that is worth a word."""
 RESULT: TypeAdapter[ToolResult] = TypeAdapter(ToolResult)
 
 
@@ -155,7 +165,8 @@ class Nodes:
     async def _run(self, call: PlannedCall, state: TurnState, runtime: Runtime[TurnContext]) -> ToolResult:
         write = get_stream_writer()
         write(ToolStarted(call["id"], call["tool"], dict(call["args"])))
-        context = ToolContext(runtime.context.owner, runtime.context.conversation_id, state["language"])
+        progress = _progress_of(call, write)
+        context = ToolContext(runtime.context.owner, runtime.context.conversation_id, state["language"], progress)
         try:
             result = await self._toolbox.run(call["tool"], call["args"], context)
         except InvalidRequest as error:
@@ -176,6 +187,19 @@ class Nodes:
         heard = _heard(state, runtime.context)
         spoken = self._brain.word(heard, fresh, state["language"], get_stream_writer())
         return {"results": list(results), "worded": len(results), **await _listen(spoken, before)}
+
+
+def _progress_of(call: PlannedCall, write: Callable[[ToolProgressed], None]) -> Callable[[float], None]:
+    """Return what a tool tells its progress to, from whatever thread it works in; small steps are passed over."""
+    loop, told = asyncio.get_running_loop(), _PROGRESS_STEP
+
+    def tell(done: float) -> None:
+        nonlocal told
+        if told <= done < 1:
+            told = done + _PROGRESS_STEP
+            loop.call_soon_threadsafe(write, ToolProgressed(call["id"], call["tool"], round(done, 2)))
+
+    return tell
 
 
 async def _listen(spoken: AsyncIterator[Spoken], before: str) -> TurnState:

@@ -79,7 +79,7 @@ def tell_job(job: Job, language: Language) -> JobView:
         started_at=job.started_at,
         ended_at=job.ended_at,
         ahead=job.ahead,
-        estimated_ratio=job.estimated_ratio,
+        done_ratio=job.done_ratio,
         code=job.code,
         params=dict(job.params),
         detail=detail,

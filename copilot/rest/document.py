@@ -38,7 +38,8 @@ Talk to the copilot, decide on its tickets, and read prices, the account, agents
 _STREAM = """\
 Server-sent events. `id` is `<turn_id>-<number>`; a comment comes after a silence. Events, each with JSON data:
 
-- `tool_started` {call_id, tool, arguments}; `tool_finished` {call_id, tool, result}
+- `tool_started` {call_id, tool, arguments}; `tool_progressed` {call_id, tool, done} (0–1, of long ones alone);
+  `tool_finished` {call_id, tool, result}
 - `answer` {text}: the next piece of the answer; `withdrawn` {kept}: only so many characters of it stand
 - `waiting` {ahead}: the chat model is busy with others
 - `ticket_opened` {ticket}: it waits for a decision, with the nonce that this needs; `ticket_closed` {ticket}

@@ -135,7 +135,7 @@ JOB: Example = {
     "started_at": "2026-03-02T14:00:01Z",
     "ended_at": None,
     "ahead": 0,
-    "estimated_ratio": 0.4,
+    "done_ratio": 0.4,
     "code": None,
     "params": {},
     "detail": None,

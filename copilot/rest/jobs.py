@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,8 +34,8 @@ KEPT = timedelta(days=30)
 _BEAT_S = 5.0
 _SILENCE = timedelta(seconds=60)
 """A process that has not said for this long that it runs a job does not run it any more."""
-_USUAL_S = 4.0
-"""Length of a backtest before one was measured."""
+_DONE = "done_ratio"
+"""Key in a running job's `params`, where other processes read how far it is."""
 
 JobState = Literal["queued", "running", "done", "failed", "interrupted"]
 OPEN = ("queued", "running")
@@ -56,7 +55,7 @@ class Job:
 
     Attributes:
         ahead: Jobs of this process that come before it.
-        estimated_ratio: How far it is by the time that the last ones took (0–1); exact only at the ends.
+        done_ratio: Share of its work that is done (0–1), as the tool tells it.
         code, params: Why it failed.
     """
 
@@ -67,7 +66,7 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     ahead: int
-    estimated_ratio: float
+    done_ratio: float
     result: BacktestResult | None
     code: str | None
     params: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +90,7 @@ class BacktestJobs:
         self._line: list[str] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._one_at_a_time = asyncio.Lock()
-        self._usual_s = _USUAL_S
+        self._done: dict[str, float] = {}
 
     def start(self, asked: RunBacktest, owner: str, language: Language) -> Job:
         """Take a backtest in.
@@ -121,7 +120,8 @@ class BacktestJobs:
             connection.execute(delete(rest_backtests).where(rest_backtests.c.created_at < now - KEPT))
             connection.execute(insert(rest_backtests).values(values))
         self._line.append(job_id)
-        task = asyncio.create_task(self._work(job_id, asked, ToolContext(owner, "rest", language)))
+        context = ToolContext(owner, "rest", language, lambda done: self._move(job_id, done))
+        task = asyncio.create_task(self._work(job_id, asked, context))
         self._tasks[job_id] = task
         # Not in the task itself: one that is cancelled before its first step never runs a line.
         task.add_done_callback(lambda _: self._forget(job_id))
@@ -172,6 +172,12 @@ class BacktestJobs:
     def _forget(self, job_id: str) -> None:
         del self._tasks[job_id]
         self._line.remove(job_id)
+        self._done.pop(job_id, None)
+
+    def _move(self, job_id: str, done: float) -> None:
+        """Note how far a job is; the thread that works on it calls this, maybe after the job was dropped."""
+        if job_id in self._tasks:
+            self._done[job_id] = max(done, self._done.get(job_id, 0.0))
 
     async def _work(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
         try:
@@ -186,19 +192,16 @@ class BacktestJobs:
             self._end(job_id, state="failed", code="internal_error")
 
     async def _run(self, job_id: str, asked: RunBacktest, context: ToolContext) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         work = asyncio.ensure_future(self._tools.run("run_backtest", asked.model_dump(exclude_none=True), context))
         try:
             while not (await asyncio.wait((work,), timeout=_BEAT_S))[0]:
                 for each in self._line:
-                    self._change(each, seen_at=self._now())
+                    self._change(each, seen_at=self._now(), params=json.dumps({_DONE: self._done.get(each, 0.0)}))
                 if not self._is_wanted(job_id):
                     return
             self._settle(job_id, work)
         finally:
             work.cancel()
-        self._usual_s = (self._usual_s + loop.time() - began) / 2
 
     def _settle(self, job_id: str, work: asyncio.Future[Result]) -> None:
         try:
@@ -256,6 +259,8 @@ class BacktestJobs:
         return has_ended(row.process) or self._now() - row.seen_at > _SILENCE
 
     def _read(self, row: Row[Any]) -> Job:
+        params = json.loads(row.params or "{}")
+        told = params.pop(_DONE, 0.0)
         return Job(
             row.id,
             cast(JobState, row.state),
@@ -264,17 +269,16 @@ class BacktestJobs:
             row.started_at,
             row.ended_at,
             self._line.index(row.id) if row.state == "queued" and row.id in self._line else 0,
-            self._ratio(row),
+            self._ratio(row, told),
             None if row.result is None else BacktestResult.model_validate_json(row.result),
             row.code,
-            json.loads(row.params or "{}"),
+            params,
         )
 
-    def _ratio(self, row: Row[Any]) -> float:
-        """Return how far a job is; while it runs an estimate that only grows and never says that it is done."""
+    def _ratio(self, row: Row[Any], told: float) -> float:
+        """Return how far a job is: here as its thread says, elsewhere as its process last wrote."""
         if row.state == "done":
             return 1.0
-        if row.state != "running" or row.started_at is None:
+        if row.state != "running":
             return 0.0
-        elapsed = max((self._now() - row.started_at).total_seconds(), 0.0)
-        return round(min(1 - math.exp(-elapsed / max(self._usual_s, 0.1)), 0.99), 3)
+        return round(min(max(self._done.get(row.id, 0.0), told), 0.99), 3)

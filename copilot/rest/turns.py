@@ -22,6 +22,7 @@ from copilot.events import (
     TicketClosed,
     TicketOpened,
     ToolFinished,
+    ToolProgressed,
     ToolStarted,
     TurnEnded,
     Waiting,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 EVENT_NAMES: dict[type, str] = {
     ToolStarted: "tool_started",
+    ToolProgressed: "tool_progressed",
     ToolFinished: "tool_finished",
     AnswerToken: "answer",
     AnswerWithdrawn: "withdrawn",

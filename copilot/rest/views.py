@@ -365,7 +365,7 @@ class JobView(Answer):
     """A backtest as a job.
 
     `state` ends as `done`, `failed` (then `code`, `params` and `detail` tell why) or `interrupted`: the program that
-    ran it has ended, and it does not go on. `estimated_ratio` (0–1) is judged by the time that the last ones took.
+    ran it has ended, and it does not go on. `done_ratio` (0–1) is the share of the work that is done.
     """
 
     model_config = _example(examples.JOB)
@@ -380,7 +380,7 @@ class JobView(Answer):
     started_at: datetime | None
     ended_at: datetime | None
     ahead: int = Field(ge=0, description="Jobs that come before it.")
-    estimated_ratio: float = Field(ge=0, le=1)
+    done_ratio: float = Field(ge=0, le=1)
     code: str | None
     params: dict[str, str]
     detail: str | None

@@ -19,6 +19,7 @@ from copilot.events import (
     TicketClosed,
     TicketOpened,
     ToolFinished,
+    ToolProgressed,
     ToolStarted,
     TurnEnded,
     Waiting,
@@ -26,7 +27,7 @@ from copilot.events import (
 from copilot.web.agent_cards import agent_props
 from copilot.web.alert_card import alert_props
 from copilot.web.drawings import Chart, Drawing
-from copilot.wording import render_voice, render_waiting
+from copilot.wording import format_percent, render_voice, render_waiting
 from engine.domain.signals import Signal
 from prompts import load_words
 from tools.agent_results import AgentStatusResult, TradeExplained
@@ -82,10 +83,8 @@ class Turn:
                 self._said, self._is_withdrawn = self._said[: event.kept], True
             case Waiting():
                 await self._tell_waiting(event.ahead)
-            case ToolStarted():
-                await self._start_step(event)
-            case ToolFinished():
-                await self._end_step(event)
+            case ToolStarted() | ToolProgressed() | ToolFinished():
+                await self._show_step(event)
 
     async def end(self) -> None:
         """Close what is open and put the charts under the answer."""
@@ -137,6 +136,15 @@ class Turn:
         if signed and self._answer is not None and not self.is_muted:
             await self._answer.stream_token(plain_colons(f"\n\n*{signed}*"))
 
+    async def _show_step(self, event: ToolStarted | ToolProgressed | ToolFinished) -> None:
+        match event:
+            case ToolStarted():
+                await self._start_step(event)
+            case ToolProgressed():
+                await self._move_step(event)
+            case ToolFinished():
+                await self._end_step(event)
+
     async def _start_step(self, event: ToolStarted) -> None:
         step = chainlit.Step(
             name=self._tool_name(event.tool),
@@ -150,10 +158,18 @@ class Turn:
         self._steps[event.call_id] = (event.tool, step)
         await step.send()
 
+    async def _move_step(self, event: ToolProgressed) -> None:
+        """Say in a step's name how far it is."""
+        if event.call_id in self._steps:
+            tool, step = self._steps[event.call_id]
+            step.name = f"{self._tool_name(tool)} · {format_percent(100 * event.done, self.speaking.language, 0)}"
+            await step.update()
+
     async def _end_step(self, event: ToolFinished) -> None:
         self._remember(event.result)
         _, step = self._steps.get(event.call_id, (event.tool, None))
         if step is not None:
+            step.name = self._tool_name(event.tool)
             step.output = event.result.model_dump(mode="json", exclude=_STEP_EXCLUDES)
             step.end = _utc_now()
             await step.update()

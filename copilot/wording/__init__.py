@@ -1,6 +1,6 @@
 """The only place where typed results become sentences, in the person's language; every sentence is in `prompts`."""
 
-from copilot.wording.answers import render_answer, render_ticket
+from copilot.wording.answers import render_answer, render_ticket, target_told
 from copilot.wording.formats import (
     format_money,
     format_number,
@@ -35,4 +35,5 @@ __all__ = [
     "render_ticket",
     "render_voice",
     "render_waiting",
+    "target_told",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agents.risk.values import LimitCheck
 from copilot.wording.agents import AGENT_RENDERERS
+from copilot.wording.agents_names import agent_name
 from copilot.wording.formats import (
     escape,
     format_duration,
@@ -529,7 +530,7 @@ def _backtest(result: BacktestResult, words: Words, language: Language) -> str:
         return str(words["none"]) if value is None else format_percent(value, language, places)
 
     title = told["title"].format(
-        target=told["targets"][result.target],
+        target=target_told(result.target, language),
         symbols=", ".join(_name(symbol, words) for symbol in result.symbols),
         timeframe=result.timeframe,
         start=_date(result.start, language),
@@ -537,7 +538,8 @@ def _backtest(result: BacktestResult, words: Words, language: Language) -> str:
         days=result.days,
         market=words["market"].get(result.market, escape(result.market)),
     ) + _simulated(result.is_simulated, words)
-    lines = [title, told["verdicts"][result.verdict]]
+    is_silent = result.learned_bars is not None and result.verdict == "no_trades"
+    lines = [title, told["verdicts"]["no_signals" if is_silent else result.verdict]]
     if result.trades:
         lines += [
             told["returns"].format(
@@ -553,17 +555,24 @@ def _backtest(result: BacktestResult, words: Words, language: Language) -> str:
                 trials=told["first_trial" if result.trials == 1 else "trials"].format(trials=result.trials),
             ),
         ]
-    lines += _backtest_notes(result, told)
+    lines += _backtest_notes(result, told, language)
     return _bullets(lines) + "\n\n" + str(told["caution"])
 
 
-def _backtest_notes(result: BacktestResult, told: Words) -> list[str]:
+def target_told(target: str, language: Language) -> str:
+    """Return what was backtested as people call it; an owner's own agent by its name."""
+    return str(load_words(language, "answers")["backtest"]["targets"].get(target, agent_name(target)))
+
+
+def _backtest_notes(result: BacktestResult, told: Words, language: Language) -> list[str]:
     """Return what was assumed, and what differs from what was asked."""
 
     def names(strategies: Sequence[str]) -> str:
         return ", ".join(told["targets"][name] for name in strategies)
 
     notes = []
+    if result.learned_bars is not None:
+        notes.append(told["foretold"].format(learned=format_number(Decimal(result.learned_bars), language)))
     if len(result.strategies) > 1:
         notes.append(told["equal_parts"].format(strategies=names(result.strategies)))
     if result.left_out:

@@ -20,7 +20,7 @@ from tests.agents.strategies.markets import START, make_bars
 from tools import backtest as module
 from tools.backtest import LEAST_BARS, MOST_POINTS, BacktestTool
 from tools.registry import ToolContext
-from tools.results import BacktestResult, Unavailable
+from tools.results import BacktestResult
 from tools.schema import RunBacktest
 
 ANA, BEN = (ToolContext(name, "talk", "en") for name in ("ana", "ben"))
@@ -184,6 +184,7 @@ async def test_a_period_of_too_many_bars_is_shortened(monkeypatch: pytest.Monkey
         (SYMBOLS, HOURS, {"target": "breakout", "timeframe": "1d", "days": LEAST_BARS - 1}, "period_too_short"),
         (("BTC/USDT", "ETH/USDT"), HOURS, {"target": "altcoin_rotation"}, "too_few_symbols"),
         (("XAUUSD",), HOURS, {"target": "atlas"}, "too_few_symbols"),
+        (("XAUUSD",), 3_000, {"target": "signal"}, "too_few_bars"),
     ],
 )
 async def test_what_cannot_be_run_says_why(
@@ -192,14 +193,6 @@ async def test_what_cannot_be_run_says_why(
     with pytest.raises(DataUnavailable) as caught:
         await BacktestTool(StoredMarket(symbols, hours))(RunBacktest.model_validate(arguments), ANA)
     assert caught.value.code == code
-
-
-async def test_the_signal_is_refused_because_its_model_knows_the_past() -> None:
-    market = StoredMarket(SYMBOLS)
-    result = await BacktestTool(market)(RunBacktest(target="signal"), ANA)
-    assert isinstance(result, Unavailable)
-    assert result.code == "signal_history_missing"
-    assert not market.asked
 
 
 async def test_an_unknown_symbol_is_refused() -> None:

@@ -87,7 +87,7 @@ def test_numbers_arrive_exactly(value: object) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code"),
     [
-        ("run_backtest", {"target": "signal"}, "signal_history_missing"),
+        ("run_backtest", {"target": "signal"}, "too_few_bars"),
         ("run_backtest", {"target": "grid"}, "too_few_bars"),
         ("get_signal", {"symbol": "XAUUSD"}, "no_data"),
         ("analyze_chart", {"symbol": "XAUUSD"}, "too_few_bars"),

@@ -73,13 +73,14 @@ async def test_a_job_goes_from_the_line_to_its_result(gated: Place, tools: Gated
     told = [(await client.get(path)).json() for path in paths]
     assert [each["state"] for each in told] == ["running", "queued", "queued"]
     assert [each["ahead"] for each in told] == [0, 1, 2]
-    gated.world.clock.wait(3)
-    later = (await client.get(paths[0])).json()["estimated_ratio"]
-    assert told[0]["estimated_ratio"] < later < 1
+    tools.asked[0][2].progress(0.4)
+    tools.asked[0][2].progress(0.3)
+    later = [(await client.get(path)).json()["done_ratio"] for path in paths]
+    assert (told[0]["done_ratio"], later) == (0.0, [0.4, 0.0, 0.0])
     tools.gate.set()
     await until(lambda: gated.jobs.count_open() == 0)
     done = (await client.get(paths[2])).json()
-    assert (done["state"], done["estimated_ratio"], done["code"]) == ("done", 1.0, None)
+    assert (done["state"], done["done_ratio"], done["code"]) == ("done", 1.0, None)
     assert done["result"]["verdict"] == "too_small_to_tell"
     assert tools.most == 1, "one after the other"
     name, arguments, context = tools.asked[0]

@@ -429,5 +429,5 @@ SNAPSHOTS: dict[str, tuple[ToolResult, ...]] = {
             verdict="no_trades",
         ),
     ),
-    "unavailable": (Unavailable(tool="run_backtest", code="signal_history_missing"),),
+    "unavailable": (Unavailable(tool="run_backtest", code="no_data"),),
 }

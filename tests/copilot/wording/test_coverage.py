@@ -167,7 +167,7 @@ def test_every_limit_has_a_name(language: Language) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_tool_that_is_not_built_says_so(language: Language) -> None:
-    codes = {"signal_history_missing", "no_data", "venue_unavailable"}
+    codes = {"no_data", "venue_unavailable"}
     assert not codes - load_words(language, "messages")["errors"].keys()
     for tool in ARGUMENTS:
         for code in codes:
