@@ -2,7 +2,7 @@
 
 What the person asked before is read again by the same rules, then completed or changed by the new words. Trade terms
 come from the person's own words alone; from the assistant's text only the number of a listed order or alert is taken,
-and the one instrument of a listed position when the person says to close it.
+and the instrument of a listed position when the person says to close it: the only one, or "the second one".
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ _NUMBER_IN_LIST = re.compile(r"(?<![\w.,/])(\d{1,6}[a-z]?)(?![\w/]|[.,]\d|\s?%)"
 _NUMBERED = r"|(?<![\w.,/])#(\d+[a-z]?)|(?<![\w.,/#])(\d+)(?=[:)]\s)"
 _DESCRIBED = _NUMBERED + r"|(?<![\w.,/#])(\d+)(?=\s\(|\s(?:buys?|sells?|compra|vende)\b)|(?<=:\s)(\d{2,6})(?=,\s)"
 _PAIRED = re.compile(r"(?<![\w.,/#])(\d{1,6}) (?:and|y(?: la)?) (\d{1,6})(?=[,.]? |\.?$)")
+_WATCHED = r"|(?<![\w.,/#])(\d{1,6})(?=\s(?:\w{3,4}/USDT|XAUUSD|EURUSD|GBPUSD)\b)"
 _LISTED = {
     "order": re.compile(r"(?:order|orden|órdenes|orders|one:|una:|la|#)\s*#?(\d+[a-z]?)" + _DESCRIBED, re.IGNORECASE),
-    "alert": re.compile(r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _DESCRIBED, re.IGNORECASE),
+    "alert": re.compile(
+        r"(?:alert|alerta|one|una)[:,]?\s*(?:la\s)?#?(\d+[a-z]?)(?![.\d])" + _DESCRIBED + _WATCHED, re.IGNORECASE
+    ),
     "trade": re.compile(r"(?:trade|operación|operacion)\s*#?(\d+[a-z]?)" + _NUMBERED, re.IGNORECASE),
 }
 
@@ -92,6 +95,9 @@ def _lean(clause: Clause, message: Message, past: _Past) -> Frame | None:
     listed = _from_list(clause, past)
     if listed is not None:
         return listed
+    told = _sets_what_was_asked(clause, past)
+    if told is not None:
+        return told
     current = message.frames[-1] if message.frames else None
     if len(message.frames) > 1:
         return None
@@ -102,6 +108,23 @@ def _lean(clause: Clause, message: Message, past: _Past) -> Frame | None:
     if current is not None and current.talk is not None and current.talk != "question":
         return None
     return _change(clause, past)
+
+
+def _sets_what_was_asked(clause: Clause, past: _Past) -> Frame | None:
+    """Read "make it 5" behind a question about an agent's limit as a change of that limit."""
+    old, features = past.frame.clause, clause.features
+    asked = past.frame.tool in ("agent_status", "check_portfolio", "configure_agent") and not past.frame.calls
+    asked = asked or past.frame.tool == "agent_status"
+    named = len(old.all("agent")) == 1 and not old.features.isdisjoint({"size", "drawdown", "maxpos"})
+    numbers = [t for t in clause.tokens if t.is_number and t.unit in ("", "percent")]
+    tells = "instead" in features or ("it" in features and not features.isdisjoint({"set", "cap", "change_word"}))
+    if not (asked and named and tells) or len(numbers) != 1 or "number" in old.features or clause.all("agent"):
+        return None
+    kinds = [t for t in old.tokens if t.get("agent") or t.has("size", "drawdown", "maxpos")]
+    joined = Clause([*kinds, *numbers])
+    joined.settle()
+    joined.tool = "configure_agent"
+    return _build_one(joined)
 
 
 def _quits(clause: Clause) -> bool:
@@ -220,7 +243,7 @@ def _is_placed(answer: Clause, frame: Frame) -> bool:
 
 def _unit_answer(clause: Clause) -> str:
     """Return what a bare "dollars" or "coins" answers to "units or money?"."""
-    if clause.all("cur"):
+    if clause.all("cur") or any(t.is_number and t.unit == "money" for t in clause.tokens):
         return "money"
     return "coins" if "unit" in clause.features or clause.all("sym") else ""
 
@@ -240,6 +263,9 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
     if noun and removes and features.isdisjoint({"sym", "alert", "order", "agent"}):
         return _cancel_listed(clause, past, noun)
     if noun and removes and clause.all("sym") and features.isdisjoint({"position", "trade", "number"}):
+        if any(t.text in word_set("several_pointed") for t in clause.tokens):
+            calls: list[Args] = [{f"{noun}_id": "all", "symbol": symbol} for symbol in clause.all("sym")]
+            return Frame(f"cancel_{noun}", clause, calls=calls)
         chosen = _listed_about(past.answer, noun, clause.all("sym"))
         if len(chosen) == 1:
             return Frame(f"cancel_{noun}", clause, calls=[{f"{noun}_id": chosen[0]}])
@@ -251,8 +277,9 @@ def _from_list(clause: Clause, past: _Past) -> Frame | None:
     closes = not features.isdisjoint({"close", "dispose"})
     if closes and old.tool == "check_portfolio" and not clause.all("sym"):
         symbols = Clause(tokenize(past.answer, "en")).all("sym")
-        if len(symbols) == 1:
-            return Frame(TRADE, clause, calls=[{"symbol": symbols[0], "side": "close"}])
+        chosen_symbols = _chosen(clause, symbols)
+        if len(chosen_symbols) == 1:
+            return Frame(TRADE, clause, calls=[{"symbol": chosen_symbols[0], "side": "close"}])
     return None
 
 
@@ -328,16 +355,19 @@ def _cancel_listed(clause: Clause, past: _Past, noun: str) -> Frame | None:
         return Frame(tool, clause, calls=[{key: identifier} for identifier in named])
     if "all" in clause.features:
         return Frame(tool, clause, calls=[{key: "all"}])
-    listed = _numbers_listed(noun, past.answer)
-    if len(listed) > 1 and "ordinal1" in clause.features:
-        listed = listed[:1]
-    elif len(listed) > 1 and "ordinal2" in clause.features:
-        listed = listed[1:2]
-    elif len(listed) > 1 and "last_one" in clause.features:
-        listed = listed[-1:]
+    listed = _chosen(clause, _numbers_listed(noun, past.answer))
     if len(listed) == 1:
         return Frame(tool, clause, calls=[{key: listed[0]}])
     return Frame(tool, clause, question=Question(f"which_{noun}"))
+
+
+def _chosen(clause: Clause, listed: list[str]) -> list[str]:
+    """Return the first, second or last of what was listed when the person says so, otherwise all of it."""
+    if len(listed) > 1 and "ordinal1" in clause.features:
+        return listed[:1]
+    if len(listed) > 1 and "ordinal2" in clause.features:
+        return listed[1:2]
+    return listed[-1:] if "last_one" in clause.features else listed
 
 
 def _change(clause: Clause, past: _Past) -> Frame | None:

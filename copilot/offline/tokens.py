@@ -43,6 +43,7 @@ _PLURAL_OWNER = re.compile(r"(?<=\w)s['’] ")
 _GLUED = re.compile(r"\b(buy|sell|compra|vende)(?=\d)", re.IGNORECASE)
 _FOR_ME = re.compile(r"\b4 (?=(?:me|us)\b)", re.IGNORECASE)
 _COUNTED = re.compile(r"(?<=\d)-(?=(?:minute|min|hour|hr|day|week|month|year|minuto|hora|dia|semana)\b)", re.IGNORECASE)
+_AND_A_HALF = re.compile(r"\b(\d{1,4}) (?:and a half|y medi[oa])\b", re.IGNORECASE)
 _SUB = re.compile(r"\bsub[- ](?=\d)", re.IGNORECASE)
 _DOTTED = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_]{2})")
 _SLASHED = re.compile(r"\w+(?:/\w+)+")
@@ -142,7 +143,7 @@ def _open_text(text: str) -> str:
     """Open what is written together: "dollars' worth", "sub-100", "atlas.size", "momentum/doge"."""
     text = _PLURAL_OWNER.sub("s ", text)
     text = _GLUED.sub(r"\1 ", _SUB.sub("below ", _FOR_ME.sub("for ", text)))
-    text = _COUNTED.sub(" ", _DOTTED.sub(" ", text))
+    text = _AND_A_HALF.sub(r"\1.5", _COUNTED.sub(" ", _DOTTED.sub(" ", text)))
     return _SLASHED.sub(_open_slashes, text)
 
 
