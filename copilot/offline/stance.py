@@ -60,14 +60,16 @@ _FEW_REPORTS = 2
 def is_reported(tokens: Sequence[Token]) -> bool:
     """Tell whether a message passes on somebody else's words.
 
-    A firm word ("forwarded", "my broker") is enough; everyday words ("says", "my wife") count close before an order,
-    or in numbers.
+    A firm word ("forwarded", "my broker") is enough; everyday words ("says", "my wife") count close before an order or
+    before an agent with a figure ("he says Nova runs best with 40"), or in numbers.
     """
     if any(token.has("reported") for token in tokens) or _is_introduced(tokens):
         return True
     faint = [index for index, token in enumerate(tokens) if token.has("reported.weak")]
     return len(faint) >= _FEW_REPORTS or any(
-        token.has(*_ORDERS) for index in faint for token in tokens[index + 1 : index + 1 + _NEAR]
+        token.has(*_ORDERS) or (token.get("agent") and any(t.is_number for t in tokens))
+        for index in faint
+        for token in tokens[index + 1 : index + 1 + _NEAR]
     )
 
 
