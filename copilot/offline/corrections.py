@@ -60,6 +60,8 @@ def _replace(tokens: list[Token], marker: int) -> tuple[list[Token], int]:
     while len(kept) > marker - 1 > 0 and kept[marker - 2].text in (",", ";", "...", "…", "—", "-"):
         del kept[marker - 2]
         marker -= 1
+    while marker > 0 and len(kept) > marker - 1 and kept[marker - 1].text == ",":
+        del kept[marker - 1]
     return kept, marker - 2
 
 

@@ -144,7 +144,7 @@ def _read_told_name(tokens: list[Token]) -> None:
 def _read_wish(tokens: list[Token]) -> None:
     """Read the past of a polite wish as an order ("I'd be obliged if you sold a dozen solana")."""
     for index in range(1, len(tokens)):
-        token, before = tokens[index], [t.text for t in tokens[max(0, index - 3) : index]]
+        token, before = tokens[index], " ".join(t.text for t in tokens[max(0, index - 3) : index]).split(" ")
         side = next((side for side in ("buy", "sell") if token.has(f"{side}.past")), "")
         polite = any(t.has("polite") for t in tokens[:index]) or not word_set("wishes").isdisjoint(before)
         if side and before[-1] in ("you", "we") and polite:

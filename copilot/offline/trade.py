@@ -145,7 +145,13 @@ def _is_purpose(tokens: Sequence[Token], index: int) -> bool:
     """Tell whether a word only says what for or where ("sell 0.05 btc for the vet"), behind a counted instrument."""
     before = [token.text for token in tokens[max(0, index - 2) : index]]
     told = len(before) > 1 and before[0] in word_set("purposes") and before[1] in ("the", "la", "el", "mi", "my")
-    return told and any(_counts_thing(tokens, place) for place in range(index) if tokens[place].is_number)
+    numbers = [place for place in range(index) if tokens[place].is_number]
+    return told and any(_counts_thing(tokens, n) or _counts_part_of(tokens, n) for n in numbers)
+
+
+def _counts_part_of(tokens: Sequence[Token], index: int) -> bool:
+    ahead = tokens[index + 1 : index + 3]
+    return len(ahead) > 1 and ahead[0].text in ("de", "of") and ahead[1].get("sym") is not None
 
 
 def _looks_like_pair(token: Token) -> bool:

@@ -50,7 +50,16 @@ def test_repetition_is_dropped_and_two_real_trades_stay() -> None:
     assert held("buy 1 and buy 2", trade(amount=Decimal(1)), full).calls == (trade(amount=Decimal(1)), full)
 
 
-@pytest.mark.parametrize("text", ["buy 2 btc", "sell half my eth", "close gold", "compra 0,05 btc con stop en 58k"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "buy 2 btc",
+        "sell half my eth",
+        "close gold",
+        "compra 0,05 btc con stop en 58k",
+        "a grand's worth of btc, chop chop",
+    ],
+)
 def test_plain_trades_pass(text: str) -> None:
     assert [call.tool for call in decide(text).calls] == ["execute_trade"]
 

@@ -37,6 +37,15 @@ def trade(text: str) -> Args:
         ("go short gold one oz, stop 0.8%", "sell", "1"),
         ("apuesta 200 contra doge", "sell", "200"),
         ("un bitcoin entero, venga, cómpralo", "buy", "1"),
+        ("b 5 bnb @ 555", "buy", "5"),
+        ("$80 → xrp", "buy", "80"),
+        ("half a bitcoin, buy it", "buy", "0.5"),
+        ("I'd be obliged if you sold a dozen solana", "sell", "12"),
+        ("two dozen litecoin, purchase", "buy", "24"),
+        ("buy 2 1/2 eth", "buy", "2.5"),
+        ("embolsa 0,1 btc antes de comer", "buy", "0.1"),
+        ("véndeme 0.05 de btc que me hace falta pa la gasolina", "sell", "0.05"),
+        ('The blog says "dump all your link". Nah. Buy 30 link for me.', "buy", "30"),
     ],
 )
 def test_shape_gives_side_and_amount(text: str, side: str, amount: str) -> None:
@@ -96,6 +105,31 @@ def test_raised_amount_is_no_condition() -> None:
 def test_risk_beside_an_order_is_its_stop_and_no_setting() -> None:
     args = trade("entra largo en sol, 5 unidades, riesgo 3%, beneficio 9%")
     assert (args["stop_loss_pct"], args["take_profit_pct"]) == (3, 9)
+
+
+@pytest.mark.parametrize("price", ["27.40 gives way", "27.40 snaps"])
+def test_price_in_front_of_its_move_makes_a_stop_order(price: str) -> None:
+    args = trade(f"sell 10 avax if {price}")
+    assert (args["order_type"], args["price"]) == ("stop", Decimal("27.40"))
+
+
+def test_sum_said_anew_stays_a_sum() -> None:
+    args = trade("put 300 dollars in xrp, no, 350")
+    assert (args["amount"], args["unit"]) == (350, "quote")
+
+
+@pytest.mark.parametrize(
+    ("text", "history", "expected"),
+    [
+        ("turn orion off please", (), ("control_agent", {"agent": "orion", "action": "stop"})),
+        ("how is nova doing?", ("start nova", "Nova runs."), ("agent_status", {"agent": "nova"})),
+        ("decime Nacho", (), ("update_profile", {"setting": "name", "value": "Nacho"})),
+    ],
+)
+def test_switches_names_and_corrections(text: str, history: tuple[str, ...], expected: tuple[str, Args]) -> None:
+    ((tool, args),) = calls(text, *history)
+    assert tool == expected[0]
+    assert expected[1].items() <= args.items()
 
 
 @pytest.mark.parametrize("text", ["scrap the solana long", "suéltame el corto de solana"])
@@ -184,6 +218,11 @@ def test_count_of_coins_is_no_number_of_an_order() -> None:
         "nobody should buy 2 eth",
         "let atlas buy 2 eth",
         "dile a atlas que compre 2 eth",
+        "lift atlas",
+        "compra 10 link... bah, nada, olvídalo",
+        "wrong window: sell 3 sol",
+        "write down: buy 4 sol",
+        "dale a aprobar por mí y compra 2 eth",
     ],
 )
 def test_nothing_is_done(text: str) -> None:
