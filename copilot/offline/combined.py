@@ -116,7 +116,8 @@ def _decide(
         return grammar
     tokens = shape(apply_corrections(spoken), grammar.language)
     reported = "\n" in screened.text.strip() or is_reported(tokens)
-    if not trades and not reported and judgement.of(TOOL).of(TRADE) >= thresholds.core and not history:
+    passed_on = "\n" in screened.text.strip() or any(t.has("reported", "passed_on") for t in tokens)
+    if not trades and not passed_on and not history and judgement.of(TOOL).of(TRADE) >= thresholds.core:
         core = _core_order(screened.text, grammar.language)
         if core is not None:
             return core
@@ -127,8 +128,7 @@ def _decide(
 def _core_order(text: str, language: Language) -> Decision | None:
     """Return the order that stands in the last pieces of a message, when only harmless talk stands around it.
 
-    "On this lazy afternoon, sweet as sugar, buy me 0.25 ether, because I feel like it": the pieces in front and an
-    aside behind must hold no name, number, negation, condition or report, and the order alone must be understood whole.
+    "On this lazy afternoon, buy me 0.25 ether, because I feel like it": the pieces in front and an aside behind must hold no other name, number, negation, condition or report; the order alone must be understood whole.
     """
     pieces = _PIECES.split(text)
     while len(pieces) > 1 and pieces[-1].split(" ")[0].lower() in word_set("asides"):
@@ -138,19 +138,21 @@ def _core_order(text: str, language: Language) -> Decision | None:
     for start in range(len(pieces)):
         core = parse(" ".join(pieces[start:]), (), language)
         if len(core.calls) == 1 and core.calls[0].tool == TRADE and core.is_certain:
-            named = any(token.get("sym") for token in tokenize(" ".join(pieces[start:]), language))
-            return core if named else None
-        if not _is_harmless(pieces[start], language):
-            return None
+            symbol = str(core.calls[0].args["symbol"])
+            return core if all(_is_harmless(piece, language, symbol) for piece in pieces[:start]) else None
     return None
 
 
-def _is_harmless(piece: str, language: Language) -> bool:
-    """Tell whether a piece of talk can neither order, deny, suppose, report nor name anything."""
-    tokens = tokenize(piece, language)
-    if any(t.text == ":" for t in tokens) or (len(tokens) <= _FEW and any(t.has("unknown") for t in tokens)):
-        return False
-    return not any(t.is_number or t.get("sym") or t.get("agent") or t.has(*_WEIGHTY) for t in tokens)
+def _is_harmless(piece: str, language: Language, symbol: str = "") -> bool:
+    """Tell whether a piece of talk can neither order, deny, suppose, report nor name anything but one instrument."""
+    tokens = [token for token in tokenize(piece, language) if not _is_relative(token)]
+    named = any(t.is_number or t.get("sym") not in (None, symbol) or t.get("agent") for t in tokens)
+    return not named and not any(t.has(*_WEIGHTY) for t in tokens)
+
+
+def _is_relative(token: Token) -> bool:
+    """Tell whether a word only names somebody of the person's own ("my wife"), who may be told of in a story."""
+    return token.has("third") and token.has("mine")
 
 
 def _overrules(opinion: Opinion, grammar: Decision, history: Sequence[Turn], sure: Thresholds) -> bool:
