@@ -128,7 +128,8 @@ def _decide(
 def _core_order(text: str, language: Language) -> Decision | None:
     """Return the order that stands in the last pieces of a message, when only harmless talk stands around it.
 
-    "On this lazy afternoon, buy me 0.25 ether, because I feel like it": the pieces in front and an aside behind must hold no other name, number, negation, condition or report; the order alone must be understood whole.
+    "On this lazy afternoon, buy me 0.25 ether, because I feel like it": the pieces in front and an aside behind must
+    hold no other name, number, negation, condition or report; the order alone must be understood whole.
     """
     pieces = _PIECES.split(text)
     while len(pieces) > 1 and pieces[-1].split(" ")[0].lower() in word_set("asides"):

@@ -395,8 +395,8 @@ def _carry_on(current: Clause, piece: Clause) -> None:
 
 
 def _has_own_setting(piece: Clause) -> bool:
-    """Tell whether a setting is told for "it", behind what shall happen to it ("and give her 2%")."""
-    return {"it", "number"} <= piece.features and not piece.features.isdisjoint({"size", "drawdown", "maxpos"})
+    """Tell whether a setting is told behind what shall happen to the agent ("start orion, drawdown 9%")."""
+    return "number" in piece.features and not piece.features.isdisjoint({"size", "drawdown", "maxpos"})
 
 
 def _sets_alike(current: Clause, piece: Clause) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, product
 
 from copilot.offline.allotments import allotment_of, money_of
 from copilot.offline.clauses import Clause, is_identifier, noun_before
@@ -155,10 +155,11 @@ def _market_view(clause: Clause, context: Context) -> Outcome:
         timeframe = "1w"
     indicators = tuple(clause.all("ind")) if clause.tool == "analyze_chart" else ()
     calls: list[Args] = []
-    for one in symbols:
+    frames = clause.all("tf") if len(symbols) == 1 and "also" in clause.features else []
+    for one, frame in product(symbols, frames or [timeframe]):
         args: Args = {"symbol": one}
-        if timeframe and timeframe != "1h":
-            args["timeframe"] = timeframe
+        if frame and frame != "1h":
+            args["timeframe"] = frame
         if indicators:
             args["indicators"] = indicators
         calls.append(args)
