@@ -14,6 +14,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,8 @@ CLOCK_AGE = timedelta(minutes=10)
 """How long a measured difference between the clocks is trusted."""
 _ATTEMPTS = {Urgency.READ: 3, Urgency.ORDER: 2, Urgency.PROTECTION: 1}
 """What protects tries again by itself, after a look at what else has changed."""
+_MOST_AHEAD = timedelta(seconds=1)
+"""How far a request's time may be ahead of the exchange's clock before the exchange refuses it."""
 _CLOCK_ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.2
 _DEFAULT_BAN_S = 30.0
@@ -154,7 +157,7 @@ class Gateway:
         self._sleep = sleep
         self._on_failure = on_failure
         self._synced_at: datetime | None = None
-        self._clock_error = timedelta()
+        self._clock_error: timedelta | None = None
         self._syncing = asyncio.Lock()
         connection.on_headers = limiter.note_headers
         connection.now_ms = lambda: int(clock.now().timestamp() * _MS)
@@ -180,7 +183,7 @@ class Gateway:
         attempts = _ATTEMPTS[urgency]
         for attempt in range(attempts):
             try:
-                await self._ensure_clock()
+                await self._ensure_clock(urgency)
                 await self.limiter.take(call.weight, urgency=urgency)
                 return await self._send(call, timeout_s or READ_TIMEOUT_S[urgency], None, 0)
             except Failure as failure:
@@ -211,29 +214,38 @@ class Gateway:
     async def prepare(self, call: Call, urgency: Urgency) -> None:
         """Wait for the turn of a write, with a clock that is measured.
 
+        What protects goes on with the last measurement while a new one fails: at worst the exchange refuses it.
+
         Raises:
             VenueUnavailable: There is no turn, or the exchange does not tell its time; nothing was sent.
         """
-        await self._ensure_clock()
+        await self._ensure_clock(urgency)
         await self.limiter.take(call.weight, orders=call.orders, urgency=urgency)
 
     def dies_at(self, timestamp: datetime, urgency: Urgency) -> datetime:
         """Return when a write has surely been refused if it has not arrived."""
-        margin = timedelta(seconds=CLOCK_MARGIN_S) + self._clock_error
+        error = _MOST_AHEAD if self._synced_at is None or self._clock_error is None else self._clock_error
+        margin = timedelta(seconds=CLOCK_MARGIN_S) + error
         return timestamp + timedelta(milliseconds=RECEIVE_WINDOW_MS[urgency]) + margin
 
-    async def sync_clock(self) -> None:
+    async def sync_clock(
+        self, attempts: int = _CLOCK_ATTEMPTS, timeout_s: float = READ_TIMEOUT_S[Urgency.ORDER]
+    ) -> None:
         """Measure the difference between our clock and the exchange's.
+
+        Args:
+            attempts: How often it is asked.
+            timeout_s: How long one answer is waited for.
 
         Raises:
             VenueUnavailable: It does not tell its time.
         """
         async with self._syncing:
-            for attempt in range(_CLOCK_ATTEMPTS):
+            for attempt in range(attempts):
                 try:
                     await self.limiter.take(1, urgency=Urgency.PROTECTION)
                     begun = self._clock.now()
-                    answer = await self._send(Call(self._time_endpoint), READ_TIMEOUT_S[Urgency.ORDER], None, 0)
+                    answer = await self._send(Call(self._time_endpoint), timeout_s, None, 0)
                     half = (self._clock.now() - begun) / 2
                     middle, self._clock_error = begun + half, half
                     told = answer["serverTime"]
@@ -243,16 +255,23 @@ class Gateway:
                 except (KeyError, TypeError, ValueError) as error:
                     raise VenueUnavailable("the venue told no time") from error
                 except Failure as failure:
-                    if not await self._may_go_on(failure, attempt, _CLOCK_ATTEMPTS):
+                    if not await self._may_go_on(failure, attempt, attempts):
                         raise VenueUnavailable(f"the venue does not tell its time: {failure}") from failure
 
     async def close(self) -> None:
         """Close every connection."""
         await self.connection.close()
 
-    async def _ensure_clock(self) -> None:
-        if self._synced_at is None or abs(self._clock.now() - self._synced_at) > CLOCK_AGE:
+    async def _ensure_clock(self, urgency: Urgency) -> None:
+        if self._synced_at is not None and abs(self._clock.now() - self._synced_at) <= CLOCK_AGE:
+            return
+        if urgency is not Urgency.PROTECTION or self._clock_error is None:
             await self.sync_clock()
+            return
+        self._synced_at = None
+        if not self._syncing.locked():
+            with suppress(VenueUnavailable):
+                await self.sync_clock(1, READ_TIMEOUT_S[urgency])
 
     async def _may_go_on(self, failure: Failure, attempt: int, attempts: int) -> bool:
         """Pause before the next attempt of a read; False when there is none to make."""
