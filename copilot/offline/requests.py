@@ -155,8 +155,9 @@ def _market_view(clause: Clause, context: Context) -> Outcome:
         timeframe = "1w"
     indicators = tuple(clause.all("ind")) if clause.tool == "analyze_chart" else ()
     calls: list[Args] = []
-    frames = clause.all("tf") if len(symbols) == 1 and "also" in clause.features else []
-    for one, frame in product(symbols, frames or [timeframe]):
+    listed = clause.all("tf") if len(symbols) == 1 and "also" in clause.features else []
+    frames: list[str | None] = [*listed] or [timeframe]
+    for one, frame in product(symbols, frames):
         args: Args = {"symbol": one}
         if frame and frame != "1h":
             args["timeframe"] = frame

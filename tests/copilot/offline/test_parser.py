@@ -303,3 +303,54 @@ def test_an_agents_money_stays_where_nobody_asks_to_move_it(text: str) -> None:
 
 def test_mandates_are_shown() -> None:
     assert [call.tool for call in decide("which mandates are there?").calls] == ["agent_status"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["buy 0.2 btc... actually no", "buy 1 btc jk", "compra 2 eth, era broma", "sell 2 ltc. no.", "why not buy 2 eth"],
+)
+def test_an_order_taken_back_or_only_mused_about_is_none(text: str) -> None:
+    assert all(call.tool == "get_signal" for call in decide(text).calls)
+
+
+def test_a_refused_order_leaves_what_is_only_shown() -> None:
+    calls = decide("I said NOT to buy gold. Just show me the chart.").calls
+    assert [(call.tool, call.args["symbol"]) for call in calls] == [("analyze_chart", "XAUUSD")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "text", "tool", "args"),
+    [
+        (
+            "orion drawdown limit how much now",
+            "Orion's maximum drawdown is set to 8 %.",
+            "make it 5",
+            "configure_agent",
+            {"agent": "orion", "setting": "max_drawdown_pct", "value": Decimal(5)},
+        ),
+        (
+            "positions",
+            "You hold 0.4 BTC, 3 ETH and 120 LINK.",
+            "dump all of the second one",
+            "execute_trade",
+            {"symbol": "ETH/USDT", "side": "close"},
+        ),
+        (
+            "do i have alerts",
+            "Three: 11 and 12 on XRP/USDT, 13 on BTC/USDT.",
+            "delete the xrp ones",
+            "cancel_alert",
+            {"alert_id": "all", "symbol": "XRP/USDT"},
+        ),
+        ("start nova", "Nova started.", "how is atlas?", "agent_status", {"agent": "atlas"}),
+    ],
+)
+def test_what_a_few_words_point_at(asked: str, answer: str, text: str, tool: str, args: dict[str, object]) -> None:
+    history = [Turn("user", asked), Turn("assistant", answer)]
+    assert [(call.tool, dict(call.args)) for call in decide(text, history).calls] == [(tool, args)]
+
+
+def test_a_story_of_ones_family_does_not_hide_the_order_behind_it() -> None:
+    text = "my daughter starts university in September so I need cash, please sell 0.4 of my ether at market"
+    assert [call.args["side"] for call in decide(text).calls] == ["sell"]
+    assert decide("my broker texted, sell 2 eth").calls == ()
