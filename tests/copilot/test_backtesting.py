@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agents.profiles import PACKAGED, load_profiles
 from copilot import backtesting, cli
 from copilot.backtesting import TARGETS, Backtested, backtest, backtest_market, to_json, write_pages, write_pictures
 from copilot.events import Language
@@ -176,6 +177,22 @@ def test_what_the_market_cannot_answer_is_told_by_its_code(more: dict[str, objec
     with pytest.raises(InvalidRequest) as raised:
         run(**{"target": "breakout", "symbols": ("BTC/USDT", "EURUSD"), **more})  # type: ignore[arg-type]  # as given
     assert raised.value.code == code
+
+
+def test_an_agent_of_the_owner_is_known_to_the_shell(tmp_path: Path) -> None:
+    (tmp_path / "data" / "agents").mkdir(parents=True)
+    text = (PACKAGED / "atlas.yaml").read_text("utf-8").replace("name: atlas", "name: vega")
+    (tmp_path / "data" / "agents" / "vega.yaml").write_text(text.replace("Atlas", "Vega"), "utf-8")
+    own = load_profiles(tmp_path / "data" / "agents")
+    arguments = RunBacktest(target="vega", days=60)
+    done = backtest_market(StoredMarket(SYMBOLS), arguments, "ana", has_reports=True, progress=silent, profiles=own)
+    assert [each.strategy for each in done.reports] == list(done.result.strategies) == ["mean_reversion", "grid"]
+    assert "**Vega**" in render_answer([done.result], "es")
+    with pytest.raises(ConfigError, match="signal, vega"):
+        backtest(
+            settings_for(tmp_path / "data"), "luck", symbol=None, timeframe="1h", days=60, has_reports=False,
+            progress=silent,
+        )  # fmt: skip
 
 
 @pytest.fixture

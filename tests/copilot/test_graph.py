@@ -14,7 +14,7 @@ from langgraph.types import Command
 from agents.execution.values import Execution, OrderIntent
 from copilot.brain.offline import OfflineBrain
 from copilot.brain.values import Heard, Plan, Tell
-from copilot.events import AnswerToken, Event, ToolFinished, TurnEnded
+from copilot.events import AnswerToken, Event, ToolFinished, ToolProgressed, TurnEnded
 from copilot.graph import Nodes, TurnContext, build_graph
 from copilot.service import MESSAGE_LIMIT, Copilot
 from engine.domain.errors import OrderRejected
@@ -34,7 +34,8 @@ from tests.copilot.talk import (
     say,
 )
 from tests.tools.world import OWNER, TTL, World, open_fast
-from tools.results import PortfolioResult, Unavailable
+from tools.registry import Tool, Toolbox, ToolContext
+from tools.results import PortfolioResult, ToolResult, Unavailable
 
 
 @pytest.fixture
@@ -66,6 +67,26 @@ async def test_reads_run_and_are_worded(copilot: Copilot) -> None:
     assert isinstance(finished(told)["check_portfolio"], PortfolioResult)
     assert answer(told) == "".join(event.text for event in told if isinstance(event, AnswerToken))
     assert "100,000" in answer(told)
+
+
+async def test_a_long_tool_tells_its_progress_from_its_thread_in_order(world: World, memory: InMemorySaver) -> None:
+    async def slow(_asked: object, context: ToolContext) -> ToolResult:
+        def work() -> None:
+            for done in (0.0, 0.01, 0.2, 0.21, 0.9, 1.0):
+                context.progress(done)
+
+        await asyncio.to_thread(work)
+        return await world.toolbox.run("check_portfolio", {}, context)
+
+    toolbox = Toolbox([Tool("check_portfolio", "read", slow)])
+    nodes = Nodes(OfflineBrain(ScriptedModel(), "scripted"), toolbox, world.decisions)
+    copilot = Copilot(
+        build_graph(nodes, memory), world.decisions, world.profiles, world.notices, world.market,
+        fallback_language="en", halt=world.halt,
+    )  # fmt: skip
+    told = await say(copilot, "portfolio")
+    assert kinds(told) == ["ToolStarted", "ToolProgressed", "ToolProgressed", "ToolFinished", "TurnEnded"]
+    assert [event.done for event in told if isinstance(event, ToolProgressed)] == [0.2, 0.9]
 
 
 async def test_plain_words_are_the_answer(copilot: Copilot) -> None:

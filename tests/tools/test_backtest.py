@@ -11,13 +11,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from agents.profiles import PACKAGED, Profile, load_profiles
 from agents.strategies import STRATEGY_NAMES
 from engine.domain.errors import DataUnavailable, InvalidRequest
 from engine.domain.instruments import build_instrument
 from engine.domain.market import Bars, Instrument, Quote, utc_from_seconds
 from engine.domain.symbols import SYMBOLS, TIMEFRAME_S, Timeframe
+from engine.ml.history import LEAST_LEARNED
 from tests.agents.strategies.markets import START, make_bars
+from tests.engine.ml.test_history import tidal_bars
 from tools import backtest as module
+from tools import backtest_plans
 from tools.backtest import LEAST_BARS, MOST_POINTS, BacktestTool
 from tools.registry import ToolContext
 from tools.results import BacktestResult
@@ -193,6 +197,62 @@ async def test_what_cannot_be_run_says_why(
     with pytest.raises(DataUnavailable) as caught:
         await BacktestTool(StoredMarket(symbols, hours))(RunBacktest.model_validate(arguments), ANA)
     assert caught.value.code == code
+
+
+async def test_the_signal_is_forecast_from_earlier_bars_and_held_against_the_same_things() -> None:
+    hours, told = LEAST_LEARNED + 1 + 24 * 14, list[float]()
+    market = StoredMarket(("BTC/USDT", "ETH/USDT"), hours, lambda bars: tidal_bars(len(bars)))
+    result = await run(BacktestTool(market), "signal", replace(ANA, progress=told.append))
+    assert (result.strategies, result.symbols) == (("signal",), ("BTC/USDT",))
+    assert (result.learned_bars, result.shortened_by) == (LEAST_LEARNED, "history")
+    assert 12 <= result.days <= 14
+    assert result.trades > 0
+    assert result.costs_doubled_pct < result.return_pct
+    assert result.random_pct is not None
+    assert told == sorted(told)
+    assert {0.0, 1.0} <= {round(done, 1) for done in told}
+
+
+async def test_a_cancelled_backtest_ends_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def work(bars: Bars, *, progress: Callable[[float], None], **_more: object) -> None:
+        try:
+            for _ in range(2_000):
+                began.set()
+                progress(0.5)
+                threading.Event().wait(0.005)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(backtest_plans, "signal_history", work)
+    tool = BacktestTool(StoredMarket(("BTC/USDT",), LEAST_LEARNED + 500))
+    task = asyncio.create_task(run(tool, "signal"))
+    await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(ended.wait, 5)
+
+
+async def test_an_owners_own_agent_is_what_its_profile_says() -> None:
+    plans = [
+        {"name": "breakout", "weight": 0.3, "parameters": {"entry_bars": 30, "exit_bars": 15}, "exclude": ["ETH/USDT"]},
+        {"name": "altcoin_rotation", "weight": 0.3},
+        {"name": "grid", "weight": 0.3},
+    ]
+    atlas = load_profiles(PACKAGED)["atlas"].model_dump(mode="json")
+    own = {"name": "vega", "pairs": ["BTC/USDT", "ETH/USDT"], "shorts": True, "strategies": plans}
+    vega = Profile.model_validate({**atlas, **own})
+    tool = BacktestTool(StoredMarket(SYMBOLS), {"vega": vega})
+    result = await run(tool, "vega")
+    assert (result.strategies, result.left_out) == (("breakout", "grid"), ("altcoin_rotation",))
+    assert result.symbols == ("BTC/USDT", "ETH/USDT")
+    assert result.trades > 0
+    usual = await run(BacktestTool(StoredMarket(SYMBOLS)), "breakout", symbol="BTC/USDT")
+    plain = Profile.model_validate({**atlas, **own, "shorts": False, "strategies": plans[:1]})
+    alone = await run(BacktestTool(StoredMarket(SYMBOLS), {"vega": plain}), "vega", symbol="BTC/USDT")
+    assert alone.return_pct != usual.return_pct, "its own parameters count"
 
 
 async def test_an_unknown_symbol_is_refused() -> None:

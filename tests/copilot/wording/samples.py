@@ -429,5 +429,7 @@ SNAPSHOTS: dict[str, tuple[ToolResult, ...]] = {
             verdict="no_trades",
         ),
     ),
-    "unavailable": (Unavailable(tool="run_backtest", code="no_data"),),
+    "unavailable": (
+        Unavailable(tool="run_backtest", code="too_few_symbols", params={"target": "signal", "found": "XAUUSD"}),
+    ),
 }
