@@ -183,7 +183,7 @@ class Gateway:
         attempts = _ATTEMPTS[urgency]
         for attempt in range(attempts):
             try:
-                await self._ensure_clock(urgency)
+                await self.ensure_clock(urgency)
                 await self.limiter.take(call.weight, urgency=urgency)
                 return await self._send(call, timeout_s or READ_TIMEOUT_S[urgency], None, 0)
             except Failure as failure:
@@ -219,7 +219,7 @@ class Gateway:
         Raises:
             VenueUnavailable: There is no turn, or the exchange does not tell its time; nothing was sent.
         """
-        await self._ensure_clock(urgency)
+        await self.ensure_clock(urgency)
         await self.limiter.take(call.weight, orders=call.orders, urgency=urgency)
 
     def dies_at(self, timestamp: datetime, urgency: Urgency) -> datetime:
@@ -262,7 +262,12 @@ class Gateway:
         """Close every connection."""
         await self.connection.close()
 
-    async def _ensure_clock(self, urgency: Urgency) -> None:
+    async def ensure_clock(self, urgency: Urgency) -> None:
+        """Measure the clock unless that was done lately; what protects goes on with the last measurement.
+
+        Raises:
+            VenueUnavailable: The exchange does not tell its time.
+        """
         if self._synced_at is not None and abs(self._clock.now() - self._synced_at) <= CLOCK_AGE:
             return
         if urgency is not Urgency.PROTECTION or self._clock_error is None:

@@ -91,7 +91,9 @@ class Looker:
             await self.read_rules_now()
 
     async def look_at_open(self) -> None:
-        """Read the rules of the symbols in which something is open, then look: after a restart nothing else is first.
+        """Look at each symbol in which something is open once its rules are known; after a restart this comes first.
+
+        No symbol waits for another's rules, and rules that an earlier attempt read are not asked for again.
 
         Raises:
             VenueUnavailable: Something was not answered.
@@ -100,9 +102,13 @@ class Looker:
         symbols |= {symbol for symbol, _ in self._store.unfinished_entries()}
         symbols |= {row["symbol"] for row in self._store.unpriced()}  # a fee is counted by the symbol's quote
         if symbols:
-            asked = [self._read_rules(symbol.replace("/", ""), Urgency.PROTECTION, None) for symbol in sorted(symbols)]
-            raise_first(await asyncio.gather(*asked, return_exceptions=True))
-            await self.look()
+            raise_first(await asyncio.gather(*map(self._open_up, sorted(symbols)), return_exceptions=True))
+            await self._keeper.price_fees()
+
+    async def _open_up(self, symbol: str) -> None:
+        if symbol not in self._keeper.rules:
+            await self._read_rules(symbol.replace("/", ""), Urgency.PROTECTION, None)
+        await self._look_at(symbol)
 
     async def read_rules_now(self) -> None:
         """Read the exchange's rules and limits.

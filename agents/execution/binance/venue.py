@@ -94,7 +94,7 @@ class BinanceVenue:
         Raises:
             VenueUnavailable: The exchange does not answer; call it again.
         """
-        await self._keeper.gateway.sync_clock()
+        await self._keeper.gateway.ensure_clock(Urgency.PROTECTION)
         await self._looker.look_at_open()
         await self._looker.read_rules_now()
         await self._looker.look_for_strangers()

@@ -174,6 +174,19 @@ async def test_a_clock_that_jumps_is_measured_again(place: BinancePlace) -> None
 
 
 @on_binance()
+async def test_protection_does_not_wait_for_a_clock_that_cannot_be_measured(place: BinancePlace) -> None:
+    faults = place.bench.server.faults
+    faults.add(Refuse(ApiError(-1021, "Timestamp for this request is outside of the recvWindow.")), OCO)
+    faults.add(Hang(accepted=False), When("GET", "/api/v3/time"), times=None)
+    begun = place.bench.clock.now()
+    await place.venue.submit(request(quantity="2", stop_loss="90", take_profit="110"))
+    assert await statuses(place) == {"-sl": OrderStatus.OPEN, "-tp": OrderStatus.OPEN}
+    assert faults.hits
+    assert (place.bench.clock.now() - begun).total_seconds() < 5
+    assert max(posts(place)) == 1
+
+
+@on_binance()
 async def test_every_request_carries_one_of_our_ids(place: BinancePlace) -> None:
     await place.venue.submit(request(quantity="2", stop_loss="90", take_profit="110"))
     await place.venue.submit(request("sell", "1", source="ticket:2", reduce=True))

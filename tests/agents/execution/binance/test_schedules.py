@@ -11,8 +11,9 @@ import pytest
 from tests.agents.execution.binance.schedules import Outcome, Schedule
 from tests.agents.execution.binance.simulation import run
 
-FOUND = (159, 300, 383, 791, 1062, 2136)
-"""Seeds that once lost something: no bids in a market, a fee without a price at a restart, a balance read too early."""
+FOUND = (159, 300, 383, 791, 1062, 2136, 2326, 2328, 10321)
+"""Seeds that once lost something: no bids in a market, a fee without a price at a restart, a balance read too early,
+rules asked for again and again at a restart, a clock that could not be measured."""
 SHORT, LONG = (*range(6), *FOUND), range(10_000)
 
 
