@@ -308,6 +308,22 @@ async def test_protection_that_was_missing_at_a_restart_is_placed(place: Binance
 
 
 @on_binance()
+async def test_a_start_that_is_tried_again_asks_only_for_what_it_does_not_know(place: BinancePlace) -> None:
+    await place.venue.submit(request(quantity="2", stop_loss="90", take_profit="110"))
+    await place.bench.stop()
+    place.bench.venue = place.bench.open()
+    place.bench.server.faults.add(Html(503, accepted=False), When("GET", "/order"), times=2)
+    before = len(place.bench.server.requests)
+    with pytest.raises(VenueUnavailable):
+        await place.venue.start()
+    await place.venue.start()
+    asked = place.bench.server.requests[before:]
+    assert sum(each.path.endswith("/time") for each in asked) == 1
+    assert sum(each.path.endswith("/exchangeInfo") and bool(each.text("symbol")) for each in asked) == 1
+    assert await statuses(place) == {"-sl": OrderStatus.OPEN, "-tp": OrderStatus.OPEN}
+
+
+@on_binance()
 async def test_protection_survives_our_death(place: BinancePlace) -> None:
     await place.venue.submit(request(quantity="2", stop_loss="90", take_profit="110"))
     await place.bench.stop()
