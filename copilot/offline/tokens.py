@@ -119,7 +119,9 @@ def detect_language(text: str) -> Language | None:
             continue
         score += (_weight(folded, spanish) - _weight(folded, english)) * (2 if len(folded) > 3 else 1)
     if score == 0:
-        return None
+        # English speakers say "hola" and "gracias" too; alone they are Spanish.
+        words = {fold(word) for word in re.findall(r"[^\W\d_]+", text)}
+        return "es" if words and words <= word_set("spanish_alone") else None
     return "es" if score > 0 else "en"
 
 

@@ -71,6 +71,7 @@ def test_plain_requests_are_named(text: str, language: str, tool: str) -> None:
     assert judge_message(tokenize(text, "es" if language == "es" else "en")).of(TOOL).name == tool
 
 
+@pytest.mark.benchmark
 def test_judging_and_deciding_are_fast() -> None:
     lines = read_lines("*/dev_11.jsonl")[::8]
     judging, deciding = [], []
