@@ -540,6 +540,8 @@ def _backtest(result: BacktestResult, words: Words, language: Language) -> str:
     ) + _simulated(result.is_simulated, words)
     is_silent = result.learned_bars is not None and result.verdict == "no_trades"
     lines = [title, told["verdicts"]["no_signals" if is_silent else result.verdict]]
+    if is_silent:
+        lines.append(told["held_alone"].format(held=percent(result.held_pct), fall=share(result.held_drawdown_pct, 1)))
     if result.trades:
         lines += [
             told["returns"].format(
