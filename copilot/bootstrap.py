@@ -44,6 +44,7 @@ from copilot.worlds import claim_world
 from engine.domain.errors import ConfigError
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import CRYPTO_SYMBOLS
+from engine.ml.device import choose_device
 from engine.ml.live import LiveSignals
 from engine.ml.registry import ModelRegistry
 from prompts import LANGUAGES, load_words
@@ -261,7 +262,8 @@ def retraining_workers(settings: Settings, market: MarketData, notices: Notices)
     if not settings.retrain_days:
         return []
     every = timedelta(days=settings.retrain_days)
-    retraining = Retraining(market, open_registry(settings), notices, settings.owner, every, SystemClock().now)
+    device, registry = choose_device(settings.device), open_registry(settings)
+    retraining = Retraining(market, registry, notices, settings.owner, every, SystemClock().now, device=device)
     return [Job("retraining", retraining.run)]
 
 
@@ -336,7 +338,8 @@ class _Interrupted(Exception):
 
 async def prepare_signals(settings: Settings, market: MarketData, report: Report) -> LiveSignals:
     """Train a first model where there is none, beside the event loop; an interruption ends it at its next step."""
-    signals, is_interrupted = LiveSignals(market, open_registry(settings)), threading.Event()
+    device = await asyncio.to_thread(choose_device, settings.device)
+    signals, is_interrupted = LiveSignals(market, open_registry(settings), device=device), threading.Event()
 
     def tell(done: float, what: str) -> None:
         if is_interrupted.is_set():

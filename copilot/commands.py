@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from copilot.bootstrap import open_registry, prepare_data_dir
-from copilot.markets import held_market, open_bar_store
+from copilot.markets import held_market, market_name, open_bar_store
 from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
+from engine.data.simulated_cache import ParquetChunkStore
 from engine.domain.errors import ConfigError
 from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
+from engine.ml.device import choose_device
 from engine.ml.registry import Manifest, Offer
 from engine.ml.spread import open_spread
 from engine.ml.training import train_on_market
@@ -69,6 +72,8 @@ def train_model(
 ) -> Offer:
     """Train on the market at hand and register the model; it is used only if it beats the one in use.
 
+    What was fitted before an interruption is used again where bars and code are the same.
+
     Args:
         settings: Which market, and where models are kept.
         symbol: One, or None for a model of all together.
@@ -77,10 +82,13 @@ def train_model(
         dask: Address of a Dask scheduler whose workers fit; None fits here.
 
     Raises:
-        ConfigError: The timeframe or the symbol is unknown, or no scheduler answers.
+        ConfigError: The timeframe or the symbol is unknown, no scheduler answers, or CUDA is wanted and not there.
         DataUnavailable: There are too few bars.
     """
     prepare_data_dir(settings)
+    # Auto looks for a device on this machine, which says nothing about the workers of a cluster.
+    device = choose_device("cpu" if dask is not None and settings.device == "auto" else settings.device)
+    unfinished = settings.data_dir / "models" / market_name(settings) / ".unfinished"
     with open_spread(dask) as spread, held_market(settings, lambda done: progress(0.2 * done, "market")) as market:
         wanted = _timeframe(timeframe)
         if symbol is not None and symbol not in market.instruments():
@@ -92,8 +100,12 @@ def train_model(
             created_at=datetime.now(UTC),
             progress=lambda done, what: progress(0.2 + 0.8 * done, what),
             spread=spread,
+            device=device,
+            store=ParquetChunkStore(unfinished),
         )
-    return open_registry(settings).offer(model)
+    offer = open_registry(settings).offer(model)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return offer
 
 
 def roll_back_model(settings: Settings, symbol: str, timeframe: str) -> Manifest | None:

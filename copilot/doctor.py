@@ -16,6 +16,7 @@ from copilot.markets import open_bar_store, settle_market
 from copilot.settings import Settings
 from copilot.venues import fingerprint
 from engine.domain.errors import ConfigError, DataUnavailable
+from engine.ml.device import choose_device, cuda_obstacle
 from prompts import load_words
 
 State = Literal["in_use", "simulated", "missing"]
@@ -56,6 +57,7 @@ def examine(settings: Settings) -> list[Part]:
         _database(settings),
         _market(settings, settled.reason),
         _models(settings),
+        _device(settings),
         _exchange(settings),
     ]
 
@@ -160,3 +162,15 @@ def _models(settings: Settings) -> Part:
         return Part("models", "missing", "models_none", adds="trading-copilot train")
     newest = max(manifests, key=lambda manifest: manifest.created_at)
     return Part("models", "in_use", "models_present", {"count": str(len(manifests)), "model": newest.id})
+
+
+def _device(settings: Settings) -> Part:
+    try:
+        device = choose_device(settings.device)
+    except ConfigError as error:
+        return Part("device", "missing", "device_bad", {"error": str(error)}, "unset COPILOT_DEVICE")
+    if device == "cuda":
+        return Part("device", "in_use", "device_cuda")
+    if settings.device == "cpu":
+        return Part("device", "in_use", "device_cpu")
+    return Part("device", "in_use", "device_no_gpu", {"error": cuda_obstacle()})

@@ -20,6 +20,7 @@ from engine.domain.errors import DataUnavailable
 from engine.domain.protocols import MarketData, Notifier
 from engine.domain.symbols import Timeframe, find_timeframe
 from engine.features.definitions import FEATURE_NAMES, WARMUP, feature_matrix
+from engine.ml.device import Device
 from engine.ml.drift import WINDOW
 from engine.ml.registry import Manifest, ModelRegistry, Offer
 from engine.ml.signal import BARS_READ
@@ -58,6 +59,8 @@ class Retraining:
         owner: str,
         every: timedelta,
         now: Callable[[], datetime],
+        *,
+        device: Device = "cpu",
     ) -> None:
         self._market = market
         self._registry = registry
@@ -65,6 +68,7 @@ class Retraining:
         self._owner = owner
         self._every = every
         self._now = now
+        self._device = device
         self._tried: dict[Kind, datetime] = {}
         self._drifted: set[tuple[str, str]] = set()
         self._watched_at: datetime | None = None
@@ -147,7 +151,9 @@ class Retraining:
             if is_stopped.is_set():
                 raise _Stopped
 
-        model = train_on_market(self._market, timeframe, symbols=symbols, created_at=self._now(), progress=watch)
+        model = train_on_market(
+            self._market, timeframe, symbols=symbols, created_at=self._now(), progress=watch, device=self._device
+        )
         return self._registry.offer(model)
 
     def _tell(self, offer: Offer) -> None:

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         memory_url: Where conversations are kept; empty means SQLite in `data_dir`, or `redis://host` (6 or later).
         memory_ttl_s: Seconds after its last turn that a conversation is kept; 0 keeps it for good.
         retrain_days: Days after which a model is trained again; 0 never does.
+        device: What signal models are trained on; `auto` is `cuda` where XGBoost can use a GPU, else `cpu`.
         journal_keep_days: Days of market time that agents' decisions are kept; 0 keeps all. Open trades always stay.
         language: Language before the owner has chosen one.
         market: `simulated` invents prices; `replay` plays stored bars as if live; `binance` shows its public prices;
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     ticket_max_drift_bps: Annotated[int, Field(ge=1, le=1000)] = 30
     memory_ttl_s: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 0
     retrain_days: Annotated[int, Field(ge=0, le=3650)] = 7
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     journal_keep_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     chat_model: Annotated[str, Field(pattern=CHAT_MODEL)] = "auto"
     ollama_url: str = Field(

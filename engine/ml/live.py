@@ -20,6 +20,7 @@ from engine.domain.protocols import MarketData
 from engine.domain.signals import Signal
 from engine.domain.symbols import Timeframe, find_timeframe
 from engine.features.indicators import average_true_range
+from engine.ml.device import Device
 from engine.ml.registry import ModelRegistry, TrainedModel
 from engine.ml.signal import BARS_READ, SignalGenerator
 from engine.ml.training import train_on_market
@@ -37,6 +38,7 @@ class LiveSignals:
         market: Bars, quotes, costs and the present.
         registry: Where models are.
         wall_clock: The real present, for a new model's name.
+        device: What new models are trained on.
     """
 
     def __init__(
@@ -44,10 +46,13 @@ class LiveSignals:
         market: MarketData,
         registry: ModelRegistry,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        device: Device = "cpu",
     ) -> None:
         self._market = market
         self._registry = registry
         self._wall_clock = wall_clock
+        self._device = device
         self._models: dict[tuple[str, str], TrainedModel] = {}
         self._signals: dict[tuple[str, str], tuple[int, float, Signal]] = {}
         self._trained: set[str] = set()
@@ -166,7 +171,9 @@ class LiveSignals:
             return False
 
     def _train(self, timeframe: Timeframe, progress: Callable[[float, str], None]) -> TrainedModel:
-        model = train_on_market(self._market, timeframe, created_at=self._wall_clock(), progress=progress)
+        model = train_on_market(
+            self._market, timeframe, created_at=self._wall_clock(), progress=progress, device=self._device
+        )
         with self._lock:
             saved = self._registry.load(self._registry.save(model))
             self._look_again()

@@ -46,7 +46,9 @@ class Manifest:
         metrics: Out of sample only, from purged walk-forward.
         feature_version: Of the features' definitions; other numbers under the same names are another version.
         drift: What the training rows looked like.
-        files: SHA-256 of each booster file; `digest` of everything above. Both are made when the model is saved.
+        files: SHA-256 of each booster file; `digest` of everything else. Both are made when the model is saved.
+        device: What grew the trees.
+        code_version: Release and hash of the sources; empty in a manifest from before it was noted.
     """
 
     id: str
@@ -66,12 +68,15 @@ class Manifest:
     drift: DriftReference
     files: Mapping[str, str]
     digest: str
+    device: str = "cpu"
+    code_version: str = ""
 
     def lines(self) -> list[str]:
         """Return the manifest for a terminal."""
         head = [
             f"model {self.id}: {self.timeframe}, {', '.join(self.symbols)}",
             f"{self.rows} rows, horizon {self.horizon} bars, {len(self.features)} features",
+            f"trained on {self.device} by code {self.code_version or 'of an earlier release'}",
             "out of sample, purged walk-forward:",
         ]
         return head + [f"  {name:<28} {value:.4f}" for name, value in sorted(self.metrics.items())]
@@ -301,7 +306,10 @@ def _digest(manifest: Manifest) -> str:
 
 
 def _to_json(manifest: Manifest) -> dict[str, object]:
+    """Return a manifest as JSON; what one from before did not note stays out, so that its digest still holds."""
+    made_by = {"device": manifest.device, "code_version": manifest.code_version} if manifest.code_version else {}
     return {
+        **made_by,
         "format": FORMAT,
         "id": manifest.id,
         "created_at": manifest.created_at.isoformat(),
@@ -326,7 +334,9 @@ def _to_json(manifest: Manifest) -> dict[str, object]:
 def _from_json(content: Mapping[str, object]) -> Manifest:
     if content["format"] != FORMAT:
         raise ValueError(f"manifest format {content['format']!r} is not {FORMAT}")
-    known: dict[str, object] = {name: content[name] for name in Manifest.__slots__ if name != "calibrations"}
+    others = ("calibrations", "device", "code_version")
+    known: dict[str, object] = {name: content[name] for name in Manifest.__slots__ if name not in others}
+    known |= {"device": content.get("device", "cpu"), "code_version": content.get("code_version", "")}
     lists = ("symbols", "features", "up_shift", "down_shift")
     known |= {name: tuple(content[name]) for name in lists}  # type: ignore[arg-type]  # JSON arrays
     known["created_at"] = datetime.fromisoformat(str(content["created_at"]))

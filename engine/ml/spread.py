@@ -29,9 +29,9 @@ class Spread(Protocol):
         work: Callable[[Shared, Item], Result],
         shared: Shared,
         items: Sequence[Item],
-        done: Callable[[], None],
+        done: Callable[[int, Result], None],
     ) -> list[Result]:
-        """Return the results in the order of the items; `done` is called once for each."""
+        """Return the results in the order of the items; `done` is called with the place and result of each."""
         ...
 
 
@@ -50,17 +50,17 @@ class Threads:
         work: Callable[[Shared, Item], Result],
         shared: Shared,
         items: Sequence[Item],
-        done: Callable[[], None],
+        done: Callable[[int, Result], None],
     ) -> list[Result]:
-        """Return the results in the order of the items; `done` is called once for each."""
+        """Return the results in the order of the items; `done` is called with the place and result of each."""
 
-        def one(item: Item) -> Result:
+        def one(place: int, item: Item) -> Result:
             result = work(shared, item)
-            done()
+            done(place, result)
             return result
 
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(one, items))
+            return list(pool.map(one, range(len(items)), items))
 
 
 class DaskSpread:
@@ -78,17 +78,17 @@ class DaskSpread:
         work: Callable[[Shared, Item], Result],
         shared: Shared,
         items: Sequence[Item],
-        done: Callable[[], None],
+        done: Callable[[int, Result], None],
     ) -> list[Result]:
-        """Return the results in the order of the items; `done` is called once for each."""
+        """Return the results in the order of the items; `done` is called with the place and result of each."""
         from distributed import as_completed
 
         scattered = self._client.scatter(shared, hash=False, broadcast=True)
         futures = [self._client.submit(work, scattered, item, pure=False) for item in items]
+        places = {future.key: place for place, future in enumerate(futures)}
         try:
             for future in as_completed(futures, loop=self._client.loop):  # type: ignore[no-untyped-call]  # it ships no types
-                future.result()
-                done()
+                done(places[future.key], future.result())
             results: list[Result] = self._client.gather(futures)
         finally:
             self._client.cancel(futures)

@@ -2,10 +2,13 @@
 
 Each fit uses one thread (more of them spin when the machine is busy) and folds run side by side. What the manifest
 says of the model comes from rows that the fold's model had not seen, and each fold is calibrated on earlier folds.
+Given a store, each fit is kept as it is done, so that a training that was interrupted goes on with what is missing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +24,16 @@ from engine.domain.protocols import MarketData
 from engine.domain.symbols import TIMEFRAME_S, Timeframe
 from engine.features.definitions import FEATURE_NAMES, FEATURE_VERSION
 from engine.ml.dataset import TARGETS, Dataset, build_dataset, reward_risk_of
+from engine.ml.device import Device, require_cuda
 from engine.ml.drift import describe_training
 from engine.ml.economics import MIN_EDGE, expected_value, payoff_z
+from engine.ml.forward import FoldStore
 from engine.ml.labels import HORIZON
 from engine.ml.range import QUANTILES, RangePredictor, conformal_shift, coverage, pinball_loss, settle_quantiles
 from engine.ml.registry import Manifest, TrainedModel
-from engine.ml.spread import Spread, Threads
+from engine.ml.spread import WORKERS, Spread, Threads
 from engine.ml.tpsl import Calibration, TPSLClassifier, brier_skill, calibrate, calibration_error
+from engine.ml.version import code_version
 from engine.ml.walkforward import Split, expanding_splits
 
 Progress = Callable[[float, str], None]
@@ -48,6 +54,7 @@ _PARAMETERS: dict[str, float] = {
 }
 _ROUNDS = 80
 _RANGE_ROUNDS = 60
+_ALL_PARAMETERS: dict[str, float] = {**_PARAMETERS, "rounds": _ROUNDS, "range_rounds": _RANGE_ROUNDS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +73,8 @@ def train_on_market(
     created_at: datetime,
     progress: Progress,
     spread: Spread | None = None,
+    device: Device = "cpu",
+    store: FoldStore | None = None,
 ) -> TrainedModel:
     """Train on the bars that a market has, on all its symbols together unless some are named.
 
@@ -79,7 +88,9 @@ def train_on_market(
             bars_by_symbol[symbol] = market.bars(symbol, timeframe, BARS_PER_SYMBOL * (4 if len(chosen) == 1 else 1))
         except DataUnavailable:
             continue
-    return train(bars_by_symbol, timeframe, created_at=created_at, progress=progress, spread=spread)
+    return train(
+        bars_by_symbol, timeframe, created_at=created_at, progress=progress, spread=spread, device=device, store=store
+    )
 
 
 def train(
@@ -89,6 +100,8 @@ def train(
     created_at: datetime,
     progress: Progress,
     spread: Spread | None = None,
+    device: Device = "cpu",
+    store: FoldStore | None = None,
 ) -> TrainedModel:
     """Train one model on some symbols together.
 
@@ -98,6 +111,8 @@ def train(
         created_at: Goes into the model's id and manifest.
         progress: Told a fraction (0–1) and what is being done.
         spread: Where the fits are done; threads of this process by default.
+        device: What grows the trees; it must be there where the fits are done.
+        store: Keeps finished fits for a training that goes on with the same data and code; None keeps none.
 
     Raises:
         DataUnavailable: There are too few bars.
@@ -107,8 +122,8 @@ def train(
     embargo = HORIZON * TIMEFRAME_S[timeframe]
     splits = list(expanding_splits(data.start, data.end, folds=FOLDS, embargo=embargo))
     everything = Split(np.arange(len(data)), np.empty(0, np.int64))
-    fitted = _fit_all(data, [*splits, everything], progress, spread or Threads())
-    *folds, final = fitted
+    keeper = _Keeper(store, _key(data, timeframe, device), [*splits, everything], progress)
+    *folds, final = keeper.fit_missing(data, device, spread or Threads(1 if device == "cuda" else WORKERS))
     tests = [split.test for split in splits]
     metrics: dict[str, float] = {}
     calibrations = {name: _calibrate_target(name, data, folds, tests, metrics) for name in TARGETS}
@@ -124,7 +139,7 @@ def train(
         horizon=HORIZON,
         features=FEATURE_NAMES,
         feature_version=FEATURE_VERSION,
-        parameters={**_PARAMETERS, "rounds": _ROUNDS, "range_rounds": _RANGE_ROUNDS},
+        parameters=_ALL_PARAMETERS,
         metrics=metrics,
         calibrations=calibrations,
         up_shift=shifts["up"],
@@ -132,6 +147,8 @@ def train(
         drift=describe_training({symbol: bars_by_symbol[symbol] for symbol in symbols}),
         files={},
         digest="",
+        device=device,
+        code_version=code_version(),
     )
     progress(1.0, "done")
     boosters = {name: final.boosters[name] for name in TARGETS}
@@ -139,37 +156,92 @@ def train(
     return TrainedModel(manifest, TPSLClassifier(boosters, calibrations), ranges)
 
 
-def _fit_all(data: Dataset, splits: Sequence[Split], progress: Progress, spread: Spread) -> list[_Fitted]:
-    done = 0
-    lock = threading.Lock()
+class _Keeper:
+    """Fits what a store does not hold yet, and tells how far the whole is."""
 
-    def step() -> None:
-        nonlocal done
-        with lock:
-            done += 1
-            progress(0.05 + 0.9 * done / len(splits), "models")
+    def __init__(self, store: FoldStore | None, key: str, splits: Sequence[Split], progress: Progress) -> None:
+        self._store = store
+        self._key = key
+        self._splits = splits
+        self._progress = progress
+        self._lock = threading.Lock()
+        kept = {} if store is None else {k: store.load(self._name(k)) for k in range(len(splits))}
+        self._fitted = {k: _unpack(arrays) for k, arrays in kept.items() if arrays is not None}
 
-    return spread.map(_fit, data, splits, step)
+    def fit_missing(self, data: Dataset, device: Device, spread: Spread) -> list[_Fitted]:
+        """Return the fits of all splits, in their order."""
+        missing = [k for k in range(len(self._splits)) if k not in self._fitted]
+
+        def keep(place: int, fitted: _Fitted) -> None:
+            k = missing[place]
+            with self._lock:
+                self._fitted[k] = fitted
+                if self._store is not None:
+                    self._store.save(self._name(k), _pack(fitted))
+                self._progress(0.05 + 0.9 * len(self._fitted) / len(self._splits), "models")
+
+        spread.map(_fit, (data, device), [self._splits[k] for k in missing], keep)
+        return [self._fitted[k] for k in range(len(self._splits))]
+
+    def _name(self, k: int) -> str:
+        return f"{self._key}-{k}"
 
 
-def _fit(data: Dataset, split: Split) -> _Fitted:
+def _key(data: Dataset, timeframe: Timeframe, device: Device) -> str:
+    """Return the hash of everything that the fits of a training depend on."""
+    content = [data.data_hash, len(data), timeframe, device, FEATURE_VERSION, _ALL_PARAMETERS, FOLDS, code_version()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _pack(fitted: _Fitted) -> dict[str, FloatArray]:
+    """Return a fit as arrays; a booster in XGBoost's own format, byte by byte."""
+    saved = {name: np.frombuffer(bytes(each.save_raw("ubj")), np.uint8) for name, each in fitted.boosters.items()}
+    boosters = {f"booster_{name}": content.astype(np.float64) for name, content in saved.items()}
+    return boosters | {f"raw_{name}": values for name, values in fitted.raw.items()}
+
+
+def _unpack(arrays: Mapping[str, FloatArray]) -> _Fitted:
+    boosters: dict[str, xgb.Booster] = {}
+    raw: dict[str, FloatArray] = {}
+    for key, values in arrays.items():
+        kind, _, name = key.partition("_")
+        if kind == "raw":
+            raw[name] = values
+            continue
+        boosters[name] = xgb.Booster({"nthread": 1}, model_file=bytearray(values.astype(np.uint8).tobytes()))
+        boosters[name].set_param({"nthread": 1})
+    return _Fitted(boosters, raw)
+
+
+def _fit(shared: tuple[Dataset, Device], split: Split) -> _Fitted:
     """Fit every target on one split; the binned matrix is made once and only its label changes."""
+    data, device = shared
+    if device == "cuda":
+        require_cuda()
+    parameters = {**_PARAMETERS, "device": device}
     matrix = xgb.QuantileDMatrix(data.X[split.train], max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
     X_test = data.X[split.test]
     boosters: dict[str, xgb.Booster] = {}
     raw: dict[str, FloatArray] = {}
     for name in TARGETS:
         matrix.set_label(data.hit[name][split.train])
-        boosters[name] = xgb.train({**_PARAMETERS, "objective": "binary:logistic"}, matrix, _ROUNDS)
+        boosters[name] = _grow({**parameters, "objective": "binary:logistic"}, matrix, _ROUNDS)
         if len(X_test):
             raw[name] = boosters[name].inplace_predict(X_test, predict_type="margin").astype(np.float64)
     for name, actual in (("up", data.up), ("down", data.down)):
         matrix.set_label(actual[split.train])
         quantile = {"objective": "reg:quantileerror", "quantile_alpha": list(QUANTILES)}
-        boosters[name] = xgb.train({**_PARAMETERS, **quantile}, matrix, _RANGE_ROUNDS)
+        boosters[name] = _grow({**parameters, **quantile}, matrix, _RANGE_ROUNDS)
         if len(X_test):
             raw[name] = boosters[name].inplace_predict(X_test).astype(np.float64)
     return _Fitted(boosters, raw)
+
+
+def _grow(parameters: Mapping[str, object], matrix: xgb.QuantileDMatrix, rounds: int) -> xgb.Booster:
+    """Return fitted trees that forecast on the processor, wherever they were grown."""
+    booster = xgb.train(dict(parameters), matrix, rounds)
+    booster.set_param({"device": "cpu"})
+    return booster
 
 
 def _calibrate_target(

@@ -16,7 +16,7 @@ from tests.copilot.conftest import settings_for
 from tests.servers.ollama import FakeOllama
 from tests.servers.replies import always
 
-PARTS = ["chat_model", "memory", "database", "market", "models", "exchange"]
+PARTS = ["chat_model", "memory", "database", "market", "models", "device", "exchange"]
 
 
 def part(parts: list[Part], name: str) -> Part:

@@ -374,7 +374,7 @@ def test_results_are_told_in_order() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_doctor_has_words_and_values_for_every_part(language: Language) -> None:
     words = load_words(language, "messages")["doctor"]
-    assert words["parts"].keys() == {"chat_model", "memory", "database", "market", "models", "exchange"}
+    assert words["parts"].keys() == {"chat_model", "memory", "database", "market", "models", "device", "exchange"}
     assert words["states"].keys() == {"in_use", "simulated", "missing"}
     assert fields(words["adds"]) == {"command"}
     parts = list(calls("Part", "copilot"))
