@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.data.simulated_cache import ParquetChunkStore
 from engine.domain.errors import ConfigError
 from engine.domain.market import FloatArray
 from engine.ml import device
@@ -30,20 +31,15 @@ class Interrupted(Exception):
     pass
 
 
-class KeptInMemory:
-    def __init__(self) -> None:
-        self.kept: dict[str, Mapping[str, FloatArray]] = {}
-        self.saved = 0
-
-    def load(self, name: str) -> Mapping[str, FloatArray] | None:
-        return self.kept.get(name)
+class CountingStore(ParquetChunkStore):
+    saved = 0
 
     def save(self, name: str, arrays: Mapping[str, FloatArray]) -> None:
         self.saved += 1
-        self.kept[name] = arrays
+        super().save(name, arrays)
 
 
-def fit(store: KeptInMemory | None = None, stop_at: float = 2.0) -> TrainedModel:
+def fit(store: CountingStore | None = None, stop_at: float = 2.0) -> TrainedModel:
     def tell(done: float, _what: str) -> None:
         if stop_at <= done < 1.0:
             raise Interrupted
@@ -63,8 +59,8 @@ def _fresh_probe() -> Iterator[None]:
     cuda_obstacle.cache_clear()
 
 
-def test_an_interrupted_training_goes_on_and_gives_the_same_model(whole: TrainedModel) -> None:
-    store = KeptInMemory()
+def test_an_interrupted_training_goes_on_and_gives_the_same_model(whole: TrainedModel, tmp_path: Path) -> None:
+    store = CountingStore(tmp_path)
     with pytest.raises(Interrupted):
         fit(store, stop_at=0.4)
     first = store.saved
@@ -82,8 +78,8 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(whole: Trained
     np.testing.assert_array_equal(again.range.predict(rows)[0], whole.range.predict(rows)[0])
 
 
-def test_fits_of_other_code_are_not_used(whole: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = KeptInMemory()
+def test_fits_of_other_code_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CountingStore(tmp_path)
     with pytest.raises(Interrupted):
         fit(store, stop_at=0.2)
     before = store.saved
