@@ -2,7 +2,8 @@
 
 The device is chosen once by whoever starts a training and stands in the model's manifest; forecasts are made on the
 processor in every case, so that a model says the same wherever it is loaded. The two grow other trees, because they
-draw other rows for each: out of sample, figures may differ by `AUC_TOLERANCE` and `LOSS_TOLERANCE`, single trees by more.
+draw other rows for each: out of sample, figures may differ by `AUC_TOLERANCE` and `LOSS_TOLERANCE`, single trees by
+more.
 Evaluations stay on the processor, whose numbers are the same on every machine.
 """
 
