@@ -30,6 +30,7 @@ from engine.ml.dataset import hash_bars
 from engine.ml.evaluation import Evaluation, evaluate
 from engine.ml.forward import HORIZONS
 from engine.ml.scores import measure
+from engine.ml.spread import open_spread
 
 Report = Callable[[float, str], None]
 
@@ -101,7 +102,9 @@ class Summary:
         return f"{horizon:>7}  {gains:<50} {_percent(one['coverage_up'])} / {_percent(one['coverage_down'])}"
 
 
-def evaluate_bars(file: Path, timeframe: str, out: Path, *, test_from: date | None, report: Report) -> Summary:
+def evaluate_bars(
+    file: Path, timeframe: str, out: Path, *, test_from: date | None, report: Report, dask: str | None = None
+) -> Summary:
     """Evaluate the engine on a Parquet file of bars and write `predictions.parquet` and `metrics.json`.
 
     Args:
@@ -110,16 +113,19 @@ def evaluate_bars(file: Path, timeframe: str, out: Path, *, test_from: date | No
         out: Folder for the results; made when missing. Finished folds are kept below it.
         test_from: First day of the test part (UTC); None for the last two fifths of the bars.
         report: Told a fraction (0-1) and what is being done.
+        dask: Address of a Dask scheduler whose workers fit; None fits here.
 
     Raises:
-        ConfigError: The timeframe is not known, or is not that of the file.
+        ConfigError: The timeframe is not known, or is not that of the file, or no scheduler answers.
         DataUnavailable: The file cannot be read, lacks a column, or holds too few bars.
     """
     started = perf_counter()
     report(0.0, "reading")
     bars, quality, ignored = read_bars(file, timeframe)
     begin = None if test_from is None else int(datetime(*test_from.timetuple()[:3], tzinfo=UTC).timestamp())
-    result = evaluate(bars, test_from=begin, cost_ratio=None, store=ParquetChunkStore(out / FOLDS), progress=report)
+    store = ParquetChunkStore(out / FOLDS)
+    with open_spread(dask) as spread:
+        result = evaluate(bars, test_from=begin, cost_ratio=None, store=store, progress=report, spread=spread)
     report(0.97, "figures")
     metrics = {
         "format": _FORMAT,

@@ -104,6 +104,9 @@ def evaluate_engine(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="First day that is forecast; the last two fifths if left out."),
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Fit on the workers of a Dask cluster: the address of its scheduler.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score the ML engine on a file of bars: walk-forward forecasts of bars that no model had seen, and their figures.
@@ -115,5 +118,5 @@ def evaluate_engine(
 
     with progress() as report:
         first_day = None if test_from is None else test_from.date()
-        summary = evaluate_bars(bars, timeframe, out_dir, test_from=first_day, report=report)
+        summary = evaluate_bars(bars, timeframe, out_dir, test_from=first_day, report=report, dask=dask)
     print_lines(summary.lines(), to_json(summary.as_dict()), as_json)

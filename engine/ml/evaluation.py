@@ -32,6 +32,7 @@ from engine.ml.forward import (
     shuffled_hits,
 )
 from engine.ml.labels import HORIZON, REWARD_RISKS, stop_fraction
+from engine.ml.spread import Spread
 
 CRYPTO_COST = 0.002
 """Round trip of taker fees and spread, as a fraction of the price, where a market trades on weekends."""
@@ -85,7 +86,13 @@ class Evaluation:
 
 
 def evaluate(
-    bars: Bars, *, test_from: int | None, cost_ratio: float | None, store: FoldStore, progress: Progress
+    bars: Bars,
+    *,
+    test_from: int | None,
+    cost_ratio: float | None,
+    store: FoldStore,
+    progress: Progress,
+    spread: Spread | None = None,
 ) -> Evaluation:
     """Evaluate the engine on closed bars.
 
@@ -95,6 +102,7 @@ def evaluate(
         cost_ratio: Of a round trip as a fraction of the price; None for what is usual.
         store: Keeps finished folds.
         progress: Told a fraction (0-1) and what is being done.
+        spread: Where the fits are done; threads of this process by default.
 
     Raises:
         DataUnavailable: There are too few bars, or most of them do not move.
@@ -107,7 +115,7 @@ def evaluate(
             timeframe=bars.timeframe,
         )
     outcomes = label_outcomes(bars)
-    forward = forecast_forward(bars, outcomes, test_from=test_from, store=store, progress=progress)
+    forward = forecast_forward(bars, outcomes, test_from=test_from, store=store, progress=progress, spread=spread)
     progress(0.96, "calibration")
     rows = np.arange(forward.begin, len(bars))
     test = next(fold.begin for fold in forward.folds if fold.is_test) - forward.begin

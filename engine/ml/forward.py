@@ -1,6 +1,6 @@
 """Forecast a whole history walk-forward: every forecast from a fit on what had ended before it.
 
-Folds are fitted side by side on two threads, each fit on one (more of them spin when the machine is busy). What a fold
+Folds are fitted side by side, each on one thread (more of them spin when the machine is busy). What a fold
 gives is handed to a store under a name made of the data, the parameters and the fold, so that a run that was
 interrupted goes on where it stopped and the same run again costs nothing.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,15 +40,16 @@ from engine.ml.excursions import (
 )
 from engine.ml.folds import Fold, plan_folds
 from engine.ml.labels import HORIZON, REWARD_RISKS, BarrierLabels, RangeLabels, label_barriers, label_ranges
+from engine.ml.spread import Spread, Threads
 from engine.ml.volatility import Volatility, describe_volatility, realised_scale
 
 Progress = Callable[[float, str], None]
 Arrays = Mapping[str, FloatArray]
+_Part = tuple[Fold, int | str]
 
 HORIZONS = (1, 4, 12, 24)
 CODE_VERSION = 4
 """Raised whenever the same data and parameters give other forecasts: folds of another version are not reused."""
-WORKERS = 2
 _BARRIERS = "odds"
 _PLACEBO = "shuffled"
 _PLACEBO_BLOCK = HORIZON + 1
@@ -109,7 +110,13 @@ def label_outcomes(bars: Bars) -> Outcomes:
 
 
 def forecast_forward(
-    bars: Bars, outcomes: Outcomes, *, test_from: int | None, store: FoldStore, progress: Progress
+    bars: Bars,
+    outcomes: Outcomes,
+    *,
+    test_from: int | None,
+    store: FoldStore,
+    progress: Progress,
+    spread: Spread | None = None,
 ) -> Forward:
     """Forecast the calibration and the test part of a history.
 
@@ -119,6 +126,7 @@ def forecast_forward(
         test_from: Where the test part begins, in seconds; None for the last two fifths.
         store: Where finished parts are kept.
         progress: Told a fraction (0-1) and what is being done.
+        spread: Where the fits are done; threads of this process by default.
 
     Raises:
         DataUnavailable: There are too few bars.
@@ -127,16 +135,16 @@ def forecast_forward(
     progress(0.0, "features")
     task = _Task(bars, outcomes, describe_volatility(bars))
     key = _key(bars)
-    jobs = [(fold, part) for fold in folds for part in (*HORIZONS, _BARRIERS)]
+    jobs: list[_Part] = [(fold, part) for fold in folds for part in (*HORIZONS, _BARRIERS)]
     jobs.append((folds[-1], _PLACEBO))
-    found: dict[tuple[Fold, int | str], Arrays] = {}
+    found: dict[_Part, Arrays] = {}
     reused = 0
     for fold, part in jobs:
         kept = store.load(_name(key, fold, part))
         if kept is not None:
             found[fold, part] = kept
             reused += 1
-    _run(task, [job for job in jobs if job not in found], found, key, store, progress)
+    _run(task, [job for job in jobs if job not in found], found, key, store, progress, spread or Threads())
     ranges = {
         horizon: {name: np.concatenate([found[fold, horizon][name] for fold in folds]) for name in _range_names()}
         for horizon in HORIZONS
@@ -196,23 +204,30 @@ class _Task:
 
 def _run(
     task: _Task,
-    jobs: Sequence[tuple[Fold, int | str]],
-    found: dict[tuple[Fold, int | str], Arrays],
+    jobs: Sequence[_Part],
+    found: dict[_Part, Arrays],
     key: str,
     store: FoldStore,
     progress: Progress,
+    spread: Spread,
 ) -> None:
     """Fit the missing parts; what is done when an error or an interruption comes is in the store."""
-    pool = ThreadPoolExecutor(WORKERS)
-    try:
-        waiting = {pool.submit(task.fit, fold, part): (fold, part) for fold, part in jobs}
-        for done, future in enumerate(as_completed(waiting), 1):
-            fold, part = waiting[future]
-            found[fold, part] = future.result()
-            store.save(_name(key, fold, part), found[fold, part])
+    lock = threading.Lock()
+    done = 0
+
+    def keep(place: int, arrays: Arrays) -> None:
+        nonlocal done
+        with lock:
+            found[jobs[place]] = arrays
+            store.save(_name(key, *jobs[place]), arrays)
+            done += 1
             progress(0.05 + 0.9 * done / len(jobs), "models")
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    spread.map(_fit_part, task, jobs, keep)
+
+
+def _fit_part(task: _Task, part: _Part) -> Arrays:
+    return task.fit(*part)
 
 
 def _range_names() -> list[str]:

@@ -24,8 +24,9 @@ from engine.ml.dataset import SIDES
 from engine.ml.decisions import decide
 from engine.ml.evaluation import calibrate_forward
 from engine.ml.folds import Fold, plan_folds
-from engine.ml.forward import WORKERS, Forward, Outcomes
+from engine.ml.forward import Forward, Outcomes
 from engine.ml.labels import HORIZON, REWARD_RISKS, label_barriers, stop_fraction
+from engine.ml.spread import WORKERS
 from engine.ml.volatility import describe_volatility
 
 LEAST_LEARNED = 3_400
