@@ -84,7 +84,7 @@ class DaskSpread:
         from distributed import as_completed
 
         scattered = self._client.scatter(shared, hash=False, broadcast=True)
-        futures = [self._client.submit(work, scattered, item, pure=False) for item in items]
+        futures = self._client.map(work, [scattered] * len(items), list(items), pure=False)
         places = {future.key: place for place, future in enumerate(futures)}
         try:
             for future in as_completed(futures, loop=self._client.loop):  # type: ignore[no-untyped-call]  # it ships no types
