@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +56,27 @@ class Pair:
         query = select(func.count()).select_from(deeds).where(deeds.c.pid == pid)
         with self._database.connect() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop a process between two of its writes: within one it would hold SQLite's lock for as long as it stands."""
+        for _ in range(100):
+            os.kill(process.pid, signal.SIGSTOP)
+            if self._is_free():
+                return
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(0.05)
+        raise AssertionError("it was never caught between two writes")
+
+    def _is_free(self) -> bool:
+        if not self._url.startswith("sqlite:///"):
+            return True
+        with closing(sqlite3.connect(self._url.removeprefix("sqlite:///"), timeout=0.5)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.rollback()
+            return True
 
     def works(self, process: subprocess.Popen[bytes], more: int = 10) -> None:
         """Wait until a process has done something."""
@@ -124,7 +147,7 @@ def test_a_leader_that_was_stopped_and_wakes_does_nothing_more_on_its_old_term(p
     one = pair.start("east")
     pair.works(one)
     two = pair.start("west")
-    os.kill(one.pid, signal.SIGSTOP)
+    pair.freeze(one)
     pair.works(two)
     before = pair.count(one.pid)
     os.kill(one.pid, signal.SIGCONT)

@@ -15,6 +15,7 @@ from tests.parts import find_program, missing
 
 playwright = pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import TimeoutError as PlaywrightTimeout  # noqa: E402
 
 pytestmark = pytest.mark.browser
 
@@ -68,6 +69,19 @@ class Visit:
         self.context.add_cookies(cookies)  # type: ignore[arg-type]  # plain mappings are ones
         self.window.goto("/")
         expect(self.window.locator("#chat-input")).to_be_visible()
+
+    def choose(self, name: str) -> None:
+        """Choose from the menu of the newest conversation; the list is drawn anew now and then, which shuts it."""
+        item = self.window.get_by_role("menuitem", name=name)
+        for _ in range(20):
+            try:
+                if not item.is_visible():
+                    self.window.locator("#thread-options").first.click(timeout=3_000)
+                item.click(timeout=3_000)
+                return
+            except PlaywrightTimeout:
+                continue
+        raise AssertionError(f"the menu never offered {name!r}")
 
     def say(self, text: str) -> None:
         """Type a message and send it; the first one moves the page to its conversation, which empties the composer."""
@@ -291,8 +305,7 @@ def test_deleted_conversation_is_gone_with_what_is_remembered_of_it(visit: Visit
     visit.say("hello there")
     expect(visit.window.get_by_text("You said: hello there")).to_be_visible()
     visit.window.locator("#header #sidebar-trigger-button").click()
-    visit.window.locator("#thread-options").first.click()
-    visit.window.get_by_role("menuitem", name="Rename").click()
+    visit.choose("Rename")
     visit.window.locator("input#name").fill("Greetings")
     visit.window.get_by_role("dialog").get_by_role("button", name="Confirm").click()
     expect(visit.window.get_by_text("Greetings", exact=True).first).to_be_visible()
@@ -301,8 +314,7 @@ def test_deleted_conversation_is_gone_with_what_is_remembered_of_it(visit: Visit
     visit.running.order("look")
     assert visit.running.said[-2].startswith("heard 1 ")
     visit.window.locator("#header #sidebar-trigger-button").click()
-    visit.window.locator("#thread-options").first.click()
-    visit.window.get_by_role("menuitem", name="Delete").click()
+    visit.choose("Delete")
     visit.picture("delete-en")
     visit.window.get_by_role("alertdialog").get_by_role("button", name="Confirm").click()
     expect(visit.window.get_by_text("Greetings", exact=True)).to_have_count(0)
