@@ -17,6 +17,7 @@ from agents.execution.values import IntentState
 from tests.agents.execution.fakes import CASH, WIDE, D, request
 from tests.agents.execution.fence_process import deeds
 from tests.agents.execution.place import Place, run, send
+from tests.freezing import freeze
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -100,7 +101,7 @@ def test_a_leader_that_was_stopped_and_wakes_sends_nothing_more(
         processes.append(subprocess.Popen(command, cwd=ROOT))
         until(lambda: count(database, processes[0].pid) >= 3)
     old, new = processes
-    os.kill(old.pid, signal.SIGSTOP)
+    freeze(old, path)
     until(lambda: count(database, new.pid) >= 3)
     os.kill(old.pid, signal.SIGCONT)
     until(lambda: count(database, old.pid, term=0) >= 3 and count(database, new.pid) >= 10)

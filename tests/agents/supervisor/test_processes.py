@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from tests.agents.supervisor.process import SETTINGS, deeds
+from tests.freezing import freeze
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
@@ -58,25 +57,8 @@ class Pair:
             return int(connection.execute(query).scalar_one())
 
     def freeze(self, process: subprocess.Popen[bytes]) -> None:
-        """Stop a process between two of its writes: within one it would hold SQLite's lock for as long as it stands."""
-        for _ in range(100):
-            os.kill(process.pid, signal.SIGSTOP)
-            if self._is_free():
-                return
-            os.kill(process.pid, signal.SIGCONT)
-            time.sleep(0.05)
-        raise AssertionError("it was never caught between two writes")
-
-    def _is_free(self) -> bool:
-        if not self._url.startswith("sqlite:///"):
-            return True
-        with closing(sqlite3.connect(self._url.removeprefix("sqlite:///"), timeout=0.5)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return False
-            connection.rollback()
-            return True
+        is_file = self._url.startswith("sqlite:///")
+        freeze(process, Path(self._url.removeprefix("sqlite:///")) if is_file else None)
 
     def works(self, process: subprocess.Popen[bytes], more: int = 10) -> None:
         """Wait until a process has done something."""
