@@ -15,9 +15,8 @@ from typer.testing import CliRunner
 
 from agents.execution.binance import Incident, fingerprint_of
 from agents.execution.binance.access import CONFIRMATION
-from copilot.bootstrap import Runtime, open_runtime
+from copilot.bootstrap import open_runtime
 from copilot.cli import app
-from copilot.events import TicketOpened, TurnEnded
 from copilot.markets import held_market, settle_market
 from copilot.settings import Settings, load_settings
 from copilot.venues import keep_confirmation
@@ -26,16 +25,11 @@ from engine.domain.errors import ConfigError
 from tests.binance.clock import SystemClock
 from tests.binance.server import KEY, SECRET, BinanceServer
 from tests.conftest import free_port
+from tests.copilot.runtime_talk import approve, quiet, say
 from tests.engine.data.live.exchange import minutes_of
-from tools.results import TicketView
 
-OWNER = "owner"
 MINUTES = 2_000
 WORDS = f"{CONFIRMATION} {fingerprint_of(KEY)}"
-
-
-def quiet(_done: float, _what: str) -> None:
-    return
 
 
 def settings_at(server: BinanceServer, folder: Path, **changed: Any) -> Settings:
@@ -61,24 +55,6 @@ async def server() -> Any:
             tape.seed({"1m": minutes_of(start_s, MINUTES, float(engine.last(symbol_id)), seed)})
     async with exchange:
         yield exchange
-
-
-async def say(runtime: Runtime, text: str) -> tuple[str, TicketView | None]:
-    """Return the answer to a message, and the ticket that it opened."""
-    answer, ticket = "", None
-    async for event in runtime.copilot.send(OWNER, "talk", text):
-        if isinstance(event, TicketOpened):
-            assert isinstance(event.ticket, TicketView)
-            ticket = event.ticket
-        if isinstance(event, TurnEnded):
-            answer = event.answer
-    return answer, ticket
-
-
-async def approve(runtime: Runtime, ticket: TicketView) -> str:
-    events = [e async for e in runtime.copilot.decide(OWNER, ticket.ticket_id, ticket.nonce, "approve", "test")]
-    assert isinstance(events[-1], TurnEnded)
-    return events[-1].answer
 
 
 @pytest.mark.parametrize("venue", ["binance-testnet", "binance-futures-demo"])
