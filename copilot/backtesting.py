@@ -20,10 +20,10 @@ from pydantic import ValidationError
 from agents.profiles import Profile, load_profiles
 from agents.strategies import AGENT_PLANS, STRATEGY_NAMES, Table
 from agents.strategies.trial import STARTING_CASH, Sleeve, try_strategies
-from copilot.bootstrap import prepare_data_dir
 from copilot.commands import Progress
 from copilot.events import Language
 from copilot.markets import held_market
+from copilot.places import prepare_data_dir
 from copilot.settings import Settings
 from copilot.wording import target_told
 from engine.backtest import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -31,8 +30,9 @@ from copilot.brain.situation import OpenSymbols, Situation
 from copilot.brain.values import Brain
 from copilot.database import open_database
 from copilot.graph import Nodes, build_graph
-from copilot.markets import SystemClock, market_name, running_market, settle_market
+from copilot.markets import SystemClock, running_market, settle_market
 from copilot.memory import open_memory
+from copilot.places import KILL_FILE, open_registry, prepare_data_dir
 from copilot.remembering import Remembering
 from copilot.retraining import Retraining
 from copilot.service import Copilot
@@ -41,12 +41,10 @@ from copilot.telegram.store import TelegramStore
 from copilot.venues import incident_teller, running_venue, starting_cash
 from copilot.web.threads import Threads
 from copilot.worlds import claim_world
-from engine.domain.errors import ConfigError
 from engine.domain.protocols import MarketData
 from engine.domain.symbols import CRYPTO_SYMBOLS
 from engine.ml.device import choose_device
 from engine.ml.live import LiveSignals
-from engine.ml.registry import ModelRegistry
 from prompts import LANGUAGES, load_words
 from tools.alerts import Alerts
 from tools.notices import Notices
@@ -63,8 +61,6 @@ Report = Callable[[float, str], None]
 """Told how far a preparation is (0–1) and what is being done."""
 
 FUNDS_EVERY_S = 60.0
-KILL_FILE = "STOP"
-"""A file of this name in `data_dir` stops all trading."""
 _GROUP_EXPOSURE = Decimal("1.2")
 """Largest exposure to all coins together, as a multiple of equity: they fall together."""
 _MARKET_SHARE = 0.3
@@ -199,6 +195,7 @@ async def _wire(settings: Settings, report: Report, closing: AsyncExitStack) -> 
         market,
         fallback_language=settings.language,
         venue=settings.venue,
+        is_real_money=settings.is_real_money,
         market_reason=settled.reason,
         remembering=Remembering(memory, profiles, clock.now, erase=Threads(database, clock.now).forget),
         speaker=lambda: brain.speaker,
@@ -307,29 +304,6 @@ def _held_by(desk: Desk) -> OpenSymbols:
         return tuple(sorted(status.position.symbol for status in await desk.positions()))
 
     return held
-
-
-def prepare_data_dir(settings: Settings) -> None:
-    """Make the data folder and see that it can be written.
-
-    Raises:
-        ConfigError: It cannot.
-    """
-    folder = settings.data_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"COPILOT_DATA_DIR is {str(folder)!r}: nothing can be written there ({error.strerror}); "
-            "choose a folder that this account may write"
-        ) from error
-
-
-def open_registry(settings: Settings) -> ModelRegistry:
-    """Return the store of trained models; each market has its own, so that invented prices never teach real trades."""
-    return ModelRegistry(settings.data_dir / "models" / market_name(settings))
 
 
 class _Interrupted(Exception):

@@ -10,20 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from copilot.bootstrap import open_registry, prepare_data_dir
-from copilot.markets import held_market, market_name, open_bar_store
+from copilot.places import market_name, open_bar_store, open_registry, prepare_data_dir
 from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
 from engine.data.simulated_cache import ParquetChunkStore
 from engine.domain.errors import ConfigError
 from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
-from engine.ml.device import choose_device
-from engine.ml.registry import Manifest, Offer
-from engine.ml.spread import open_spread
-from engine.ml.training import train_on_market
+
+if TYPE_CHECKING:
+    from engine.ml.registry import Manifest, Offer
 
 Progress = Callable[[float, str], None]
 
@@ -85,6 +83,11 @@ def train_model(
         ConfigError: The timeframe or the symbol is unknown, no scheduler answers, or CUDA is wanted and not there.
         DataUnavailable: There are too few bars.
     """
+    from copilot.markets import held_market
+    from engine.ml.device import choose_device
+    from engine.ml.spread import open_spread
+    from engine.ml.training import train_on_market
+
     prepare_data_dir(settings)
     # Auto looks for a device on this machine, which says nothing about the workers of a cluster.
     device = choose_device("cpu" if dask is not None and settings.device == "auto" else settings.device)

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from copilot.bootstrap import open_registry, prepare_data_dir
 from copilot.brain.opening import DEFAULT_MODEL, choose_installed
 from copilot.chat_models.failures import explain
 from copilot.chat_models.ollama import installed_models
 from copilot.database import open_database
-from copilot.markets import open_bar_store, settle_market
+from copilot.markets import settle_market
+from copilot.places import open_bar_store, open_registry, prepare_data_dir
 from copilot.settings import Settings
 from copilot.venues import fingerprint
 from engine.domain.errors import ConfigError, DataUnavailable

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from copilot.bootstrap import prepare_data_dir
 from copilot.commands import Progress
-from copilot.markets import open_bar_store
+from copilot.places import open_bar_store, prepare_data_dir
 from copilot.settings import Settings
 from engine.data import exchanges
 from engine.data.files import write_atomically

@@ -14,8 +14,6 @@ from prompts import load_words
 if TYPE_CHECKING:
     from agents.execution.binance.access import KeyPermissions
 
-REAL = "binance"
-
 
 def live(
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the permission back.")] = False,
@@ -30,7 +28,7 @@ def live(
         confirmation_file(settings).unlink(missing_ok=True)
         typer.echo(words["revoked"])
         return
-    if settings.venue != REAL:
+    if not settings.is_real_money:
         typer.echo(words["not_needed"].format(venue=settings.venue))
         raise typer.Exit(1)
     typer.echo(words["setting"].format(venue=settings.venue, fingerprint=fingerprint(settings)))
@@ -48,8 +46,8 @@ def live(
 
 
 async def _ask(settings: Settings) -> KeyPermissions:
-    from copilot.bootstrap import prepare_data_dir
     from copilot.database import open_database
+    from copilot.places import prepare_data_dir
     from copilot.venues import connect_venue
 
     prepare_data_dir(settings)

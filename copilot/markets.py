@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from copilot.places import network_of, open_bar_store
 from copilot.settings import Settings
 from engine.data.files import write_atomically
 from engine.data.live.assembly import build_live_market
 from engine.data.live.choice import choose_market, reachable
 from engine.data.live.composite import CompositeMarket, parse_proxies
-from engine.data.live.networks import NETWORKS, Network
+from engine.data.live.networks import SPOT
 from engine.data.replay import ReplayAnchor, ReplayMarket, start_of_replay
 from engine.data.simulated_cache import ParquetChunkStore
 from engine.data.store import BarStore
@@ -32,7 +33,6 @@ from engine.sim.market import SimulatedMarket
 
 Progress = Callable[[float], None]
 _REPLAY_LEAD = timedelta(days=90)
-_PING = "/api/v3/ping"
 
 
 class SystemClock:
@@ -65,7 +65,7 @@ def settle_market(settings: Settings, *, is_noted: bool = True) -> Settled:
     """
     if settings.venue != "paper" or settings.market != "auto":
         return Settled(settings.model_copy(update={"market": settings.market_kind}), "set")
-    url = f"{settings.binance_url}{_PING}" if settings.binance_url else NETWORKS["binance"].ping_url
+    url = SPOT.ping_url(settings.binance_url)
     choice = choose_market("auto", lambda: reachable(url))
     if is_noted:
         write_atomically(settings.market_file, lambda draft: draft.write_text(choice.kind))
@@ -122,11 +122,6 @@ def held_market(settings: Settings, progress: Progress) -> Iterator[MarketData]:
         loop.close()
 
 
-def network_of(settings: Settings) -> Network:
-    """Return the market of Binance that the settings look at: the one that orders go to, or the real one."""
-    return NETWORKS["binance" if settings.venue == "paper" else settings.venue]
-
-
 def live_market(settings: Settings) -> CompositeMarket:
     """Return Binance's market with what the owner names for currencies and gold, to be opened."""
     network = network_of(settings)
@@ -142,19 +137,6 @@ def live_market(settings: Settings) -> CompositeMarket:
         rest_url=settings.binance_url or None,
         ws_url=streams,
     )
-
-
-def market_name(settings: Settings) -> str:
-    """Return the name under which models of the market are kept: invented prices never teach real trades."""
-    kind = settings.market_kind
-    return {"simulated": "simulated", "binance": network_of(settings).name}.get(
-        kind, f"replay-{settings.replay_source}"
-    )
-
-
-def open_bar_store(settings: Settings) -> BarStore:
-    """Return the columnar store of bars."""
-    return BarStore(settings.data_dir / "bars")
 
 
 def _open_local(settings: Settings, progress: Progress) -> MarketData:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from copilot.bootstrap import Report, open_registry, prepare_data_dir, prepare_signals
+from copilot.bootstrap import Report, prepare_signals
 from copilot.markets import running_market, settle_market
+from copilot.places import open_registry, prepare_data_dir
 from copilot.settings import LOOPBACK, Settings
 from copilot.web.server import listen
 from engine.api import Authenticate, Broadcaster, create_api

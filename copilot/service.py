@@ -85,6 +85,7 @@ class Copilot:
         *,
         fallback_language: Language,
         venue: str = "paper",
+        is_real_money: bool = False,
         market_reason: str = "set",
         remembering: Remembering | None = None,
         speaker: Callable[[], str] = lambda: OFFLINE,
@@ -104,6 +105,7 @@ class Copilot:
             market: Where prices come from.
             fallback_language: Language where nobody has chosen one.
             venue: Where orders go.
+            is_real_money: Whether approved orders move real money.
             market_reason: Why this market: `set`, or what a look at the network told.
             remembering: Does what owners ask of the memory.
             speaker: Names the chat model that would answer now.
@@ -120,6 +122,7 @@ class Copilot:
         self._fallback: Language = fallback_language
         self._market = market
         self._venue, self._market_reason = venue, market_reason
+        self.is_real_money = is_real_money
         self._remembering = remembering
         self._speaker = speaker
         self._chosen_brain = chosen_brain
@@ -361,11 +364,6 @@ class Copilot:
     def banner(self, language: Language) -> str:
         """Return what is simulated and who answers, plainly."""
         return render_banner(self._market, self._venue, self._market_reason, self._speaker(), language)
-
-    @property
-    def is_real_money(self) -> bool:
-        """Return whether orders that are approved move real money."""
-        return self._venue == "binance"
 
     def starters(self, language: Language) -> tuple[tuple[str, str], ...]:
         """Return what a newcomer may try: a label, and the message behind it."""

@@ -230,6 +230,11 @@ class Settings(BaseSettings):
         return "binance" if kept.is_file() and kept.read_text().strip() == "binance" else "simulated"
 
     @property
+    def is_real_money(self) -> bool:
+        """Return whether approved orders move real money."""
+        return self.venue == "binance"
+
+    @property
     def market_file(self) -> Path:
         """Return where a start notes what `auto` came to."""
         return self.data_dir / "market"

@@ -40,9 +40,9 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Desk, Engine]]:
     from agents.execution.desk import Desk
     from agents.execution.kill_file import KillFile
     from agents.risk.values import RiskLimits
-    from copilot.bootstrap import KILL_FILE, prepare_data_dir
     from copilot.database import open_database
     from copilot.markets import running_market
+    from copilot.places import KILL_FILE, prepare_data_dir
     from copilot.venues import running_venue, starting_cash
     from copilot.worlds import claim_world
 

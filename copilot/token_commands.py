@@ -122,8 +122,8 @@ def revoke(token_id: Annotated[str, typer.Argument(help="Its id, as listed.")], 
 
 @contextmanager
 def _open() -> Iterator[_Desk]:
-    from copilot.bootstrap import prepare_data_dir
     from copilot.database import open_database
+    from copilot.places import prepare_data_dir
     from copilot.rest.tokens import TokenStore
 
     settings = settle_world(load_settings())

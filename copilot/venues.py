@@ -54,7 +54,7 @@ async def running_venue(
     try:
         try:
             await venue.gateway.sync_clock()
-            if settings.venue == "binance":
+            if settings.is_real_money:
                 refuse_unless_allowed(settings, await check_live(settings, venue))
             await venue.start()
         except VenueUnavailable as error:

@@ -68,8 +68,8 @@ async def open_account(settings: Settings) -> AsyncIterator[Account]:
     from agents.risk.values import RiskLimits
     from agents.supervisor.heartbeats import Heartbeats
     from copilot.agent_side import open_agent_side
-    from copilot.bootstrap import open_registry
     from copilot.markets import SystemClock
+    from copilot.places import open_registry
     from copilot.switch import open_desk
     from engine.ml.live import LiveSignals
     from tools.notices import Notices

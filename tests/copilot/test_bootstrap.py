@@ -9,39 +9,16 @@ from typing import NoReturn
 
 import pytest
 
-from copilot.bootstrap import Runtime, open_registry, open_runtime
+from copilot.bootstrap import open_runtime
 from copilot.commands import ingest_files
-from copilot.events import TicketOpened, TurnEnded
 from copilot.markets import held_market
+from copilot.places import open_registry
 from copilot.settings import Settings
 from engine.domain.errors import ConfigError, DataUnavailable
 from engine.domain.protocols import MarketData
 from tests.copilot.conftest import settings_for
+from tests.copilot.runtime_talk import OWNER, approve, quiet, say
 from tests.parts import real_bars
-from tools.results import TicketView
-
-OWNER = "owner"
-
-
-def quiet(_done: float, _what: str) -> None:
-    return
-
-
-async def say(runtime: Runtime, text: str) -> tuple[str, TicketView | None]:
-    """Return the answer to a message, and the ticket that it opened."""
-    answer, ticket = "", None
-    async for event in runtime.copilot.send(OWNER, "talk", text):
-        if isinstance(event, TicketOpened):
-            ticket = event.ticket
-        if isinstance(event, TurnEnded):
-            answer = event.answer
-    return answer, ticket
-
-
-async def approve(runtime: Runtime, ticket: TicketView) -> str:
-    events = [e async for e in runtime.copilot.decide(OWNER, ticket.ticket_id, ticket.nonce, "approve", "test")]
-    assert isinstance(events[-1], TurnEnded)
-    return events[-1].answer
 
 
 async def test_a_later_start_remembers_positions_and_trains_nothing(data_dir: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from copilot.doctor import Part, examine, render
-from copilot.markets import open_bar_store
+from copilot.places import open_bar_store
 from engine.domain.errors import ConfigError
 from engine.domain.market import Bars
 from tests.copilot.conftest import settings_for

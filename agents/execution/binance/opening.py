@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from sqlalchemy import Engine
 
@@ -26,10 +26,11 @@ from agents.execution.binance.store import Store
 from agents.execution.binance.stream import Listener, Pace
 from agents.execution.binance.values import Incident, Told
 from agents.execution.binance.venue import BinanceVenue
+from engine.data.live.networks import NetworkName
 from engine.domain.errors import ConfigError
 from engine.domain.protocols import Clock
 
-Mode = Literal["binance-testnet", "binance", "binance-futures-demo"]
+Mode = NetworkName
 _FUTURES_WEIGHT = Window(60, 2400)
 _FUTURES_ORDERS = (Window(10, 300), Window(60, 1200))
 _TIMEOUT_MS = 10_000

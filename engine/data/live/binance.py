@@ -299,10 +299,6 @@ class BinanceMarket:
         if one is not None:
             one.stream_prices(number, bid, ask, self.now().timestamp())
 
-    def _begin(self, symbol: str) -> Carried:
-        depth = self._depth if symbol in self._deep else WIDE
-        return Carried(symbol, self._listing.ids[symbol], SymbolHistory(symbol, depth))
-
     def _announce(self, one: Carried) -> None:
         one.retry_s = 0.0
         for listener in tuple(self._listeners):

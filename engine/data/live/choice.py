@@ -63,7 +63,7 @@ def choose_market(
     return MarketChoice("binance" if reach.is_reachable else "simulated", reach.reason)
 
 
-def reachable(url: str = SPOT.ping_url, timeout_s: float = REACH_S) -> Reach:
+def reachable(url: str = SPOT.ping_url(), timeout_s: float = REACH_S) -> Reach:
     """Return whether an exchange answers a ping within a time, through the proxy that the system names."""
     found: list[Reach] = []
     # Names are resolved without a time limit of their own: a thread that nobody waits for bounds it all.

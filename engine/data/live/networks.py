@@ -20,7 +20,7 @@ class Network:
     """One of them.
 
     Attributes:
-        ping_url: An address that answers `{}` while the exchange is there.
+        host: Scheme and host of its REST service.
         prefix: Path in front of every public question.
         questions: Beginning of ccxt's names for them.
         rest_key, stream_key: Where ccxt keeps the addresses.
@@ -28,7 +28,7 @@ class Network:
     """
 
     name: NetworkName
-    ping_url: str
+    host: str
     prefix: str
     questions: str
     rest_key: str
@@ -39,6 +39,10 @@ class Network:
     def is_futures(self) -> bool:
         """Return whether contracts trade there, which can be sold short."""
         return self.prefix == _FUTURES_PREFIX
+
+    def ping_url(self, rest_url: str = "") -> str:
+        """Return an address that answers `{}` while the exchange, or a mirror of it, is there."""
+        return f"{rest_url.rstrip('/') or self.host}{self.prefix}/ping"
 
     def point(self, client: Any, rest_url: str | None) -> None:
         """Turn a client to this network, or to a mirror of it.
@@ -60,10 +64,10 @@ def _leave(_client: Any) -> None:
     """Do nothing: a new client speaks to the real spot market."""
 
 
-SPOT = Network("binance", "https://api.binance.com/api/v3/ping", _SPOT_PREFIX, "public", "public", "spot", _leave)
+SPOT = Network("binance", "https://api.binance.com", _SPOT_PREFIX, "public", "public", "spot", _leave)
 SPOT_TESTNET = Network(
     "binance-testnet",
-    "https://testnet.binance.vision/api/v3/ping",
+    "https://testnet.binance.vision",
     _SPOT_PREFIX,
     "public",
     "public",
@@ -72,7 +76,7 @@ SPOT_TESTNET = Network(
 )
 FUTURES_DEMO = Network(
     "binance-futures-demo",
-    "https://demo-fapi.binance.com/fapi/v1/ping",
+    "https://demo-fapi.binance.com",
     _FUTURES_PREFIX,
     "fapiPublic",
     "fapiPublic",
