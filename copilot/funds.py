@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import uuid4
 
 import typer
-from rich.console import Console
 
+from copilot.command_line.console import JsonOption, err, out
 from copilot.fund_words import (
     account_line,
     fund_content,
@@ -53,14 +53,11 @@ app = typer.Typer(
     help="Investment accounts that hold units of an agent's fund: deposits, withdrawals, fees, payouts, statements.",
     no_args_is_help=True,
 )
-out = Console()
-err = Console(stderr=True)
 
 _T = TypeVar("_T")
 FundName = Annotated[str, typer.Argument(help="Fund: the book of an agent (nova).")]
 AccountName = Annotated[str, typer.Argument(help="Investment account, small letters.")]
 SourceOption = Annotated[str | None, typer.Option("--source", help="What it comes from; done once for each source.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 class DeskBooks:

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from copilot.command_line.console import JsonOption, err, out
 from copilot.settings import Settings, load_settings
 from copilot.world_in_use import settle_world
 from engine.domain.errors import ConfigError, InvalidRequest
@@ -29,10 +29,7 @@ app = typer.Typer(
     help="Bearer tokens of the HTTP service: who may read, trade or manage tokens.",
     no_args_is_help=True,
 )
-out = Console()
-err = Console(stderr=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 OwnerOption = Annotated[str | None, typer.Option(help="Whose token it is. Default: the owner in the settings.")]
 SCOPES = ("read", "trade", "admin")
 
