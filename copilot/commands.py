@@ -1,27 +1,25 @@
-"""What stands behind the commands that prepare data and models."""
+"""What stands behind the commands that prepare data; `model_commands` holds those that train, with their libraries."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from copilot.places import market_name, open_bar_store, open_registry, prepare_data_dir
+from copilot.places import open_bar_store, prepare_data_dir
 from copilot.settings import Settings
 from engine.data.ingest import ingest_file
 from engine.data.quality import QualityReport
-from engine.data.simulated_cache import ParquetChunkStore
 from engine.domain.errors import ConfigError
 from engine.domain.symbols import TIMEFRAMES, Timeframe, find_timeframe
 
 if TYPE_CHECKING:
-    from engine.ml.registry import Manifest, Offer
+    pass
 
 Progress = Callable[[float, str], None]
 
@@ -47,7 +45,7 @@ def ingest_files(
     prepare_data_dir(settings)
     store = open_bar_store(settings)
     mapping = None if columns is None else _mapping(columns)
-    wanted = None if timeframe is None else _timeframe(timeframe)
+    wanted = None if timeframe is None else read_timeframe(timeframe)
     for number, path in enumerate(files):
 
         def tell(done: float, number: int = number, path: Path = path) -> None:
@@ -63,62 +61,6 @@ def ingest_files(
             time_zone=time_zone,
             progress=tell,
         )
-
-
-def train_model(
-    settings: Settings, symbol: str | None, timeframe: str, progress: Progress, *, dask: str | None = None
-) -> Offer:
-    """Train on the market at hand and register the model; it is used only if it beats the one in use.
-
-    What was fitted before an interruption is used again where bars and code are the same.
-
-    Args:
-        settings: Which market, and where models are kept.
-        symbol: One, or None for a model of all together.
-        timeframe: Of the bars.
-        progress: Told the share that is done, and what is being done.
-        dask: Address of a Dask scheduler whose workers fit; None fits here.
-
-    Raises:
-        ConfigError: The timeframe or the symbol is unknown, no scheduler answers, or CUDA is wanted and not there.
-        DataUnavailable: There are too few bars.
-    """
-    from copilot.markets import held_market
-    from engine.ml.device import choose_device
-    from engine.ml.spread import open_spread
-    from engine.ml.training import train_on_market
-
-    prepare_data_dir(settings)
-    # Auto looks for a device on this machine, which says nothing about the workers of a cluster.
-    device = choose_device("cpu" if dask is not None and settings.device == "auto" else settings.device)
-    unfinished = settings.data_dir / "models" / market_name(settings) / ".unfinished"
-    with open_spread(dask) as spread, held_market(settings, lambda done: progress(0.2 * done, "market")) as market:
-        wanted = _timeframe(timeframe)
-        if symbol is not None and symbol not in market.instruments():
-            raise ConfigError(f"--symbol {symbol!r} is not on this market; it lists {', '.join(market.instruments())}")
-        model = train_on_market(
-            market,
-            wanted,
-            symbols=None if symbol is None else (symbol,),
-            created_at=datetime.now(UTC),
-            progress=lambda done, what: progress(0.2 + 0.8 * done, what),
-            spread=spread,
-            device=device,
-            store=ParquetChunkStore(unfinished),
-        )
-    offer = open_registry(settings).offer(model)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return offer
-
-
-def roll_back_model(settings: Settings, symbol: str, timeframe: str) -> Manifest | None:
-    """Take the model in use for a symbol out of use and return the one before it; None means that there is none.
-
-    Raises:
-        ConfigError: The timeframe is unknown.
-        DataUnavailable: The symbol has no model.
-    """
-    return open_registry(settings).roll_back(_timeframe(timeframe), symbol)
 
 
 def to_json(value: object, indent: int | None = 2) -> str:
@@ -140,7 +82,12 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _timeframe(text: str) -> Timeframe:
+def read_timeframe(text: str) -> Timeframe:
+    """Return the timeframe that `--timeframe` names.
+
+    Raises:
+        ConfigError: It names none.
+    """
     timeframe = find_timeframe(text)
     if timeframe is None:
         raise ConfigError(f"--timeframe {text!r} is not known; choose one of {', '.join(TIMEFRAMES)}")

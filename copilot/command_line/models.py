@@ -37,7 +37,8 @@ def train(
 
     It is used only if it did better out of sample than the model in use.
     """
-    from copilot.commands import to_json, train_model
+    from copilot.commands import to_json
+    from copilot.model_commands import train_model
 
     with progress() as report:
         settings = settings_in_use()
@@ -52,7 +53,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Take the model in use for a symbol out of use; the one before it is used again."""
-    from copilot.commands import roll_back_model
+    from copilot.model_commands import roll_back_model
 
     settings = settings_in_use()
     before, words = roll_back_model(settings, symbol, timeframe), command_words(settings)
